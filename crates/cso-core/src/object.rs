@@ -1,0 +1,26 @@
+//! What somebody wants.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::key::ObjectKey;
+
+/// One desired object, from whichever adapter. Plain data; references are not resolved yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    pub key: ObjectKey,
+    pub labels: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
+    /// The object's `spec` as written.
+    pub spec: Value,
+    /// The object is on its way out: its resource is to be deleted.
+    pub deleting: bool,
+}
+
+impl Object {
+    /// An annotation's value.
+    pub fn annotation(&self, name: &str) -> Option<&str> {
+        self.annotations.get(name).map(String::as_str)
+    }
+}

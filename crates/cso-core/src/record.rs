@@ -1,0 +1,109 @@
+//! What is remembered of an object between turns and across crashes. Small, and without values that must not be kept.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::call::Verb;
+use crate::condition::Condition;
+use crate::digest::Digest;
+use crate::key::ObjectKey;
+
+/// The durable record of one object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    pub key: ObjectKey,
+    /// Identity of this object's life: a new one after delete and create under the same name.
+    pub uid: String,
+    /// Counts changes of the spec, from 1.
+    pub generation: u64,
+    /// Digest of the spec that `generation` counts.
+    pub spec_digest: Digest,
+    pub ownership: Ownership,
+    /// The object's status as last written: identifiers and observed values, without conditions.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub status: Map<String, Value>,
+    /// Values that the provider chose for fields the user left open, where the dialect shows them in the spec.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub late: Map<String, Value>,
+    /// Digest of the wish last applied or found settled, by surface path of a field.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub applied: BTreeMap<String, Digest>,
+    /// The mutating call whose outcome is not recorded yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<Intent>,
+    /// How often the same difference of a part was written without effect.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub writes: BTreeMap<String, Written>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}
+
+/// How we came to own the resource. Nothing is deleted or changed without it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "how")]
+pub enum Ownership {
+    #[default]
+    None,
+    /// Our create call made it.
+    Created,
+    /// The user said adopt.
+    Adopted,
+    /// The user said take back: made by a state that is lost, whose mark stays on it.
+    TakenBack { mark: String },
+}
+
+/// A mutating call that was decided on, written down before it is made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Intent {
+    pub verb: Verb,
+    pub part: String,
+    pub operation: String,
+    /// Digest of the input with its holes in place.
+    pub digest: Digest,
+    /// Idempotency token that the call carries, if its operation takes one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    pub opened: Timestamp,
+    /// Generation of the object that the call is for.
+    pub generation: u64,
+}
+
+/// Memory of the convergence guard for one part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Written {
+    /// Digest of the differences that were written.
+    pub digest: Digest,
+    pub count: u32,
+    pub at: Timestamp,
+}
+
+impl Ownership {
+    /// Whether the resource is ours to change.
+    pub const fn is_ours(&self) -> bool {
+        !matches!(self, Self::None)
+    }
+}
+
+impl Record {
+    /// The record of an object that was never worked on.
+    pub fn new(key: ObjectKey, uid: String, spec_digest: Digest) -> Self {
+        Self {
+            key,
+            uid,
+            generation: 1,
+            spec_digest,
+            ownership: Ownership::None,
+            status: Map::new(),
+            late: Map::new(),
+            applied: BTreeMap::new(),
+            intent: None,
+            writes: BTreeMap::new(),
+            conditions: Vec::new(),
+        }
+    }
+}

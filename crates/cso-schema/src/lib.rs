@@ -1,0 +1,2 @@
+//! Facts and descriptors become a [`kind::Kind`].
+pub mod kind;
