@@ -7,7 +7,10 @@
 
 pub mod compare;
 pub mod compile;
+pub mod convert;
 mod descriptor;
+pub mod fill;
 pub mod kind;
 pub mod lens;
 pub mod names;
+pub mod observe;
