@@ -25,6 +25,9 @@ use serde_json::Value;
 use crate::dialect::{Adoption, Deletion, Policies};
 use crate::differ::{self, Wish};
 
+/// Reason of a wait that only a person or another system can end.
+pub const WAITING_FOR_OTHERS: &str = "WaitingForOthers";
+
 /// Everything a decision depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {
@@ -334,7 +337,7 @@ fn decide_present(input: &Input<'_>, body: &Tree, status: &Tree) -> Decision {
             after: Duration::from_secs(5),
         }),
         State::Waiting(sentence) => {
-            Some(Decision::Wait { reason: "WaitingForOthers", message: sentence, after: Duration::from_secs(60) })
+            Some(Decision::Wait { reason: WAITING_FOR_OTHERS, message: sentence, after: Duration::from_secs(60) })
         }
         State::Failed => Some(Decision::Blocked {
             class: ErrorClass::Invalid,
