@@ -50,8 +50,12 @@ pub struct Summary {
 pub enum Rest {
     Settled,
     Forgotten,
-    /// Waits for another object, or for the provider.
+    /// Waits for another object, or for a person: time alone does not help.
     Waiting {
+        message: String,
+    },
+    /// Waits for the provider: time will help.
+    Pending {
         message: String,
     },
     Failed {

@@ -137,7 +137,7 @@ impl Subject<'_> {
         }
         if !template.inputs.iter().any(|(_, source)| *source == Source::ChangeKey) {
             for (_, place, value) in carried {
-                self.place(&mut input, template, place, value);
+                self.place(&mut input, template, place, &value);
             }
         }
         if let (Some(member), Some(tags)) = (&template.tags, load.tags) {
@@ -172,12 +172,12 @@ impl Subject<'_> {
         all
     }
 
-    fn place(&self, input: &mut BTreeMap<String, Tree>, template: &CallTemplate, place: &Place, value: Tree) {
+    fn place(&self, input: &mut BTreeMap<String, Tree>, template: &CallTemplate, place: &Place, value: &Tree) {
         match place {
             Place::Attribute { map, key } => {
                 let map = input.entry(map.clone()).or_insert_with(Tree::object);
                 if let Tree::Object(entries) = map {
-                    entries.insert(key.clone(), as_text(&value));
+                    entries.insert(key.clone(), as_text(value));
                 }
             }
             Place::Member(name) => {
@@ -187,7 +187,7 @@ impl Subject<'_> {
                     .and_then(|operation| operation.input)
                     .and_then(|input| api.shape(input).member(name))
                     .map(|member| member.shape);
-                input.insert(name.clone(), shape.map_or_else(|| value.clone(), |shape| to_api(&value, api, shape)));
+                input.insert(name.clone(), shape.map_or_else(|| value.clone(), |shape| to_api(value, api, shape)));
             }
         }
     }
