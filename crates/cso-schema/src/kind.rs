@@ -1,1 +1,425 @@
+//! What a descriptor compiles to: one kind, with every name checked against facts and every default made explicit.
+//!
+//! Pure data. The engine interprets it; nothing in here runs. A kind is a *body* (the resource itself, with one create,
+//! read, update and delete) and an ordered list of *parts* (settings that have calls of their own). Each field of the
+//! spec has exactly one owner. Order of parts is meaning: writes go down the list, removals go up.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cso_core::{ErrorClass, FieldPath};
+use cso_facts::api::Service;
+use cso_facts::surface::{Schema, Surface};
+use serde_json::Value;
+
+use crate::compare::Compare;
+use crate::lens::Lens;
+
+/// One managed kind.
+#[derive(Clone, Debug)]
+pub struct Kind {
+    /// Facts section of its API, for example `sqs`.
+    pub service: String,
+    pub api: Arc<Service>,
+    pub surface: Arc<Surface>,
+    pub identity: Identity,
+    pub read: BodyRead,
+    pub create: CallTemplate,
+    /// Status paths that the create's answer fills, and where.
+    pub create_out: Vec<(FieldPath, FieldPath)>,
+    /// How a create whose outcome is unknown is found again.
+    pub recovery: Recovery,
+    pub update: Option<Write>,
+    pub delete: CallTemplate,
+    /// Every top-level spec field that carries a wish, by its name. `...Ref` fields and tags are not here.
+    pub fields: BTreeMap<String, Field>,
+    pub parts: Vec<Part>,
+    pub tags: Option<Tags>,
+    pub states: Vec<Axis>,
+    /// Soft delete: an answer with a value here counts as absent, while its name stays taken.
+    pub tombstone: Option<FieldPath>,
+    pub refs: Vec<Ref>,
+    /// Typed inputs from annotations.
+    pub options: BTreeMap<String, OptionRule>,
+    /// Where each status field is read.
+    pub status: Vec<StatusField>,
+    /// Connection facts for exports, by name.
+    pub exports: BTreeMap<String, Source>,
+    pub errors: ErrorTable,
+    /// For this long after a write an old answer is not believed.
+    pub consistency: Duration,
+}
+
+/// Who names the resource decides how it is found again.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Spec fields that name it, if the user chooses the name.
+    pub name: Vec<FieldPath>,
+    /// Status field that the provider assigns, if he does.
+    pub assigned: Option<FieldPath>,
+    /// Name to handle, where calls want something that is neither name nor ARN.
+    pub lookup: Option<Lookup>,
+    pub arn: Arn,
+}
+
+/// How the resource's ARN is known.
+#[derive(Clone, Debug)]
+pub enum Arn {
+    None,
+    /// Read at this path of the body.
+    Read(FieldPath),
+    /// Built from the name.
+    Pattern(Pattern),
+}
+
+/// Text with typed holes, such as `arn:{partition}:sns:{region}:{account}:{spec.name}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern(pub Vec<PatternPart>);
+
+/// One piece of a [`Pattern`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PatternPart {
+    Text(String),
+    Context(Context),
+    Spec(FieldPath),
+}
+
+/// A read that turns a name into a handle.
+#[derive(Clone, Debug)]
+pub struct Lookup {
+    pub call: CallTemplate,
+    /// Status path and the answer's path that fills it.
+    pub out: Vec<(FieldPath, FieldPath)>,
+}
+
+/// The read of the body.
+#[derive(Clone, Debug)]
+pub struct BodyRead {
+    pub call: CallTemplate,
+    /// Where the body sits in the answer: a wrapper (`KeyMetadata`) or a list (`repositories[]`). Root if at the top.
+    pub at: FieldPath,
+    /// Which element of a list is ours: element member and the value it must have.
+    pub pick: Vec<(FieldPath, Source)>,
+    /// String-map member that holds attributes, if the body is one (`Attributes`).
+    pub attributes: Option<String>,
+}
+
+/// An operation before its input is filled.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallTemplate {
+    pub service: String,
+    pub operation: String,
+    /// Top-level members and where their values come from.
+    pub inputs: Vec<(String, Source)>,
+    /// Fields that ride along, when they are set.
+    pub carries: Vec<Carried>,
+    /// Member that takes the idempotency token.
+    pub token: Option<String>,
+    /// Member that takes the desired tags.
+    pub tags: Option<String>,
+}
+
+/// A field in a call's input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Carried {
+    pub field: String,
+    pub place: Place,
+}
+
+/// Where a field sits in an input or an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A member of that name.
+    Member(String),
+    /// An entry of a string map.
+    Attribute { map: String, key: String },
+}
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    Const(Value),
+    Spec(FieldPath),
+    Status(FieldPath),
+    Context(Context),
+    Option(String),
+    Pattern(Pattern),
+    /// The resource's ARN: read, remembered or built.
+    Arn,
+    /// The first that is known.
+    FirstKnown(Vec<Source>),
+    List(Vec<Source>),
+    /// Wire key and value of the one field that a `send: one` write is for.
+    ChangeKey,
+    ChangeValue,
+    /// The elements that a table adds or removes, whole or one member of each.
+    Items(Option<String>),
+    /// Tags to add, as the member's shape wants them; keys of tags to remove.
+    Tags,
+    TagKeys,
+}
+
+/// Facts of the call's surroundings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Context {
+    Account,
+    Region,
+    Partition,
+}
+
+/// How a create is recovered when its outcome is unknown.
+#[derive(Clone, Debug)]
+pub enum Recovery {
+    /// The name is unique: read it; ours if it carries our mark, or was absent when the intent was opened.
+    Name,
+    /// The same call with the same token returns the same resource.
+    Token,
+    /// The provider keeps one resource per these fields.
+    Natural(Finder),
+    /// Found by our owner tag, through the Resource Groups Tagging API; believed absent only after `window`.
+    OwnerTag {
+        /// Type filter of that API, for example `kms:key`.
+        resource_type: String,
+        window: Duration,
+    },
+}
+
+/// A list read that finds a resource without its handle.
+#[derive(Clone, Debug)]
+pub struct Finder {
+    pub call: CallTemplate,
+    pub elements: FieldPath,
+    pub pick: Vec<(FieldPath, Source)>,
+    pub out: Vec<(FieldPath, FieldPath)>,
+}
+
+/// The body's update.
+#[derive(Clone, Debug)]
+pub struct Write {
+    pub call: CallTemplate,
+    pub send: Send,
+}
+
+/// Which owned fields a write carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Send {
+    /// Those that differ.
+    Changed,
+    /// All that are set.
+    All,
+    /// One field a call, named by [`Source::ChangeKey`].
+    One,
+}
+
+/// One top-level spec field.
+#[derive(Clone, Debug)]
+pub struct Field {
+    pub name: String,
+    pub schema: Schema,
+    pub owner: Owner,
+    pub role: Role,
+    /// Where its value is read in the owner's answer; `None` if the provider does not return it.
+    pub read: Option<Place>,
+    pub compare: Compare,
+    /// Comparators of nested members, by path below the field.
+    pub nested: BTreeMap<String, Compare>,
+    pub lens: Lens,
+    pub clear: Clear,
+    /// The dialect shows the provider's choice when the user left it open.
+    pub late: bool,
+}
+
+/// Who writes a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    Body,
+    /// Position in [`Kind::parts`].
+    Part(usize),
+}
+
+/// What a field means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Compared, sent with create and the owning write.
+    Mutable,
+    /// Compared, sent with create only: a difference needs a replacement.
+    CreateOnly,
+    /// Never readable, never shown: compared by digest.
+    Secret,
+    /// Not compared; sent with every call that has the member.
+    Option,
+}
+
+/// What happens when the user takes a field out.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Clear {
+    /// It is kept as it is and no longer managed.
+    Keep,
+    /// This value is written.
+    Value(Value),
+    /// The owning write is absolute: leaving the member out clears it.
+    Omit,
+    /// The part's own delete call.
+    Delete,
+    /// The elements that were applied are removed.
+    Elements,
+}
+
+/// Settings with calls of their own.
+#[derive(Clone, Debug)]
+pub struct Part {
+    pub name: String,
+    /// Fields it owns.
+    pub fields: Vec<String>,
+    pub read: PartRead,
+    pub shape: Shape,
+    /// The create call carries all of its fields.
+    pub at_create: bool,
+    /// The part exists only for objects of which this holds.
+    pub when: Predicate,
+}
+
+/// Where a part is read.
+#[derive(Clone, Debug)]
+pub enum PartRead {
+    /// The body's answer has it.
+    Body,
+    Own {
+        call: CallTemplate,
+        /// Error codes that mean "not set".
+        none: Vec<String>,
+    },
+}
+
+/// How a part is written.
+#[derive(Clone, Debug)]
+pub enum Shape {
+    /// One absolute write of all its fields, and perhaps a delete.
+    Config { put: CallTemplate, delete: Option<CallTemplate> },
+    /// Two operations for a bool.
+    Switch { enable: CallTemplate, disable: CallTemplate },
+    /// Elements with a key, added and removed.
+    Table { key: String, add: CallTemplate, remove: CallTemplate },
+}
+
+/// Tags: a table with the service's calling convention.
+#[derive(Clone, Debug)]
+pub struct Tags {
+    /// Spec field, normally `tags`.
+    pub field: String,
+    pub read: TagRead,
+    pub add: CallTemplate,
+    pub remove: CallTemplate,
+    /// Member of create that takes them.
+    pub at_create: bool,
+    /// Member names of key and value in list form, surface spelling; `None` for a map.
+    pub surface_names: Option<(String, String)>,
+    /// The same in the API's spelling; `None` for a map.
+    pub api_names: Option<(String, String)>,
+}
+
+/// Where tags are read.
+#[derive(Clone, Debug)]
+pub enum TagRead {
+    /// At this path of the body.
+    Body(FieldPath),
+    Own {
+        call: CallTemplate,
+        at: FieldPath,
+    },
+}
+
+/// One status axis of the resource.
+#[derive(Clone, Debug)]
+pub struct Axis {
+    pub at: Place,
+    /// Every value of the API's enum has a class.
+    pub classes: BTreeMap<String, State>,
+    /// Class of a value that is missing.
+    pub unset: State,
+}
+
+/// What a state means for us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    Ready,
+    /// Wait and look again.
+    Busy,
+    /// A person or another system must act; the sentence says what.
+    Waiting(String),
+    Failed,
+    /// As if it did not exist.
+    Gone,
+}
+
+/// A reference field.
+#[derive(Clone, Debug)]
+pub struct Ref {
+    /// Path below spec of the wrapper, for example `encryptionConfiguration.kmsKeyRef`.
+    pub field: FieldPath,
+    /// Path below spec that the resolved value fills.
+    pub fills: FieldPath,
+    pub group: String,
+    pub kind: String,
+    /// Path on the target, from `spec` or `status`.
+    pub path: FieldPath,
+}
+
+/// A typed input from an annotation.
+#[derive(Clone, Debug)]
+pub struct OptionRule {
+    pub annotation: String,
+    pub kind: OptionKind,
+    pub default: Option<Value>,
+}
+
+/// Type and range of an option.
+#[derive(Clone, Debug)]
+pub enum OptionKind {
+    Integer { min: i64, max: i64 },
+    Boolean,
+}
+
+/// A status field and where it comes from.
+#[derive(Clone, Debug)]
+pub struct StatusField {
+    pub name: String,
+    pub schema: Schema,
+    pub read: Place,
+}
+
+/// Membership tests that must all hold; empty holds always.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Predicate(pub Vec<(Source, Vec<Option<Value>>)>);
+
+/// What error codes mean.
+#[derive(Clone, Debug, Default)]
+pub struct ErrorTable {
+    pub absent: Vec<String>,
+    pub classes: BTreeMap<String, ErrorClass>,
+    /// Codes that mean "not yet", with the pause before the next try.
+    pub later: BTreeMap<String, Duration>,
+}
+
+impl Kind {
+    /// The kind's name, for example `Queue`.
+    pub fn name(&self) -> &str {
+        &self.surface.kind
+    }
+
+    /// The kind's API group.
+    pub fn group(&self) -> &str {
+        &self.surface.group
+    }
+
+    /// Whether the user chooses the name that identifies the resource.
+    pub fn is_named_by_user(&self) -> bool {
+        !self.identity.name.is_empty()
+    }
+
+    /// Whether resources of this kind can carry our owner mark from birth.
+    pub fn can_be_marked(&self) -> bool {
+        self.tags.as_ref().is_some_and(|tags| tags.at_create)
+    }
+}

@@ -1,2 +1,16 @@
-//! Facts and descriptors become a [`kind::Kind`].
+//! Facts and descriptors become kinds; kinds turn wishes into requests and answers into observations. Pure.
+//!
+//! ```text
+//! kinds/aws/sqs.yaml --descriptor--> File --compile (checked against facts)--> kind::Kind
+//! spec --convert--> API input        API answer --convert--> spec and status        compare, lens: named functions
+//! ```
+
+pub mod compare;
+pub mod compile;
+pub mod convert;
+mod descriptor;
+pub mod fill;
 pub mod kind;
+pub mod lens;
+pub mod names;
+pub mod observe;
