@@ -28,6 +28,6 @@ pub use key::ObjectKey;
 pub use object::Object;
 pub use owner::OwnerMark;
 pub use path::FieldPath;
-pub use record::{Intent, Ownership, Record};
+pub use record::{Intent, LastWish, Ownership, Record};
 pub use secret::SecretValue;
 pub use tree::{Hole, Tree};

@@ -22,6 +22,8 @@ pub struct Record {
     pub generation: u64,
     /// Digest of the spec that `generation` counts.
     pub spec_digest: Digest,
+    /// What was wished for when that generation began: enough to delete the resource after its manifest is gone.
+    pub wish: LastWish,
     pub ownership: Ownership,
     /// The object's status as last written: identifiers and observed values, without conditions.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
@@ -40,6 +42,15 @@ pub struct Record {
     pub writes: BTreeMap<String, Written>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+}
+
+/// The wish as last seen. Secrets are in it by reference only.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LastWish {
+    pub spec: Value,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// How we came to own the resource. Nothing is deleted or changed without it.
@@ -97,6 +108,7 @@ impl Record {
             uid,
             generation: 1,
             spec_digest,
+            wish: LastWish::default(),
             ownership: Ownership::None,
             status: Map::new(),
             late: Map::new(),

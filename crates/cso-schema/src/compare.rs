@@ -56,7 +56,9 @@ impl Compare {
     fn equal_at(self, wished: &Tree, seen: &Tree, nested: &BTreeMap<String, Self>, path: &str) -> bool {
         match (self, wished, seen) {
             (_, Tree::Hole(_), _) | (_, _, Tree::Hole(_)) => false,
-            (Self::Json, Tree::Text(a), Tree::Text(b)) => a == b || both_parse(a, b, |a, b| a == b),
+            (Self::Json, Tree::Text(a), Tree::Text(b)) => {
+                a == b || both_parse(a, b, |a, b| loose_scalars(a) == loose_scalars(b))
+            }
             (Self::Policy, Tree::Text(a), Tree::Text(b)) => a == b || both_parse(a, b, same_policy),
             (Self::CaseInsensitive, Tree::Text(a), Tree::Text(b)) => a.eq_ignore_ascii_case(b),
             (Self::Number, Tree::Text(a), Tree::Text(b)) => {
@@ -99,6 +101,19 @@ fn kms_tail(reference: &str) -> &str {
     let tail =
         if reference.starts_with("arn:") { reference.splitn(6, ':').last().unwrap_or(reference) } else { reference };
     tail.strip_prefix("key/").unwrap_or(tail)
+}
+
+/// A document with numbers and truth values as text: providers answer `"3"` with `3`.
+fn loose_scalars(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            Value::Object(members.iter().map(|(name, member)| (name.clone(), loose_scalars(member))).collect())
+        }
+        Value::Array(list) => Value::Array(list.iter().map(loose_scalars).collect()),
+        Value::Bool(flag) => Value::String(flag.to_string()),
+        Value::Number(number) => Value::String(number.to_string()),
+        other => other.clone(),
+    }
 }
 
 fn same_policy(a: &Value, b: &Value) -> bool {
@@ -176,6 +191,7 @@ mod tests {
             (Compare::Set, json!(["a"]), json!(["a", "b"]), false),
             (Compare::Json, json!("{\"a\": 1}"), json!("{\"a\":1}"), true),
             (Compare::Json, json!("{\"a\": 1}"), json!("{\"a\":2}"), false),
+            (Compare::Json, json!("{\"a\": \"3\"}"), json!("{\"a\":3}"), true),
             (Compare::Json, json!("not json"), json!("{}"), false),
             (Compare::Policy, policy(json!("s3:Get")), policy(json!(["s3:Get"])), true),
             (Compare::Policy, policy(json!(["a", "b"])), policy(json!(["b", "a"])), true),

@@ -474,7 +474,8 @@ impl Compiler<'_> {
             .spec
             .properties
             .iter()
-            .filter(|(name, _)| !is_reference(name, &surface.spec) && !(tags && *name == "tags"))
+            .filter(|(name, _)| !is_reference(name, &surface.spec))
+            .filter(|(name, _)| !tags || *name != "tags")
             .map(|(name, schema)| (name.clone(), self.field(name, schema, read, body)))
             .collect()
     }
@@ -500,7 +501,7 @@ impl Compiler<'_> {
             self.field_place(name, &spec, part, read, body)
         };
         let clear = match part {
-            Some(part) => self.part_clear(name, part),
+            Some(part) => Self::part_clear(name, part),
             None => spec.clear.clone().map_or(Clear::Keep, Clear::Value),
         };
         let compare = spec.compare.as_deref().or_else(|| part.and_then(|part| part.compare.as_deref()));
@@ -526,7 +527,7 @@ impl Compiler<'_> {
         })
     }
 
-    fn part_clear(&mut self, name: &str, part: &PartSpec) -> Clear {
+    fn part_clear(name: &str, part: &PartSpec) -> Clear {
         if part.table.is_some() {
             return Clear::Elements;
         }
@@ -659,12 +660,11 @@ impl Compiler<'_> {
     fn carry(&mut self, put: &mut CallTemplate, part: &PartSpec, owned: &[String], fields: &BTreeMap<String, Field>) {
         for field in owned {
             let wanted = part.member.as_deref().unwrap_or(field);
-            match self.input_member(&put.operation, wanted) {
-                Some(member) => put.carries.push(Carried { field: field.clone(), place: Place::Member(member) }),
-                None => {
-                    let operation = put.operation.clone();
-                    self.fail(&["parts"], format!("{operation} takes no member like {wanted}; name it with `member`"));
-                }
+            if let Some(member) = self.input_member(&put.operation, wanted) {
+                put.carries.push(Carried { field: field.clone(), place: Place::Member(member) });
+            } else {
+                let operation = put.operation.clone();
+                self.fail(&["parts"], format!("{operation} takes no member like {wanted}; name it with `member`"));
             }
         }
         self.carry_options(put, fields);
@@ -798,7 +798,7 @@ impl Compiler<'_> {
             Some(items) => {
                 let mut names: Vec<&String> = items.properties.keys().collect();
                 names.sort_by_key(|name| !name.to_lowercase().ends_with("key"));
-                Some((names.first()?.to_string(), names.get(1)?.to_string()))
+                Some(((*names.first()?).clone(), (*names.get(1)?).clone()))
             }
             None => None,
         };
@@ -868,12 +868,11 @@ impl Compiler<'_> {
             return Some(Recovery::Natural(Finder { call, elements, pick, out: self.outs(&at, &finder.out) }));
         }
         let window = self.duration(&["recover", "window"], spec.window.as_deref()).unwrap_or(Duration::from_secs(300));
-        match &spec.owner_tag {
-            Some(resource_type) => Some(Recovery::OwnerTag { resource_type: resource_type.clone(), window }),
-            None => {
-                self.fail(&["recover"], "say `natural` or `owner-tag`");
-                None
-            }
+        if let Some(resource_type) = &spec.owner_tag {
+            Some(Recovery::OwnerTag { resource_type: resource_type.clone(), window })
+        } else {
+            self.fail(&["recover"], "say `natural` or `owner-tag`");
+            None
         }
     }
 

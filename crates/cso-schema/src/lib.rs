@@ -5,9 +5,13 @@
 //! spec --convert--> API input        API answer --convert--> spec and status        compare, lens: named functions
 //! ```
 
+pub mod catalog;
 pub mod compare;
 pub mod compile;
+pub mod convert;
 mod descriptor;
+pub mod fill;
 pub mod kind;
 pub mod lens;
 pub mod names;
+pub mod observe;

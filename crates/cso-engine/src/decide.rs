@@ -1,0 +1,491 @@
+//! The decision: a pure function from what is wanted, seen and remembered to what to do next.
+//!
+//! No I/O, no await, no clock but the `now` it is given, and no way to fail: a descriptor that could make it fail does
+//! not compile. The same function makes the plan that people read and the step that the driver executes.
+//!
+//! ```text
+//! open create intent -> believe it is ours, or wait until it must be visible
+//! deleting           -> prove ownership, delete, see it gone
+//! absent             -> create          present, not ours -> refuse, adopt or take back
+//! busy               -> wait            different -> steps, one mutating call a turn
+//! ```
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use cso_core::{
+    Digest, DigestKey, ErrorClass, FieldPath, Intent, ObjectKey, OwnerMark, Ownership, Plan, Record, Step, Tree, Verb,
+};
+use cso_schema::fill::{Load, Subject, Surroundings, Unfilled};
+use cso_schema::kind::{Kind, Recovery, State};
+use cso_schema::observe::{Observation, Seen};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::dialect::{Adoption, Deletion, Policies};
+use crate::differ::{self, Wish};
+
+/// Reason of a wait that only a person or another system can end.
+pub const WAITING_FOR_OTHERS: &str = "WaitingForOthers";
+
+/// Everything a decision depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    pub kind: &'a Kind,
+    pub key: &'a ObjectKey,
+    /// The wish: references resolved, or holes where a plan looks ahead; secrets as holes.
+    pub spec: &'a Tree,
+    pub deleting: bool,
+    pub policies: &'a Policies,
+    pub options: &'a BTreeMap<String, Value>,
+    pub surroundings: &'a Surroundings,
+    pub observation: &'a Observation,
+    pub record: &'a Record,
+    /// The mark that our store puts on this object's resource.
+    pub mark: &'a OwnerMark,
+    /// Tags every resource of ours carries, besides the mark.
+    pub default_tags: &'a BTreeMap<String, String>,
+    pub digest_key: &'a DigestKey,
+    /// Overrides the kinds' consistency windows, for clouds that are known to answer at once.
+    pub consistency: Option<Duration>,
+    pub now: Timestamp,
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// As wanted. `notes` tell what is left alone, and why.
+    Settle(Settled),
+    /// Something else must happen first; look again after `after` at the latest.
+    Wait { reason: &'static str, message: String, after: Duration },
+    /// The resource is ours: remember why. No call is made.
+    Own { how: Ownership, message: String },
+    /// Make the first step's call, then ask again.
+    Act(Plan),
+    /// A person must change something.
+    Blocked { class: ErrorClass, reason: &'static str, message: String },
+    /// Let go of the resource without touching it.
+    Release { message: String },
+    /// The resource is gone: forget the object.
+    Gone,
+}
+
+/// What a settled object's record should hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    pub notes: Vec<String>,
+    /// Digests of every wish that holds now.
+    pub applied: BTreeMap<String, Digest>,
+    /// Provider's choices for fields that the dialect shows.
+    pub late: BTreeMap<String, Tree>,
+}
+
+impl Input<'_> {
+    /// How long an old answer may be given after a write.
+    pub fn window(&self, of_kind: Duration) -> Duration {
+        self.consistency.unwrap_or(of_kind)
+    }
+
+    fn since(&self, then: Timestamp) -> Duration {
+        self.now.duration_since(then).try_into().unwrap_or(Duration::ZERO)
+    }
+
+    /// What calls are filled from, with the status as far as it is known.
+    pub fn subject<'a>(&'a self, status: &'a Tree, made_by: Option<usize>) -> Subject<'a> {
+        Subject {
+            kind: self.kind,
+            spec: self.spec,
+            status,
+            surroundings: self.surroundings,
+            options: self.options,
+            made_by,
+        }
+    }
+
+    /// Tags that the resource should carry.
+    pub fn tags(&self) -> BTreeMap<String, Tree> {
+        let mut tags: BTreeMap<String, Tree> =
+            self.default_tags.iter().map(|(key, value)| (key.clone(), Tree::text(value))).collect();
+        tags.insert(cso_core::owner::OWNER_TAG.to_owned(), Tree::text(self.owner_mark()));
+        tags.extend(self.kind.wished_tags(self.spec).unwrap_or_default());
+        tags
+    }
+
+    /// The mark on our resource: our own, or the one of the lost state it was taken back from.
+    fn owner_mark(&self) -> String {
+        match &self.record.ownership {
+            Ownership::TakenBack { mark } => mark.clone(),
+            _ => self.mark.to_string(),
+        }
+    }
+}
+
+/// Decides.
+pub fn decide(input: &Input<'_>) -> Decision {
+    if !input.observation.rivals.is_empty() {
+        return Decision::Blocked {
+            class: ErrorClass::NotOurs,
+            reason: "Ambiguous",
+            message: format!(
+                "more than one resource may be this object's: {}; remove the mark from all but one, or adopt one",
+                input.observation.rivals.join(", ")
+            ),
+        };
+    }
+    let status = known_status(input);
+    let body = match &input.observation.body {
+        Seen::Unknown(why) => {
+            return Decision::Wait { reason: "ReadFailed", message: why.clone(), after: Duration::from_secs(30) };
+        }
+        Seen::Value(body) => is_there(input, body).then_some(body),
+        Seen::Absent | Seen::NotAsked => None,
+    };
+    if input.deleting {
+        return decide_delete(input, body, &status);
+    }
+    let Some(body) = body else { return decide_absent(input, &status) };
+    match ownership(input) {
+        Claim::Ours => decide_present(input, body, &status),
+        Claim::Take(how, message) => Decision::Own { how, message },
+        Claim::NotYet(message) => Decision::Wait { reason: "Recovering", message, after: Duration::from_secs(5) },
+        Claim::Foreign(message) => Decision::Blocked { class: ErrorClass::NotOurs, reason: "NotOurs", message },
+    }
+}
+
+/// The remembered status with what was just found laid over it.
+fn known_status(input: &Input<'_>) -> Tree {
+    let mut status = Tree::from(Value::Object(input.record.status.clone()));
+    if let (Tree::Object(known), Tree::Object(found)) = (&mut status, input.kind.status_of(input.observation)) {
+        known.extend(found);
+    }
+    status
+}
+
+/// Whether an answer means that the resource exists: not in a state that is as good as gone, not soft-deleted.
+fn is_there(input: &Input<'_>, body: &Tree) -> bool {
+    input.kind.state(body).0 != State::Gone && !is_tombstone(input.kind, body)
+}
+
+fn is_tombstone(kind: &Kind, body: &Tree) -> bool {
+    kind.tombstone.as_ref().is_some_and(|path| body.at(path).is_some())
+}
+
+/// The open intent of a create whose outcome is not known.
+fn open_create<'a>(input: &Input<'a>) -> Option<&'a Intent> {
+    input.record.intent.as_ref().filter(|intent| intent.verb == Verb::Create)
+}
+
+enum Claim {
+    Ours,
+    Take(Ownership, String),
+    NotYet(String),
+    Foreign(String),
+}
+
+/// Whose resource was seen. Only called when one was.
+fn ownership(input: &Input<'_>) -> Claim {
+    let seen = seen_mark(input);
+    let name = input.key;
+    if input.record.ownership.is_ours() {
+        return match seen {
+            Some(mark) if mark.to_string() != input.owner_mark() => Claim::Foreign(format!(
+                "the resource now carries the owner mark `{mark}`, not ours: somebody else manages it; \
+                 remove the tag `{}` if that is wrong",
+                cso_core::owner::OWNER_TAG
+            )),
+            _ => Claim::Ours,
+        };
+    }
+    if let Some(mark) = &seen
+        && mark == input.mark
+    {
+        return Claim::Take(Ownership::Created, format!("{name}: found again by its owner mark"));
+    }
+    if let Some(intent) = open_create(input) {
+        // The resource was absent when the intent was opened. A kind that can carry our mark would carry it.
+        if !input.kind.can_be_marked() {
+            return Claim::Take(Ownership::Created, format!("{name}: our own create took effect"));
+        }
+        if seen.is_none()
+            && matches!(input.observation.tags, Seen::Value(_) | Seen::Unknown(_))
+            && input.since(intent.opened) < input.window(input.kind.consistency)
+        {
+            return Claim::NotYet("the resource exists; waiting until its tags can be believed".to_owned());
+        }
+    }
+    if let Some(mark) = &seen {
+        if mark.same_object(input.mark) && input.policies.take_back {
+            return Claim::Take(
+                Ownership::TakenBack { mark: mark.to_string() },
+                format!("{name}: taken back from the lost state {}", mark.state()),
+            );
+        }
+    } else if input.policies.take_back && !input.kind.can_be_marked() {
+        return Claim::Take(
+            Ownership::TakenBack { mark: input.mark.to_string() },
+            format!("{name}: taken back; resources of this kind carry no mark"),
+        );
+    }
+    if input.policies.adoption.is_some() {
+        return Claim::Take(Ownership::Adopted, format!("{name}: adopted"));
+    }
+    if input.policies.read_only {
+        return Claim::Ours;
+    }
+    Claim::Foreign(foreign_message(seen.as_ref(), input))
+}
+
+fn foreign_message(mark: Option<&OwnerMark>, input: &Input<'_>) -> String {
+    match mark {
+        Some(mark) if mark.same_object(input.mark) => format!(
+            "the resource exists and carries the mark of this object in another state ({}); \
+             run `cso apply --take-back` if that state is lost, or use that state file",
+            mark.state()
+        ),
+        Some(mark) => format!(
+            "the resource exists and belongs to another object ({mark}); choose another name, or delete it there first"
+        ),
+        None => "the resource exists already and was not made by this object; \
+                 annotate services.k8s.aws/adoption-policy: adopt to manage it, or choose another name"
+            .to_owned(),
+    }
+}
+
+fn seen_mark(input: &Input<'_>) -> Option<OwnerMark> {
+    let Seen::Value(tags) = &input.observation.tags else { return None };
+    tags.member(cso_core::owner::OWNER_TAG).and_then(Tree::as_str).and_then(OwnerMark::parse)
+}
+
+fn decide_absent(input: &Input<'_>, status: &Tree) -> Decision {
+    if let Seen::Value(body) = &input.observation.body
+        && is_tombstone(input.kind, body)
+        && input.kind.is_named_by_user()
+    {
+        return Decision::Blocked {
+            class: ErrorClass::Conflict,
+            reason: "ScheduledForDeletion",
+            message: "a deleted resource of this name is still kept by the provider; \
+                      restore it there, or wait until it is gone"
+                .to_owned(),
+        };
+    }
+    if let Some(intent) = open_create(input)
+        && let Recovery::OwnerTag { window, .. } = &input.kind.recovery
+    {
+        let window = input.window(*window);
+        let waited = input.since(intent.opened);
+        if waited < window {
+            let left = window.saturating_sub(waited);
+            return Decision::Wait {
+                reason: "Recovering",
+                message: format!(
+                    "an earlier create may have taken effect; looking for its resource for another {} s before making one",
+                    left.as_secs() + 1
+                ),
+                after: left.min(Duration::from_secs(5)),
+            };
+        }
+    }
+    if input.policies.read_only {
+        return missing("the resource is read-only here and does not exist");
+    }
+    if input.policies.adoption == Some(Adoption::Adopt) && !input.record.ownership.is_ours() {
+        return missing("the resource to adopt does not exist");
+    }
+    match create_plan(input, status) {
+        Ok(plan) => Decision::Act(plan),
+        Err(unfilled) => unfilled_decision(&unfilled),
+    }
+}
+
+fn missing(message: &str) -> Decision {
+    Decision::Blocked { class: ErrorClass::Waiting, reason: "NotFound", message: message.to_owned() }
+}
+
+fn unfilled_decision(unfilled: &Unfilled) -> Decision {
+    Decision::Blocked { class: ErrorClass::Invalid, reason: "MissingValue", message: unfilled.to_string() }
+}
+
+/// Create, then what the create cannot carry.
+fn create_plan(input: &Input<'_>, _status: &Tree) -> Result<Plan, Unfilled> {
+    let kind = input.kind;
+    // What an earlier life left in the status names a resource that is gone.
+    let nothing = Tree::object();
+    let subject = input.subject(&nothing, None);
+    let tags = input.tags();
+    let call = subject.fill(&kind.create, &Load { tags: Some(&tags), ..Load::default() })?;
+    let carried = kind.create.carries.iter().map(|carried| carried.field.as_str());
+    let changes = differ::first_writes(input, carried);
+    let mut steps = vec![Step { verb: Verb::Create, part: "body".to_owned(), call, changes, note: None }];
+    let after = input.subject(&nothing, Some(1));
+    for (position, part) in kind.parts.iter().enumerate().filter(|(_, part)| !part.at_create) {
+        let wish = Wish { input, subject: &after, observation: &Observation::nothing(), fresh: true };
+        if differ::applies(&wish, part) {
+            steps.extend(differ::part_steps(&wish, position)?.writes);
+        }
+    }
+    Ok(Plan { steps, notes: Vec::new() })
+}
+
+fn decide_present(input: &Input<'_>, body: &Tree, status: &Tree) -> Decision {
+    let (state, value) = input.kind.state(body);
+    let blocked = match state {
+        State::Ready | State::Gone => None,
+        State::Busy => Some(Decision::Wait {
+            reason: "Busy",
+            message: format!("the resource is {value}"),
+            after: Duration::from_secs(5),
+        }),
+        State::Waiting(sentence) => {
+            Some(Decision::Wait { reason: WAITING_FOR_OTHERS, message: sentence, after: Duration::from_secs(60) })
+        }
+        State::Failed => Some(Decision::Blocked {
+            class: ErrorClass::Invalid,
+            reason: "ResourceFailed",
+            message: format!("the provider says the resource is {value}"),
+        }),
+    };
+    if let Some(blocked) = blocked {
+        return blocked;
+    }
+    let subject = input.subject(status, None);
+    let wish = Wish { input, subject: &subject, observation: input.observation, fresh: false };
+    let found = match differ::differences(&wish) {
+        Ok(found) => found,
+        Err(unfilled) => return unfilled_decision(&unfilled),
+    };
+    if let Some(difference) = found.replaces.first() {
+        return Decision::Blocked {
+            class: ErrorClass::Invalid,
+            reason: "NeedsReplacement",
+            message: format!(
+                "{} cannot be changed after creation ({}); put the old value back, or delete the object and create it anew",
+                difference.path,
+                differ::change_text(difference)
+            ),
+        };
+    }
+    let mut notes = found.notes;
+    if input.policies.read_only {
+        notes.extend(
+            found
+                .steps
+                .iter()
+                .flat_map(|step| &step.changes)
+                .map(|change| format!("read-only: {} differs ({})", change.path, differ::change_text(change))),
+        );
+        return settled(input, notes);
+    }
+    let mut steps = Vec::new();
+    for step in found.steps {
+        match guard(input, &step) {
+            Guard::Go => steps.push(step),
+            Guard::Settling(after) => {
+                return Decision::Wait {
+                    reason: "Settling",
+                    message: format!("{} was sent; waiting until the answer shows it", step.call.operation),
+                    after,
+                };
+            }
+            Guard::Stuck => notes.extend(step.changes.iter().map(|change| {
+                format!(
+                    "{} still differs after two updates ({}): left alone until the object or the resource changes",
+                    change.path,
+                    differ::change_text(change)
+                )
+            })),
+        }
+    }
+    if steps.is_empty() { settled(input, notes) } else { Decision::Act(Plan { steps, notes }) }
+}
+
+fn settled(input: &Input<'_>, notes: Vec<String>) -> Decision {
+    Decision::Settle(Settled { notes, applied: differ::wishes(input), late: differ::late(input) })
+}
+
+enum Guard {
+    Go,
+    Settling(Duration),
+    Stuck,
+}
+
+/// The same difference again: first give the provider time to show the last write, then write once more, then stop.
+fn guard(input: &Input<'_>, step: &Step) -> Guard {
+    let Some(written) = input.record.writes.get(&step.part) else { return Guard::Go };
+    if written.digest != step_digest(input.digest_key, step) {
+        return Guard::Go;
+    }
+    let window = input.window(input.kind.consistency);
+    let waited = input.since(written.at);
+    if waited < window {
+        return Guard::Settling(window.saturating_sub(waited).min(Duration::from_secs(2)));
+    }
+    if written.count >= 2 { Guard::Stuck } else { Guard::Go }
+}
+
+/// Digest of a step's differences: the same step again has the same digest.
+pub fn step_digest(key: &DigestKey, step: &Step) -> Digest {
+    let changes = serde_json::to_value(&step.changes).unwrap_or_default();
+    key.digest(&step.part, &serde_json::json!([step.call.operation, step.call.input.shown(), changes]))
+}
+
+fn decide_delete(input: &Input<'_>, body: Option<&Tree>, status: &Tree) -> Decision {
+    if input.policies.deletion == Deletion::Retain {
+        return Decision::Release { message: "the resource is kept: its deletion policy is retain".to_owned() };
+    }
+    if input.policies.read_only {
+        return Decision::Release { message: "the resource is kept: it is read-only here".to_owned() };
+    }
+    let intent = open_create(input);
+    if !input.record.ownership.is_ours() && intent.is_none() {
+        return Decision::Release { message: "no resource was made or adopted for this object".to_owned() };
+    }
+    if body.is_none() {
+        // A create may still come to light: do not forget it before it must have.
+        if let (Some(intent), Recovery::OwnerTag { window, .. }) = (intent, &input.kind.recovery) {
+            let left = input.window(*window).saturating_sub(input.since(intent.opened));
+            if !left.is_zero() {
+                return Decision::Wait {
+                    reason: "Recovering",
+                    message: "an earlier create may have taken effect; looking for its resource before forgetting it"
+                        .to_owned(),
+                    after: left.min(Duration::from_secs(5)),
+                };
+            }
+        }
+        return Decision::Gone;
+    }
+    match ownership(input) {
+        Claim::Ours => {}
+        Claim::Take(how, message) => return Decision::Own { how, message },
+        Claim::NotYet(message) => {
+            return Decision::Wait { reason: "Recovering", message, after: Duration::from_secs(5) };
+        }
+        Claim::Foreign(message) => {
+            return Decision::Release { message: format!("the resource is not touched: {message}") };
+        }
+    }
+    let subject = input.subject(status, None);
+    let call = match subject.fill(&input.kind.delete, &Load::default()) {
+        Ok(call) => call,
+        Err(unfilled) => return unfilled_decision(&unfilled),
+    };
+    let step = Step { verb: Verb::Delete, part: "body".to_owned(), call, changes: Vec::new(), note: None };
+    let window = input.window(input.kind.consistency);
+    if let Some(written) = input.record.writes.get("delete") {
+        let waited = input.since(written.at);
+        if waited < window {
+            return Decision::Wait {
+                reason: "Deleting",
+                message: "the delete was accepted; waiting until the resource is gone".to_owned(),
+                after: window.saturating_sub(waited).min(Duration::from_secs(2)),
+            };
+        }
+    }
+    Decision::Act(Plan { steps: vec![step], notes: Vec::new() })
+}
+
+/// A path below `spec`, as people read it.
+pub(crate) fn spec_path(name: &str) -> String {
+    FieldPath::root().child("spec").child(name).to_string()
+}

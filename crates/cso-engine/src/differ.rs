@@ -1,0 +1,523 @@
+//! What differs, and the calls that make it equal: the presence rule, field by field and part by part.
+//!
+//! * A field that is set is owned: it is compared, whatever the server's default.
+//! * A field that is not set and never was is nobody's business.
+//! * A field that was applied and is no longer set was removed: it is cleared where the provider can.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cso_core::{Difference, DifferenceKind, Digest, Hole, Step, Tree, Verb};
+use cso_schema::convert::as_text;
+use cso_schema::fill::{Load, Subject, Unfilled};
+use cso_schema::kind::{CallTemplate, Clear, Field, Owner, Part, Predicate, Role, Send, Shape, Source};
+use cso_schema::observe::{Observation, Seen};
+
+use crate::decide::{Input, spec_path};
+
+/// A comparison in progress.
+#[derive(Clone, Copy)]
+pub(crate) struct Wish<'a> {
+    pub(crate) input: &'a Input<'a>,
+    pub(crate) subject: &'a Subject<'a>,
+    pub(crate) observation: &'a Observation,
+    /// The resource is about to be created: nothing of it was seen.
+    pub(crate) fresh: bool,
+}
+
+/// Everything that differs.
+#[derive(Default)]
+pub(crate) struct Found {
+    /// Calls in order: removals bottom-up, then writes top-down.
+    pub(crate) steps: Vec<Step>,
+    /// Differences that no call can remove.
+    pub(crate) replaces: Vec<Difference>,
+    pub(crate) notes: Vec<String>,
+}
+
+/// Calls of one part.
+#[derive(Default)]
+pub(crate) struct PartSteps {
+    pub(crate) removals: Vec<Step>,
+    pub(crate) writes: Vec<Step>,
+}
+
+/// How one field stands.
+enum Verdict {
+    Equal,
+    Differs(Difference),
+    /// Taken out, and the value that clears it, if the part has no call for that.
+    Removed(Difference, Option<Tree>),
+    /// Taken out, and kept as it is.
+    Kept,
+    Unknown(String),
+}
+
+pub(crate) fn differences(wish: &Wish<'_>) -> Result<Found, Unfilled> {
+    let kind = wish.input.kind;
+    let mut found = Found::default();
+    let mut body = Vec::new();
+    for field in kind.fields.values() {
+        if field.role == Role::CreateOnly {
+            match verdict(wish, field) {
+                Verdict::Differs(difference) => found.replaces.push(difference),
+                Verdict::Unknown(why) => found.notes.push(format!("{}: {why}", spec_path(&field.name))),
+                _ => {}
+            }
+        } else if field.owner == Owner::Body && field.role != Role::Option {
+            body.push(field);
+        }
+    }
+    let mut writes = body_steps(wish, &body, &mut found.notes)?;
+    let mut removals = Vec::new();
+    for (position, part) in kind.parts.iter().enumerate() {
+        if !applies(wish, part) {
+            continue;
+        }
+        let mut steps = part_steps_noting(wish, position, &mut found.notes)?;
+        // Removals go up the list.
+        steps.removals.append(&mut removals);
+        removals = steps.removals;
+        writes.append(&mut steps.writes);
+    }
+    let mut tags = tag_steps(wish, &mut found.notes)?;
+    removals.append(&mut tags.removals);
+    writes.append(&mut tags.writes);
+    removals.append(&mut writes);
+    found.steps = removals;
+    Ok(found)
+}
+
+/// Whether a part exists for this object.
+pub(crate) fn applies(wish: &Wish<'_>, part: &Part) -> bool {
+    let Predicate(tests) = &part.when;
+    tests.iter().all(|(source, accepted)| {
+        let value = match source {
+            Source::Spec(path) => wish.input.spec.at(path).cloned(),
+            other => wish.subject.source(other),
+        };
+        accepted.iter().any(|one| match (one, &value) {
+            (None, None) => true,
+            (Some(one), Some(value)) => Tree::from(one.clone()) == *value,
+            _ => false,
+        })
+    })
+}
+
+/// The wish for a field, if there is one.
+fn wished<'a>(wish: &Wish<'a>, field: &Field) -> Option<&'a Tree> {
+    wish.input.spec.member(&field.name).filter(|value| !value.is_null())
+}
+
+fn verdict(wish: &Wish<'_>, field: &Field) -> Verdict {
+    let applied = wish.input.record.applied.get(&field.name);
+    let Some(wanted) = wished(wish, field) else {
+        return if applied.is_some() && !wish.fresh { removed(wish, field) } else { Verdict::Equal };
+    };
+    let digest = digest_of(wish.input, &field.name, wanted);
+    if wish.fresh {
+        // Setting what the provider starts with is no call.
+        let start = if let Clear::Value(value) = &field.clear { Some(Tree::from(value.clone())) } else { None };
+        let set = start.as_ref() != Some(wanted);
+        return if set {
+            Verdict::Differs(difference(field, None, wanted, DifferenceKind::FirstWrite))
+        } else {
+            Verdict::Equal
+        };
+    }
+    if field.role == Role::Secret {
+        return match applied {
+            Some(applied) if *applied == digest => Verdict::Equal,
+            Some(_) => Verdict::Differs(difference(field, None, wanted, DifferenceKind::SecretRotated)),
+            // Taken back: what was applied by the lost state is believed.
+            None if matches!(wish.input.record.ownership, cso_core::Ownership::TakenBack { .. }) => Verdict::Equal,
+            None => Verdict::Differs(difference(field, None, wanted, DifferenceKind::FirstWrite)),
+        };
+    }
+    let kind_of_change = match applied {
+        Some(applied) if *applied == digest => DifferenceKind::Drift,
+        _ => DifferenceKind::UserChange,
+    };
+    if field.read.is_none() {
+        // What cannot be read is compared with what was applied.
+        return match applied {
+            Some(applied) if *applied != digest => {
+                Verdict::Differs(difference(field, None, wanted, DifferenceKind::UserChange))
+            }
+            _ => Verdict::Equal,
+        };
+    }
+    match wish.input.kind.seen(field, wish.observation, Some(wanted)) {
+        Seen::NotAsked => Verdict::Equal,
+        Seen::Unknown(why) => Verdict::Unknown(why),
+        Seen::Absent if is_empty(wanted) => Verdict::Equal,
+        Seen::Absent => Verdict::Differs(difference(field, None, wanted, kind_of_change)),
+        Seen::Value(seen) => {
+            if field.compare.equal_with(wanted, &seen, &field.nested) {
+                nested_removal(field, applied, &digest, wanted, &seen)
+            } else {
+                Verdict::Differs(difference(field, Some(seen), wanted, kind_of_change))
+            }
+        }
+    }
+}
+
+/// The wish changed, yet nothing visible differs: something was taken out inside a structure, where comparing what is
+/// wished for cannot see it. An absolute write is sent once to make it so.
+fn nested_removal(field: &Field, applied: Option<&Digest>, digest: &Digest, wanted: &Tree, seen: &Tree) -> Verdict {
+    let structured = matches!(wanted, Tree::Object(_));
+    match applied {
+        Some(applied) if applied != digest && structured && matches!(field.owner, Owner::Part(_)) => {
+            Verdict::Differs(difference(field, Some(seen.clone()), wanted, DifferenceKind::UserChange))
+        }
+        _ => Verdict::Equal,
+    }
+}
+
+fn removed(wish: &Wish<'_>, field: &Field) -> Verdict {
+    let seen = match wish.input.kind.seen(field, wish.observation, None) {
+        Seen::Value(seen) => Some(seen),
+        Seen::Absent => None,
+        Seen::Unknown(why) => return Verdict::Unknown(why),
+        Seen::NotAsked => return if field.clear == Clear::Keep { Verdict::Kept } else { Verdict::Equal },
+    };
+    let Some(seen) = seen else { return Verdict::Equal };
+    let path = spec_path(&field.name);
+    let gone = |to: Option<Tree>| Difference { path, from: Some(seen.clone()), to, kind: DifferenceKind::Removal };
+    match &field.clear {
+        Clear::Keep => Verdict::Kept,
+        Clear::Value(value) => {
+            let value = Tree::from(value.clone());
+            if field.compare.equal(&value, &seen) || as_text(&value) == as_text(&seen) {
+                Verdict::Equal
+            } else {
+                Verdict::Removed(gone(Some(value.clone())), Some(value))
+            }
+        }
+        Clear::Omit | Clear::Delete | Clear::Elements if is_empty(&seen) => Verdict::Equal,
+        Clear::Omit | Clear::Delete | Clear::Elements => Verdict::Removed(gone(None), None),
+    }
+}
+
+fn is_empty(value: &Tree) -> bool {
+    match value {
+        Tree::Text(text) => text.is_empty(),
+        Tree::List(list) => list.is_empty(),
+        Tree::Object(members) => members.is_empty(),
+        other => other.is_null(),
+    }
+}
+
+fn difference(field: &Field, from: Option<Tree>, to: &Tree, kind: DifferenceKind) -> Difference {
+    Difference { path: spec_path(&field.name), from, to: Some(to.clone()), kind }
+}
+
+/// Digest of a wish. A secret already is one.
+fn digest_of(input: &Input<'_>, name: &str, value: &Tree) -> Digest {
+    match value {
+        Tree::Hole(Hole::Secret { digest, .. }) => digest.clone(),
+        other => input.digest_key.digest(&spec_path(name), &other.shown()),
+    }
+}
+
+/// Digests of all wishes, as a settled record holds them.
+pub(crate) fn wishes(input: &Input<'_>) -> BTreeMap<String, Digest> {
+    let fields = input.kind.fields.values().filter(|field| field.role != Role::Option);
+    let mut all: BTreeMap<String, Digest> = fields
+        .filter_map(|field| {
+            let value = input.spec.member(&field.name).filter(|value| !value.is_null())?;
+            Some((field.name.clone(), digest_of(input, &field.name, value)))
+        })
+        .collect();
+    for (key, value) in input.kind.wished_tags(input.spec).unwrap_or_default() {
+        let place = format!("tags[{key}]");
+        all.insert(place.clone(), digest_of(input, &place, &value));
+    }
+    all
+}
+
+/// What the provider chose for open fields that the dialect shows.
+pub(crate) fn late(input: &Input<'_>) -> BTreeMap<String, Tree> {
+    let open = input
+        .kind
+        .fields
+        .values()
+        .filter(|field| field.late && input.spec.member(&field.name).is_none_or(Tree::is_null));
+    open.filter_map(|field| match input.kind.seen(field, input.observation, None) {
+        Seen::Value(value) => Some((field.name.clone(), value)),
+        _ => None,
+    })
+    .collect()
+}
+
+/// The create's fields as differences.
+pub(crate) fn first_writes<'a>(input: &Input<'_>, carried: impl Iterator<Item = &'a str>) -> Vec<Difference> {
+    let mut all: Vec<Difference> = carried
+        .filter_map(|name| input.kind.fields.get(name))
+        .filter_map(|field| {
+            let value = input.spec.member(&field.name).filter(|value| !value.is_null())?;
+            Some(difference(field, None, value, DifferenceKind::FirstWrite))
+        })
+        .collect();
+    if let Some(tags) = input.kind.wished_tags(input.spec).filter(|_| input.kind.can_be_marked()) {
+        let to = Some(Tree::Object(tags));
+        all.push(Difference { path: spec_path("tags"), from: None, to, kind: DifferenceKind::FirstWrite });
+    }
+    all
+}
+
+fn body_steps(wish: &Wish<'_>, fields: &[&Field], notes: &mut Vec<String>) -> Result<Vec<Step>, Unfilled> {
+    let Some(update) = &wish.input.kind.update else { return Ok(Vec::new()) };
+    let mut changes = Vec::new();
+    let mut names = BTreeSet::new();
+    let mut cleared = BTreeMap::new();
+    for field in fields {
+        match verdict(wish, field) {
+            Verdict::Differs(difference) => {
+                names.insert(field.name.clone());
+                changes.push((field.name.clone(), difference));
+            }
+            Verdict::Removed(difference, Some(value)) => {
+                cleared.insert(field.name.clone(), value);
+                changes.push((field.name.clone(), difference));
+            }
+            Verdict::Removed(_, None) | Verdict::Kept => notes.push(kept(field)),
+            Verdict::Unknown(why) => notes.push(format!("{}: {why}", spec_path(&field.name))),
+            Verdict::Equal => {}
+        }
+    }
+    if changes.is_empty() {
+        return Ok(Vec::new());
+    }
+    if update.send == Send::One {
+        return changes
+            .into_iter()
+            .map(|(name, difference)| {
+                let one = BTreeSet::from([name.clone()]);
+                let cleared: BTreeMap<String, Tree> =
+                    cleared.get(&name).map(|value| (name.clone(), value.clone())).into_iter().collect();
+                let load = Load { fields: Some(&one), cleared: Some(&cleared), ..Load::default() };
+                let call = wish.subject.fill(&update.call, &load)?;
+                Ok(update_step(format!("body.{name}"), call, vec![difference]))
+            })
+            .collect();
+    }
+    let load =
+        Load { fields: (update.send == Send::Changed).then_some(&names), cleared: Some(&cleared), ..Load::default() };
+    let call = wish.subject.fill(&update.call, &load)?;
+    let changes = changes.into_iter().map(|(_, difference)| difference).collect();
+    Ok(vec![update_step("body".to_owned(), call, changes)])
+}
+
+fn kept(field: &Field) -> String {
+    format!(
+        "{} was taken out; the provider cannot clear it: it is kept as it is and no longer managed",
+        spec_path(&field.name)
+    )
+}
+
+fn update_step(part: String, call: cso_core::Call, changes: Vec<Difference>) -> Step {
+    Step { verb: Verb::Update, part, call, changes, note: None }
+}
+
+/// The steps of one part.
+pub(crate) fn part_steps(wish: &Wish<'_>, position: usize) -> Result<PartSteps, Unfilled> {
+    part_steps_noting(wish, position, &mut Vec::new())
+}
+
+fn part_steps_noting(wish: &Wish<'_>, position: usize, notes: &mut Vec<String>) -> Result<PartSteps, Unfilled> {
+    let Some(part) = wish.input.kind.parts.get(position) else { return Ok(PartSteps::default()) };
+    match &part.shape {
+        Shape::Config { put, delete } => config_steps(wish, part, put, delete.as_ref(), notes),
+        Shape::Switch { enable, disable } => switch_steps(wish, part, enable, disable, notes),
+        Shape::Table { key, add, remove } => table_steps(wish, part, key, add, remove, notes),
+    }
+}
+
+fn part_fields<'a>(wish: &Wish<'a>, part: &'a Part) -> impl Iterator<Item = &'a Field> {
+    let fields = &wish.input.kind.fields;
+    part.fields.iter().filter_map(|name| fields.get(name))
+}
+
+fn config_steps(
+    wish: &Wish<'_>,
+    part: &Part,
+    put: &CallTemplate,
+    delete: Option<&CallTemplate>,
+    notes: &mut Vec<String>,
+) -> Result<PartSteps, Unfilled> {
+    let mut changes = Vec::new();
+    let mut cleared = BTreeMap::new();
+    for field in part_fields(wish, part) {
+        match verdict(wish, field) {
+            Verdict::Differs(difference) => changes.push(difference),
+            Verdict::Removed(difference, value) => {
+                changes.push(difference);
+                cleared.extend(value.map(|value| (field.name.clone(), value)));
+            }
+            Verdict::Kept => notes.push(kept(field)),
+            Verdict::Unknown(why) => {
+                // A part that cannot be read is neither compared nor written.
+                notes.push(format!("{}: {why}", spec_path(&field.name)));
+                return Ok(PartSteps::default());
+            }
+            Verdict::Equal => {}
+        }
+    }
+    if changes.is_empty() {
+        return Ok(PartSteps::default());
+    }
+    let any_set = part_fields(wish, part).any(|field| wished(wish, field).is_some());
+    if let (false, Some(delete)) = (any_set, delete) {
+        let call = wish.subject.fill(delete, &Load::default())?;
+        return Ok(PartSteps { removals: vec![update_step(part.name.clone(), call, changes)], writes: Vec::new() });
+    }
+    let call = wish.subject.fill(put, &Load { cleared: Some(&cleared), ..Load::default() })?;
+    Ok(PartSteps { removals: Vec::new(), writes: vec![update_step(part.name.clone(), call, changes)] })
+}
+
+fn switch_steps(
+    wish: &Wish<'_>,
+    part: &Part,
+    enable: &CallTemplate,
+    disable: &CallTemplate,
+    notes: &mut Vec<String>,
+) -> Result<PartSteps, Unfilled> {
+    let Some(field) = part_fields(wish, part).next() else { return Ok(PartSteps::default()) };
+    let (difference, on) = match verdict(wish, field) {
+        Verdict::Differs(difference) => {
+            let on = difference.to.as_ref().and_then(Tree::as_bool).unwrap_or(false);
+            (difference, on)
+        }
+        Verdict::Removed(difference, value) => (difference, value.as_ref().and_then(Tree::as_bool).unwrap_or(false)),
+        Verdict::Unknown(why) => {
+            notes.push(format!("{}: {why}", spec_path(&field.name)));
+            return Ok(PartSteps::default());
+        }
+        Verdict::Kept => {
+            notes.push(kept(field));
+            return Ok(PartSteps::default());
+        }
+        Verdict::Equal => return Ok(PartSteps::default()),
+    };
+    let call = wish.subject.fill(if on { enable } else { disable }, &Load::default())?;
+    Ok(PartSteps { removals: Vec::new(), writes: vec![update_step(part.name.clone(), call, vec![difference])] })
+}
+
+fn table_steps(
+    wish: &Wish<'_>,
+    part: &Part,
+    key: &str,
+    add: &CallTemplate,
+    remove: &CallTemplate,
+    notes: &mut Vec<String>,
+) -> Result<PartSteps, Unfilled> {
+    let Some(field) = part_fields(wish, part).next() else { return Ok(PartSteps::default()) };
+    let nothing = Tree::List(Vec::new());
+    let wanted = match wished(wish, field) {
+        Some(wanted) => wanted,
+        None if wish.input.record.applied.contains_key(&field.name) && !wish.fresh => &nothing,
+        None => return Ok(PartSteps::default()),
+    };
+    let seen = match wish.input.kind.seen(field, wish.observation, Some(wanted)) {
+        Seen::Value(Tree::List(seen)) => seen,
+        Seen::Absent => Vec::new(),
+        Seen::NotAsked if wish.fresh => Vec::new(),
+        Seen::Unknown(why) => {
+            notes.push(format!("{}: {why}", spec_path(&field.name)));
+            return Ok(PartSteps::default());
+        }
+        Seen::Value(_) | Seen::NotAsked => return Ok(PartSteps::default()),
+    };
+    let wanted = wanted.as_list().unwrap_or_default();
+    let same_key = |a: &Tree, b: &Tree| a.member(key).is_some() && a.member(key) == b.member(key);
+    let fits =
+        |seen: &Tree| wanted.iter().any(|w| same_key(w, seen) && field.compare.equal_with(w, seen, &field.nested));
+    let surplus: Vec<Tree> = seen.iter().filter(|seen| !fits(seen)).cloned().collect();
+    let kept: Vec<&Tree> = seen.iter().filter(|seen| fits(seen)).collect();
+    let lacking: Vec<Tree> = wanted.iter().filter(|w| !kept.iter().any(|seen| same_key(w, seen))).cloned().collect();
+    let path = spec_path(&field.name);
+    let mut steps = PartSteps::default();
+    if !surplus.is_empty() {
+        let call = wish.subject.fill(remove, &Load { items: &surplus, ..Load::default() })?;
+        let change =
+            Difference { path: path.clone(), from: Some(Tree::List(surplus)), to: None, kind: DifferenceKind::Removal };
+        steps.removals.push(update_step(format!("{}.remove", part.name), call, vec![change]));
+    }
+    if !lacking.is_empty() {
+        let call = wish.subject.fill(add, &Load { items: &lacking, ..Load::default() })?;
+        let change = Difference { path, from: None, to: Some(Tree::List(lacking)), kind: DifferenceKind::UserChange };
+        steps.writes.push(update_step(format!("{}.add", part.name), call, vec![change]));
+    }
+    Ok(steps)
+}
+
+/// Tag keys that are not the user's: AWS's own, and those that every controller writes.
+fn is_system_tag(key: &str) -> bool {
+    key.starts_with("aws:") || key.starts_with("services.k8s.aws/")
+}
+
+/// The version tag tells who created the resource; another version's value is as good.
+const VERSION_TAG: &str = "services.k8s.aws/controller-version";
+
+fn tag_steps(wish: &Wish<'_>, notes: &mut Vec<String>) -> Result<PartSteps, Unfilled> {
+    let input = wish.input;
+    let Some(tags) = &input.kind.tags else { return Ok(PartSteps::default()) };
+    let seen = match &wish.observation.tags {
+        Seen::Value(Tree::Object(seen)) => seen,
+        Seen::Unknown(why) => {
+            notes.push(format!("{}: {why}", spec_path(&tags.field)));
+            return Ok(PartSteps::default());
+        }
+        _ => return Ok(PartSteps::default()),
+    };
+    let wanted = input.tags();
+    let wished = input.kind.wished_tags(input.spec);
+    let add: BTreeMap<String, Tree> = wanted
+        .iter()
+        .filter(|(key, value)| match seen.get(*key) {
+            None => true,
+            Some(_) if *key == VERSION_TAG => false,
+            Some(seen) => seen != *value,
+        })
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    let was_applied = |key: &str| input.record.applied.contains_key(&format!("tags[{key}]"));
+    let surplus: Vec<String> = seen
+        .keys()
+        .filter(|key| !wanted.contains_key(*key) && !is_system_tag(key))
+        .filter(|key| wished.is_some() || was_applied(key))
+        .cloned()
+        .collect();
+    let mut steps = PartSteps::default();
+    if !surplus.is_empty() {
+        let call = wish.subject.fill(&tags.remove, &Load { tag_keys: &surplus, ..Load::default() })?;
+        let changes = surplus.iter().map(|key| tag_change(key, seen.get(key), None, DifferenceKind::Removal)).collect();
+        steps.removals.push(update_step("tags.remove".to_owned(), call, changes));
+    }
+    if !add.is_empty() {
+        let call = wish.subject.fill(&tags.add, &Load { tags: Some(&add), ..Load::default() })?;
+        let changes = add
+            .iter()
+            .map(|(key, value)| {
+                let kind = if was_applied(key) || is_system_tag(key) {
+                    DifferenceKind::Drift
+                } else {
+                    DifferenceKind::UserChange
+                };
+                tag_change(key, seen.get(key), Some(value), kind)
+            })
+            .collect();
+        steps.writes.push(update_step("tags.add".to_owned(), call, changes));
+    }
+    Ok(steps)
+}
+
+fn tag_change(key: &str, from: Option<&Tree>, to: Option<&Tree>, kind: DifferenceKind) -> Difference {
+    Difference { path: format!("spec.tags[{key}]"), from: from.cloned(), to: to.cloned(), kind }
+}
+
+/// `"30" -> "45"`, for sentences.
+pub(crate) fn change_text(difference: &Difference) -> String {
+    let show = |value: Option<&Tree>| value.map_or_else(|| "nothing".to_owned(), |value| value.shown().to_string());
+    format!("{} -> {}", show(difference.from.as_ref()), show(difference.to.as_ref()))
+}

@@ -1,0 +1,205 @@
+//! References and secrets: from the wish as written to the wish that calls can be filled from.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cso_core::port::{SecretError, Secrets};
+use cso_core::tree::SecretSource;
+use cso_core::{ConditionStatus, DigestKey, FieldPath, Hole, Object, ObjectKey, Record, Tree};
+use cso_schema::kind::{Kind, Ref, Role};
+use serde_json::Value;
+
+/// Whether the result is for acting or for showing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Everything must be known.
+    Act,
+    /// What is not known yet becomes a hole.
+    Plan,
+}
+
+/// Why a wish cannot be worked on yet.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unresolved {
+    /// Woken when that object becomes ready.
+    #[error("{message}")]
+    Reference { on: ObjectKey, message: String },
+    #[error("{0}")]
+    Secret(SecretError),
+    /// A person must change the manifest.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// What is known of other objects.
+pub trait Others {
+    fn object(&self, key: &ObjectKey) -> Option<&Object>;
+    fn record(&self, key: &ObjectKey) -> Option<&Record>;
+}
+
+/// Everything that resolving needs.
+#[derive(Clone, Copy)]
+pub struct Resolver<'a, P> {
+    pub kind: &'a Kind,
+    pub object: &'a Object,
+    pub secrets: &'a P,
+    pub digest_key: &'a DigestKey,
+    /// References and secrets may lead into other namespaces.
+    pub cross_namespace: bool,
+    pub mode: Mode,
+}
+
+impl<P: Secrets> Resolver<'_, P> {
+    /// The wish with its references replaced by what they lead to, and its secrets by their digests.
+    pub fn resolve(&self, others: &impl Others) -> Result<Tree, Unresolved> {
+        let mut spec = Tree::from(self.object.spec.clone());
+        for reference in &self.kind.refs {
+            self.resolve_reference(reference, &mut spec, others)?;
+        }
+        for field in self.kind.fields.values().filter(|field| field.role == Role::Secret) {
+            if let Some(wrapper) = spec.member(&field.name).filter(|value| !value.is_null()) {
+                let hole = self.secret(&field.name, wrapper)?;
+                spec.set(&FieldPath::root().child(&field.name), Tree::Hole(hole));
+            }
+        }
+        Ok(spec)
+    }
+
+    fn resolve_reference(&self, reference: &Ref, spec: &mut Tree, others: &impl Others) -> Result<(), Unresolved> {
+        let Some(wrapper) = spec.at(&reference.field).cloned() else { return Ok(()) };
+        spec.set(&reference.field, Tree::Null);
+        let field = &reference.field;
+        if spec.at(&reference.fills).is_some() {
+            return Err(Unresolved::Invalid(format!(
+                "spec.{} and spec.{field} cannot be used together: keep one",
+                reference.fills
+            )));
+        }
+        let target = self.target(reference, &wrapper)?;
+        spec.set(&reference.fills, self.value(reference, &target, others)?);
+        Ok(())
+    }
+
+    fn target(&self, reference: &Ref, wrapper: &Tree) -> Result<ObjectKey, Unresolved> {
+        let field = &reference.field;
+        let from = wrapper.member("from");
+        let Some(name) = from.and_then(|from| from.member("name")).and_then(Tree::as_str) else {
+            return Err(Unresolved::Invalid(format!("spec.{field}.from.name is missing")));
+        };
+        let own = &self.object.key.namespace;
+        let namespace = from.and_then(|from| from.member("namespace")).and_then(Tree::as_str).unwrap_or(own);
+        self.granted(namespace, &format!("spec.{field}"))?;
+        Ok(ObjectKey::new(&reference.group, &reference.kind, namespace, name))
+    }
+
+    /// The one place that lets a namespace from a spec through.
+    fn granted(&self, namespace: &str, field: &str) -> Result<(), Unresolved> {
+        if namespace == self.object.key.namespace || self.cross_namespace {
+            return Ok(());
+        }
+        Err(Unresolved::Invalid(format!(
+            "{field} leads into namespace {namespace}; that is refused unless --allow-cross-namespace is given"
+        )))
+    }
+
+    fn value(&self, reference: &Ref, target: &ObjectKey, others: &impl Others) -> Result<Tree, Unresolved> {
+        let waiting = |message: String| Unresolved::Reference { on: target.clone(), message };
+        let field = &reference.field;
+        let known = others.record(target).filter(|record| self.mode == Mode::Plan || is_synced(record));
+        let value = known.and_then(|record| match reference.path.split_first() {
+            Some(("status", path)) => Tree::from(Value::Object(record.status.clone())).at(&path).cloned(),
+            Some(("spec", path)) => {
+                let spec = others.object(target).map_or(&record.wish.spec, |object| &object.spec);
+                Tree::from(spec.clone()).at(&path).cloned()
+            }
+            _ => None,
+        });
+        if let Some(value) = value {
+            return Ok(value);
+        }
+        match (others.object(target), self.mode) {
+            (Some(object), _) if object.deleting => {
+                Err(waiting(format!("spec.{field} refers to {target}, which is being deleted")))
+            }
+            (Some(_), Mode::Plan) => {
+                Ok(Tree::Hole(Hole::Reference { object: target.clone(), path: reference.path.to_string() }))
+            }
+            (Some(_), Mode::Act) => Err(waiting(format!("spec.{field} waits for {target} to be ready"))),
+            (None, _) if known.is_some() => Err(waiting(format!("{target} has no {} yet", reference.path))),
+            (None, _) => Err(waiting(format!("spec.{field} refers to {target}, which does not exist"))),
+        }
+    }
+
+    fn secret(&self, field: &str, wrapper: &Tree) -> Result<Hole, Unresolved> {
+        let text = |name: &str| wrapper.member(name).and_then(Tree::as_str);
+        let (Some(name), Some(key)) = (text("name"), text("key")) else {
+            return Err(Unresolved::Invalid(format!("spec.{field} needs `name` and `key` of a Secret")));
+        };
+        let namespace = text("namespace").unwrap_or(&self.object.key.namespace);
+        self.granted(namespace, &format!("spec.{field}"))?;
+        let value = self.secrets.secret(namespace, name, key).map_err(Unresolved::Secret)?;
+        let digest = self.digest_key.digest(&format!("spec.{field}"), &Value::String(value.reveal().to_owned()));
+        let source = SecretSource { namespace: namespace.to_owned(), name: name.to_owned(), key: key.to_owned() };
+        Ok(Hole::Secret { source, digest })
+    }
+}
+
+/// Whether an object's last known standing is "as wished".
+pub fn is_synced(record: &Record) -> bool {
+    record
+        .conditions
+        .iter()
+        .any(|condition| condition.kind == crate::conditions::SYNCED && condition.status == ConditionStatus::True)
+}
+
+/// The objects that an object refers to, whether they exist or not.
+pub fn references(kind: &Kind, namespace: &str, spec: &Value) -> BTreeSet<ObjectKey> {
+    let spec = Tree::from(spec.clone());
+    kind.refs
+        .iter()
+        .filter_map(|reference| {
+            let from = spec.at(&reference.field)?.member("from")?;
+            let name = from.member("name")?.as_str()?;
+            let namespace = from.member("namespace").and_then(Tree::as_str).unwrap_or(namespace);
+            Some(ObjectKey::new(&reference.group, &reference.kind, namespace, name))
+        })
+        .collect()
+}
+
+/// A cycle among references, as the path from an object back to itself; `None` if there is none.
+pub fn cycle(edges: &BTreeMap<ObjectKey, BTreeSet<ObjectKey>>) -> Option<Vec<ObjectKey>> {
+    let mut done = BTreeSet::new();
+    edges.keys().find_map(|start| walk(start, edges, &mut Vec::new(), &mut done))
+}
+
+fn walk<'a>(
+    here: &'a ObjectKey,
+    edges: &'a BTreeMap<ObjectKey, BTreeSet<ObjectKey>>,
+    path: &mut Vec<&'a ObjectKey>,
+    done: &mut BTreeSet<&'a ObjectKey>,
+) -> Option<Vec<ObjectKey>> {
+    if let Some(start) = path.iter().position(|key| *key == here) {
+        return Some(path[start..].iter().copied().chain([here]).cloned().collect());
+    }
+    if !done.insert(here) {
+        return None;
+    }
+    path.push(here);
+    let found = edges.get(here).into_iter().flatten().find_map(|next| walk(next, edges, path, done));
+    path.pop();
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_a_cycle_and_only_a_cycle() {
+        let key = |name: &str| ObjectKey::new("g", "K", "n", name);
+        let mut edges =
+            BTreeMap::from([(key("a"), BTreeSet::from([key("b"), key("c")])), (key("b"), BTreeSet::from([key("c")]))]);
+        assert_eq!(cycle(&edges), None);
+        edges.insert(key("c"), BTreeSet::from([key("a")]));
+        assert_eq!(cycle(&edges), Some(vec![key("a"), key("b"), key("c"), key("a")]));
+    }
+}

@@ -1,0 +1,288 @@
+//! The scheduler: many objects at once, one turn of each at a time, until there is nothing left to do or it is told to
+//! stop.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use cso_core::port::{Clock, Cloud, Secrets, Store, StoreError};
+use cso_core::{ErrorClass, ObjectKey};
+use jiff::Timestamp;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::JoinSet;
+
+use crate::classify;
+use crate::conditions::Standing;
+use crate::decide::WAITING_FOR_OTHERS;
+use crate::engine::{Engine, Turn};
+use crate::queue::{Priority, Queue};
+
+/// When a run is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// When nothing more can be done at once.
+    Attempt,
+    /// When every object is settled, or stuck until somebody changes something; at the latest after the time given.
+    Settle { patience: Duration },
+    /// Never: settled objects are looked at again at this interval, and drift is repaired.
+    Keep { verify_every: Duration },
+}
+
+/// Messages to a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// The wishes for these objects changed.
+    Changed(Vec<ObjectKey>),
+    /// Start nothing new, finish what is in flight, return.
+    Stop,
+}
+
+/// How a run left each object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    pub objects: BTreeMap<ObjectKey, Rest>,
+    /// The run was told to stop before it was over.
+    pub stopped: bool,
+}
+
+/// How an object was left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rest {
+    Settled,
+    Forgotten,
+    /// Waits for another object, or for a person: time alone does not help.
+    Waiting {
+        message: String,
+    },
+    /// Waits for the provider: time will help.
+    Pending {
+        message: String,
+    },
+    Failed {
+        class: ErrorClass,
+        message: String,
+    },
+    /// Not worked on to the end.
+    Unfinished,
+}
+
+/// State of one run.
+struct Run<C, S, P, K> {
+    engine: Arc<Engine<C, S, P, K>>,
+    goal: Goal,
+    queue: Queue,
+    turns: JoinSet<(ObjectKey, Result<Turn, StoreError>)>,
+    /// Objects with a turn in flight, and whether another was asked for meanwhile.
+    busy: BTreeMap<ObjectKey, bool>,
+    /// The next turn of these follows a create of ours.
+    fresh: BTreeSet<ObjectKey>,
+    /// By what is waited for.
+    waiters: BTreeMap<ObjectKey, BTreeSet<ObjectKey>>,
+    failures: BTreeMap<ObjectKey, u32>,
+    rests: BTreeMap<ObjectKey, Rest>,
+    /// Objects whose resource was changed since they last settled.
+    acted: BTreeSet<ObjectKey>,
+}
+
+impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
+    /// Works on all objects until the goal is reached.
+    pub async fn run(
+        self: Arc<Self>,
+        goal: Goal,
+        mut control: UnboundedReceiver<Control>,
+    ) -> Result<Summary, StoreError> {
+        let keys: Vec<ObjectKey> = self.world().wishes().map(|wish| wish.key.clone()).collect();
+        let started = self.ports.clock.now();
+        let mut run = Run {
+            engine: self,
+            goal,
+            queue: Queue::default(),
+            turns: JoinSet::new(),
+            busy: BTreeMap::new(),
+            fresh: BTreeSet::new(),
+            waiters: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            rests: BTreeMap::new(),
+            acted: BTreeSet::new(),
+        };
+        for key in keys {
+            run.rests.insert(key.clone(), Rest::Unfinished);
+            run.queue.push(key, Priority::UserChange);
+        }
+        let mut stopping = false;
+        let mut listening = true;
+        loop {
+            if !stopping {
+                run.start();
+            }
+            if run.is_over(stopping, started) {
+                break;
+            }
+            let nap = run.nap(started);
+            tokio::select! {
+                biased;
+                Some(done) = run.turns.join_next(), if !run.turns.is_empty() => {
+                    // A panic in a turn is a bug; it must not look like success.
+                    let (key, result) = done.map_err(|error| StoreError { message: format!("a turn failed: {error}"), source: None })?;
+                    run.finish(key, result?);
+                }
+                message = control.recv(), if listening => match message {
+                    Some(Control::Changed(keys)) => run.changed(keys),
+                    Some(Control::Stop) => stopping = true,
+                    None => listening = false,
+                },
+                () = tokio::time::sleep(nap), if !stopping => {}
+            }
+        }
+        let stopped = stopping && run.rests.values().any(|rest| *rest == Rest::Unfinished);
+        Ok(Summary { objects: run.rests, stopped })
+    }
+}
+
+impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
+    fn now(&self) -> Timestamp {
+        self.engine.ports.clock.now()
+    }
+
+    /// Starts turns up to the limit.
+    fn start(&mut self) {
+        while self.turns.len() < self.engine.settings.concurrency.max(1) {
+            let Some(key) = self.queue.pop(self.now()) else { break };
+            if let Some(again) = self.busy.get_mut(&key) {
+                *again = true;
+                continue;
+            }
+            self.busy.insert(key.clone(), false);
+            let engine = Arc::clone(&self.engine);
+            let fresh = self.fresh.remove(&key);
+            self.turns.spawn(async move {
+                let result = engine.turn(&key, fresh).await;
+                (key, result)
+            });
+        }
+    }
+
+    fn changed(&mut self, keys: Vec<ObjectKey>) {
+        for key in keys {
+            self.failures.remove(&key);
+            self.rests.insert(key.clone(), Rest::Unfinished);
+            self.wake(&key);
+            self.queue.push(key, Priority::UserChange);
+        }
+    }
+
+    fn finish(&mut self, key: ObjectKey, turn: Turn) {
+        let again = self.busy.remove(&key).unwrap_or(false);
+        let now = self.now();
+        if !matches!(turn, Turn::Failed { .. }) {
+            self.failures.remove(&key);
+        }
+        match turn {
+            Turn::Again { fresh } => {
+                self.acted.insert(key.clone());
+                if fresh {
+                    self.fresh.insert(key.clone());
+                }
+                self.queue.push(key.clone(), Priority::UserChange);
+            }
+            Turn::Settled => {
+                self.rests.insert(key.clone(), Rest::Settled);
+                self.wake(&key);
+                if self.acted.remove(&key) {
+                    for referrer in self.engine.world().referrers(&key) {
+                        self.queue.push(referrer, Priority::Wake);
+                    }
+                }
+                if let Goal::Keep { verify_every } = self.goal {
+                    self.queue.push_at(key.clone(), later(now, verify_every), Priority::Sweep);
+                }
+            }
+            Turn::Later { after, standing } => {
+                self.rests.insert(key.clone(), rest_of(standing));
+                self.queue.push_at(key.clone(), later(now, after), Priority::Poll);
+            }
+            Turn::Failed { class, error, message } => {
+                let attempt = self.failures.entry(key.clone()).or_default();
+                *attempt += 1;
+                let errors = self.engine.kinds.of(&key).map(|kind| kind.errors.clone()).unwrap_or_default();
+                let pause = classify::pause(&errors, error.as_ref(), class, *attempt);
+                self.rests.insert(key.clone(), Rest::Failed { class, message });
+                self.queue.push_at(key.clone(), later(now, pause), Priority::Retry);
+            }
+            Turn::WaitsFor { on, message } => {
+                self.rests.insert(key.clone(), Rest::Waiting { message });
+                self.waiters.entry(on).or_default().insert(key.clone());
+            }
+            Turn::Forgotten => {
+                self.rests.insert(key.clone(), Rest::Forgotten);
+                self.wake(&key);
+            }
+        }
+        if again {
+            self.queue.push(key, Priority::Wake);
+        }
+    }
+
+    /// Makes those that wait for an object due.
+    fn wake(&mut self, key: &ObjectKey) {
+        for waiter in self.waiters.remove(key).unwrap_or_default() {
+            self.queue.push(waiter, Priority::Wake);
+        }
+    }
+
+    fn is_over(&self, stopping: bool, started: Timestamp) -> bool {
+        if !self.turns.is_empty() {
+            return false;
+        }
+        if stopping {
+            return true;
+        }
+        match self.goal {
+            Goal::Keep { .. } => false,
+            _ if self.queue.has_ready() => false,
+            Goal::Attempt => true,
+            Goal::Settle { patience } => {
+                let waited: Duration = self.now().duration_since(started).try_into().unwrap_or_default();
+                waited >= patience || !self.rests.values().any(passes_by_itself)
+            }
+        }
+    }
+
+    /// Until the next object is due, patience ends, or a message comes.
+    fn nap(&self, started: Timestamp) -> Duration {
+        let now = self.now();
+        let until = |at: Timestamp| at.duration_since(now).try_into().unwrap_or(Duration::ZERO);
+        let mut nap = self.queue.next_due().map_or(Duration::from_secs(3600), until);
+        if let Goal::Settle { patience } = self.goal {
+            nap = nap.min(until(later(started, patience)));
+        }
+        nap.max(Duration::from_millis(1))
+    }
+}
+
+/// Whether time alone may help: failures that pass, and waits for the provider. Waiting for another object does not
+/// count: that object's own rest tells.
+fn passes_by_itself(rest: &Rest) -> bool {
+    match rest {
+        Rest::Failed { class, .. } => {
+            matches!(class, ErrorClass::Transient | ErrorClass::Throttled | ErrorClass::Conflict)
+        }
+        Rest::Waiting { .. } | Rest::Settled | Rest::Forgotten => false,
+        Rest::Pending { .. } | Rest::Unfinished => true,
+    }
+}
+
+fn rest_of(standing: Standing) -> Rest {
+    match standing {
+        Standing::Working { reason: WAITING_FOR_OTHERS, message, .. } | Standing::Unresolved { message } => {
+            Rest::Waiting { message }
+        }
+        Standing::Working { message, .. } => Rest::Pending { message },
+        Standing::Failed { class, message, .. } => Rest::Failed { class, message },
+        Standing::Synced { .. } => Rest::Settled,
+    }
+}
+
+fn later(now: Timestamp, after: Duration) -> Timestamp {
+    now.checked_add(after).unwrap_or(Timestamp::MAX)
+}

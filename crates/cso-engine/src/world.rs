@@ -1,0 +1,126 @@
+//! What the engine holds in memory: wishes, records, and who refers to whom. Synchronous; locked briefly, never across
+//! an await.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use cso_core::{Object, ObjectKey, Record};
+use cso_schema::kind::Kind;
+
+use crate::resolve::{self, Others};
+
+/// Kinds by group and name.
+#[derive(Clone, Debug, Default)]
+pub struct Kinds(BTreeMap<(String, String), Arc<Kind>>);
+
+impl Kinds {
+    /// The kind of an object, if there is a descriptor for it.
+    pub fn of(&self, key: &ObjectKey) -> Option<&Arc<Kind>> {
+        self.0.get(&(key.group.clone(), key.kind.clone()))
+    }
+
+    /// Every kind, by group and name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Kind>> {
+        self.0.values()
+    }
+}
+
+impl FromIterator<Kind> for Kinds {
+    fn from_iter<I: IntoIterator<Item = Kind>>(kinds: I) -> Self {
+        let by_name = |kind: Kind| ((kind.group().to_owned(), kind.name().to_owned()), Arc::new(kind));
+        Self(kinds.into_iter().map(by_name).collect())
+    }
+}
+
+/// Objects and records, with the index of references.
+#[derive(Debug, Default)]
+pub struct World {
+    objects: BTreeMap<ObjectKey, Arc<Object>>,
+    records: BTreeMap<ObjectKey, Record>,
+    /// By target: the objects that refer to it.
+    referrers: BTreeMap<ObjectKey, BTreeSet<ObjectKey>>,
+}
+
+impl World {
+    /// A world that starts with what a store remembers.
+    pub fn new(records: Vec<Record>, kinds: &Kinds) -> Self {
+        let mut world = Self::default();
+        for record in records {
+            if let Some(kind) = kinds.of(&record.key) {
+                let targets = resolve::references(kind, &record.key.namespace, &record.wish.spec);
+                world.link(&record.key, targets);
+            }
+            world.records.insert(record.key.clone(), record);
+        }
+        world
+    }
+
+    fn link(&mut self, from: &ObjectKey, targets: BTreeSet<ObjectKey>) {
+        for target in targets {
+            self.referrers.entry(target).or_default().insert(from.clone());
+        }
+    }
+
+    /// Takes a wish in; says whether it is another than before.
+    pub fn set(&mut self, object: Object, kinds: &Kinds) -> bool {
+        if self.objects.get(&object.key).is_some_and(|known| **known == object) {
+            return false;
+        }
+        if let Some(kind) = kinds.of(&object.key) {
+            let targets = resolve::references(kind, &object.key.namespace, &object.spec);
+            self.link(&object.key, targets);
+        }
+        self.objects.insert(object.key.clone(), Arc::new(object));
+        true
+    }
+
+    /// The wish for an object.
+    pub fn wish(&self, key: &ObjectKey) -> Option<Arc<Object>> {
+        self.objects.get(key).cloned()
+    }
+
+    /// All wishes.
+    pub fn wishes(&self) -> impl Iterator<Item = &Arc<Object>> {
+        self.objects.values()
+    }
+
+    /// All records.
+    pub fn records(&self) -> impl Iterator<Item = &Record> {
+        self.records.values()
+    }
+
+    /// Replaces a record.
+    pub fn remember(&mut self, record: Record) {
+        self.records.insert(record.key.clone(), record);
+    }
+
+    /// Drops an object and its record.
+    pub fn forget(&mut self, key: &ObjectKey) {
+        self.objects.remove(key);
+        self.records.remove(key);
+        for referrers in self.referrers.values_mut() {
+            referrers.remove(key);
+        }
+    }
+
+    /// Objects that refer to this one.
+    pub fn referrers(&self, key: &ObjectKey) -> Vec<ObjectKey> {
+        self.referrers.get(key).into_iter().flatten().cloned().collect()
+    }
+
+    /// Objects that refer to this one and whose resource may still use its resource.
+    pub fn dependents(&self, key: &ObjectKey) -> Vec<ObjectKey> {
+        let may_use = |record: &Record| record.ownership.is_ours() || record.intent.is_some();
+        self.referrers(key).into_iter().filter(|from| self.records.get(from).is_some_and(may_use)).collect()
+    }
+}
+
+impl Others for World {
+    fn object(&self, key: &ObjectKey) -> Option<&Object> {
+        self.objects.get(key).map(Arc::as_ref)
+    }
+
+    fn record(&self, key: &ObjectKey) -> Option<&Record> {
+        self.records.get(key)
+    }
+}

@@ -1,0 +1,240 @@
+//! From a call template and what is known of an object to the call itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cso_core::{Call, FieldPath, Hole, Tree};
+use serde_json::Value;
+
+use crate::convert::{as_text, to_api};
+use crate::kind::{Arn, CallTemplate, Context, Field, Kind, Pattern, PatternPart, Place, Role, Source};
+
+/// Where calls for an object go, and as whom.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    pub account: String,
+    pub region: String,
+    pub partition: String,
+}
+
+/// What is known of an object when a call is filled.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    pub kind: &'a Kind,
+    /// The wish, references resolved or as holes.
+    pub spec: &'a Tree,
+    /// Identifiers and observed values, below `status`.
+    pub status: &'a Tree,
+    pub surroundings: &'a Surroundings,
+    /// Values of options, from annotations.
+    pub options: &'a BTreeMap<String, Value>,
+    /// Identifiers that are missing come from this step of the plan.
+    pub made_by: Option<usize>,
+}
+
+/// What a particular call carries beyond its template.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Load<'a> {
+    /// Fields to send; all that are set if `None`.
+    pub fields: Option<&'a BTreeSet<String>>,
+    /// Fields that were taken out, and the value that clears them.
+    pub cleared: Option<&'a BTreeMap<String, Tree>>,
+    /// Elements that a table adds or removes.
+    pub items: &'a [Tree],
+    /// Tags to set.
+    pub tags: Option<&'a BTreeMap<String, Tree>>,
+    /// Keys of tags to remove.
+    pub tag_keys: &'a [String],
+}
+
+/// A required member of a call that nothing fills yet, for example because the resource has no handle.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{operation} needs {member}, which is not known")]
+pub struct Unfilled {
+    pub operation: String,
+    pub member: String,
+}
+
+impl Subject<'_> {
+    /// The value of a source, if it is known.
+    pub fn source(&self, source: &Source) -> Option<Tree> {
+        match source {
+            Source::Const(value) => Some(Tree::from(value.clone())),
+            Source::Spec(path) => self.spec_value(path),
+            Source::Status(path) => self.status.at(path).cloned().or_else(|| self.later(&format!("status.{path}"))),
+            Source::Arn => self.arn().or_else(|| self.later("status.ackResourceMetadata.arn")),
+            Source::Context(context) => Some(Tree::text(self.context(*context))),
+            Source::Option(name) => self.options.get(name).cloned().map(Tree::from),
+            Source::Pattern(pattern) => self.pattern(pattern),
+            Source::FirstKnown(sources) => {
+                let all: Vec<Tree> = sources.iter().filter_map(|source| self.source(source)).collect();
+                let known = all.iter().find(|value| value.holes().is_empty()).cloned();
+                known.or_else(|| all.into_iter().next())
+            }
+            Source::List(sources) => {
+                sources.iter().map(|source| self.source(source)).collect::<Option<_>>().map(Tree::List)
+            }
+            Source::ChangeKey | Source::ChangeValue | Source::Items(_) | Source::Tags | Source::TagKeys => None,
+        }
+    }
+
+    fn later(&self, path: &str) -> Option<Tree> {
+        self.made_by.map(|step| Tree::Hole(Hole::Step { step, path: path.to_owned() }))
+    }
+
+    /// A value of the wish, in the provider's spelling.
+    fn spec_value(&self, path: &FieldPath) -> Option<Tree> {
+        let value = self.spec.at(path)?;
+        let lens = path.split_first().and_then(|(first, rest)| rest.is_root().then(|| self.kind.fields.get(first))?);
+        Some(lens.map_or_else(|| value.clone(), |field| field.lens.put(value)))
+    }
+
+    fn context(&self, context: Context) -> &str {
+        match context {
+            Context::Account => &self.surroundings.account,
+            Context::Region => &self.surroundings.region,
+            Context::Partition => &self.surroundings.partition,
+        }
+    }
+
+    /// The resource's ARN: remembered, or built from its name.
+    pub fn arn(&self) -> Option<Tree> {
+        let remembered = self.status.member("ackResourceMetadata").and_then(|metadata| metadata.member("arn"));
+        match (remembered, &self.kind.identity.arn) {
+            (Some(arn), _) if !arn.is_null() => Some(arn.clone()),
+            (_, Arn::Pattern(pattern)) => self.pattern(pattern),
+            _ => None,
+        }
+    }
+
+    fn pattern(&self, pattern: &Pattern) -> Option<Tree> {
+        let mut text = String::new();
+        for part in &pattern.0 {
+            match part {
+                PatternPart::Text(literal) => text.push_str(literal),
+                PatternPart::Context(context) => text.push_str(self.context(*context)),
+                PatternPart::Spec(path) => text.push_str(self.spec.at(path)?.as_str()?),
+            }
+        }
+        Some(Tree::Text(text))
+    }
+
+    /// The call with everything that is known filled in.
+    pub fn fill(&self, template: &CallTemplate, load: &Load<'_>) -> Result<Call, Unfilled> {
+        let mut input = BTreeMap::new();
+        let carried = self.carried(template, load);
+        for (member, source) in &template.inputs {
+            let value = match source {
+                Source::ChangeKey => carried.first().map(|(_, place, _)| Tree::text(wire_name(place))),
+                Source::ChangeValue => carried.first().map(|(_, _, value)| as_text(value)),
+                Source::Items(part) => Some(self.items(template, member, part.as_deref(), load.items)),
+                Source::Tags => load.tags.map(|tags| self.tags(tags)),
+                Source::TagKeys => Some(Tree::List(load.tag_keys.iter().map(Tree::text).collect())),
+                _ => self.source(source),
+            };
+            if let Some(value) = value {
+                input.insert(member.clone(), value);
+            }
+        }
+        if !template.inputs.iter().any(|(_, source)| *source == Source::ChangeKey) {
+            for (_, place, value) in carried {
+                self.place(&mut input, template, place, &value);
+            }
+        }
+        if let (Some(member), Some(tags)) = (&template.tags, load.tags) {
+            input.insert(member.clone(), self.tags(tags));
+        }
+        if let Some(member) = &template.token {
+            input.insert(member.clone(), Tree::Hole(Hole::Token));
+        }
+        self.check_required(template, &input)?;
+        Ok(Call {
+            service: template.service.clone(),
+            operation: template.operation.clone(),
+            input: Tree::Object(input),
+        })
+    }
+
+    /// The fields that ride along, with their values in the provider's spelling.
+    fn carried<'t>(&self, template: &'t CallTemplate, load: &Load<'_>) -> Vec<(&Field, &'t Place, Tree)> {
+        let mut all = Vec::new();
+        for carried in &template.carries {
+            let Some(field) = self.kind.fields.get(&carried.field) else { continue };
+            let wanted = load.fields.is_none_or(|fields| fields.contains(&field.name)) || field.role == Role::Option;
+            let value = match load.cleared.and_then(|cleared| cleared.get(&field.name)) {
+                Some(cleared) => Some(cleared.clone()),
+                None if wanted => self.spec.member(&field.name).filter(|value| !value.is_null()).cloned(),
+                None => None,
+            };
+            if let Some(value) = value {
+                all.push((field, &carried.place, field.lens.put(&value)));
+            }
+        }
+        all
+    }
+
+    fn place(&self, input: &mut BTreeMap<String, Tree>, template: &CallTemplate, place: &Place, value: &Tree) {
+        match place {
+            Place::Attribute { map, key } => {
+                let map = input.entry(map.clone()).or_insert_with(Tree::object);
+                if let Tree::Object(entries) = map {
+                    entries.insert(key.clone(), as_text(value));
+                }
+            }
+            Place::Member(name) => {
+                let api = &self.kind.api;
+                let shape = api
+                    .operation(&template.operation)
+                    .and_then(|operation| operation.input)
+                    .and_then(|input| api.shape(input).member(name))
+                    .map(|member| member.shape);
+                input.insert(name.clone(), shape.map_or_else(|| value.clone(), |shape| to_api(value, api, shape)));
+            }
+        }
+    }
+
+    fn items(&self, template: &CallTemplate, member: &str, part: Option<&str>, items: &[Tree]) -> Tree {
+        let list = match part {
+            Some(part) => Tree::List(items.iter().filter_map(|item| item.member(part).cloned()).collect()),
+            None => Tree::List(items.to_vec()),
+        };
+        let api = &self.kind.api;
+        let shape = api
+            .operation(&template.operation)
+            .and_then(|op| op.input)
+            .and_then(|input| api.shape(input).member(member));
+        shape.map_or_else(|| list.clone(), |member| to_api(&list, api, member.shape))
+    }
+
+    /// Tags as the API wants them: a map, or a list of key and value.
+    fn tags(&self, tags: &BTreeMap<String, Tree>) -> Tree {
+        match self.kind.tags.as_ref().and_then(|tags| tags.api_names.as_ref()) {
+            None => Tree::Object(tags.clone()),
+            Some((key, value)) => Tree::List(
+                tags.iter()
+                    .map(|(name, text)| {
+                        Tree::Object(BTreeMap::from([(key.clone(), Tree::text(name)), (value.clone(), text.clone())]))
+                    })
+                    .collect(),
+            ),
+        }
+    }
+
+    fn check_required(&self, template: &CallTemplate, input: &BTreeMap<String, Tree>) -> Result<(), Unfilled> {
+        // A call of another service's facts (the tagging API) has constant inputs only.
+        if template.service != self.kind.service {
+            return Ok(());
+        }
+        let api = &self.kind.api;
+        let members = api.operation(&template.operation).and_then(|op| op.input).map(|id| api.shape(id).members());
+        match members.unwrap_or_default().iter().find(|member| member.required && !input.contains_key(&member.name)) {
+            Some(member) => Err(Unfilled { operation: template.operation.clone(), member: member.name.clone() }),
+            None => Ok(()),
+        }
+    }
+}
+
+fn wire_name(place: &Place) -> &str {
+    match place {
+        Place::Member(name) | Place::Attribute { key: name, .. } => name,
+    }
+}
