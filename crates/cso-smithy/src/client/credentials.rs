@@ -63,6 +63,7 @@ impl Credentials {
 
     /// The held credential, if it lasts as long.
     fn good_for(&self, span: Duration) -> Option<Identity> {
+        #[expect(clippy::disallowed_methods, reason = "expiry is in the world's time, not in a test's")]
         let needed = SystemTime::now() + span;
         self.lock().clone().filter(|identity| identity.expiration().is_none_or(|end| end > needed))
     }
