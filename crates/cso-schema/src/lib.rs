@@ -8,6 +8,7 @@
 pub mod compare;
 pub mod compile;
 pub mod convert;
+pub mod crd;
 mod descriptor;
 pub mod fill;
 pub mod kind;
