@@ -103,7 +103,7 @@ struct Prepared {
 /// Why a turn cannot look.
 enum Unprepared {
     Forgotten,
-    Turn(Turn),
+    Turn(Box<Turn>),
 }
 
 impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
@@ -144,12 +144,12 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let mut prepared = match self.prepare(key, Mode::Act).await {
             Ok(prepared) => prepared,
             Err(Unprepared::Forgotten) => return Ok(Turn::Forgotten),
-            Err(Unprepared::Turn(turn)) => return self.stand(key, turn).await,
+            Err(Unprepared::Turn(turn)) => return self.stand(key, *turn).await,
         };
         let observation = match self.observe(&prepared, fresh).await {
             Ok(observation) => observation,
             Err(error) => {
-                let turn = self.failed(&prepared.kind, error);
+                let turn = failed(&prepared.kind, error);
                 return self.stand(key, turn).await;
             }
         };
@@ -160,7 +160,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             Decision::Own { how, message } => {
                 prepared.record.ownership = how;
                 prepared.record.intent = None;
-                self.learn(&mut prepared, &observation);
+                Self::learn(&mut prepared, &observation);
                 self.save(prepared.record, Some(("Owned", message, EventKind::Normal))).await?;
                 Ok(Turn::Again { fresh: false })
             }
@@ -182,11 +182,11 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let prepared = match self.prepare(key, Mode::Plan).await {
             Ok(prepared) => prepared,
             Err(Unprepared::Forgotten) => return Preview::Nothing { notes: Vec::new() },
-            Err(Unprepared::Turn(turn)) => return Preview::of_turn(turn),
+            Err(Unprepared::Turn(turn)) => return Preview::of_turn(*turn),
         };
         let observation = match self.observe(&prepared, false).await {
             Ok(observation) => observation,
-            Err(error) => return Preview::of_turn(self.failed(&prepared.kind, error)),
+            Err(error) => return Preview::of_turn(failed(&prepared.kind, error)),
         };
         let mut decision = decide(&self.input(&prepared, &observation));
         let mut first = None;
@@ -243,7 +243,6 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             let Some(object) = world.wish(key) else { return Err(Unprepared::Forgotten) };
             (object, crate::resolve::Others::record(&*world, key).cloned())
         };
-        let fail = |class, message| Unprepared::Turn(Turn::Failed { class, error: None, message });
         let Some(kind) = self.kinds.of(key).cloned() else {
             return Err(fail(ErrorClass::Unsupported, format!("there is no kind {}/{}", key.group, key.kind)));
         };
@@ -257,7 +256,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let record = self.current_record(&object, record);
         let spec = self.wish(&kind, &object, mode)?;
         let identity =
-            self.ports.cloud.identity().await.map_err(|error| Unprepared::Turn(self.failed(&kind, error)))?;
+            self.ports.cloud.identity().await.map_err(|error| Unprepared::Turn(Box::new(failed(&kind, error))))?;
         let region = dialect::region(&object).unwrap_or(&self.settings.region).to_owned();
         let at = "ackResourceMetadata.region".parse().unwrap_or_default();
         let recorded =
@@ -283,10 +282,10 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let dependents = self.world().dependents(key);
         match dependents.first() {
             None => Ok(()),
-            Some(on) => Err(Unprepared::Turn(Turn::WaitsFor {
+            Some(on) => Err(Unprepared::Turn(Box::new(Turn::WaitsFor {
                 on: on.clone(),
                 message: format!("is deleted after {on}, which refers to it"),
-            })),
+            }))),
         }
     }
 
@@ -300,20 +299,15 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             spec: object.spec.clone(),
             annotations: annotations.map(|(name, value)| (name.clone(), value.clone())).collect(),
         };
-        let mut record = match record {
-            Some(mut record) => {
-                if record.spec_digest != digest {
-                    record.generation += 1;
-                    record.spec_digest = digest;
-                }
-                record
-            }
-            None => {
-                let born = self.ports.clock.now().as_nanosecond().to_string();
-                let uid = meta.digest_key.token(&["uid", &object.key.to_string(), &born]);
-                Record::new(object.key.clone(), uid, digest)
-            }
-        };
+        let mut record = record.unwrap_or_else(|| {
+            let born = self.ports.clock.now().as_nanosecond().to_string();
+            let uid = meta.digest_key.token(&["uid", &object.key.to_string(), &born]);
+            Record::new(object.key.clone(), uid, digest.clone())
+        });
+        if record.spec_digest != digest {
+            record.generation += 1;
+            record.spec_digest = digest;
+        }
         record.wish = wish;
         record
     }
@@ -332,31 +326,22 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             Ok(spec) => Ok(spec),
             // What is being deleted needs its names, not its references.
             Err(_) if object.deleting => Ok(Tree::from(object.spec.clone())),
-            Err(Unresolved::Reference { on, message }) => Err(Unprepared::Turn(Turn::WaitsFor { on, message })),
-            Err(Unresolved::Secret(error)) => Err(Unprepared::Turn(Turn::Failed {
-                class: ErrorClass::Waiting,
-                error: None,
-                message: error.to_string(),
-            })),
-            Err(Unresolved::Invalid(message)) => {
-                Err(Unprepared::Turn(Turn::Failed { class: ErrorClass::Invalid, error: None, message }))
+            Err(Unresolved::Reference { on, message }) => {
+                Err(Unprepared::Turn(Box::new(Turn::WaitsFor { on, message })))
             }
+            Err(error @ Unresolved::Secret(_)) => Err(fail(ErrorClass::Waiting, error.to_string())),
+            Err(Unresolved::Invalid(message)) => Err(fail(ErrorClass::Invalid, message)),
         }
     }
 
-    fn failed(&self, kind: &Kind, error: CallError) -> Turn {
-        let class = classify::class(&kind.errors, &error);
-        Turn::Failed { class, message: error.to_string(), error: Some(error) }
-    }
-
     /// Puts what was seen into the record's status.
-    fn learn(&self, prepared: &mut Prepared, observation: &Observation) {
+    fn learn(prepared: &mut Prepared, observation: &Observation) {
         let mut status = Tree::from(Value::Object(prepared.record.status.clone()));
         read::lay_over(&mut status, &prepared.kind.status_of(observation));
-        self.put_status(prepared, status);
+        Self::put_status(prepared, status);
     }
 
-    fn put_status(&self, prepared: &mut Prepared, mut status: Tree) {
+    fn put_status(prepared: &mut Prepared, mut status: Tree) {
         let at = FieldPath::root().child("ackResourceMetadata");
         let surroundings = &prepared.surroundings;
         for (name, value) in [
@@ -392,7 +377,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         observation: &Observation,
         settled: Settled,
     ) -> Result<Turn, StoreError> {
-        self.learn(&mut prepared, observation);
+        Self::learn(&mut prepared, observation);
         let references = has_references(&prepared);
         let Prepared { kind, mut record, .. } = prepared;
         record.intent = None;
@@ -496,7 +481,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
                 prepared.record.status.clear();
                 prepared.record.writes.clear();
                 let status = created_status(&prepared.kind, &Tree::from(answer));
-                self.put_status(&mut prepared, status);
+                Self::put_status(&mut prepared, status);
                 ("Created", format!("{} made the resource", step.call.operation), EventKind::Normal)
             }
             Verb::Update => {
@@ -551,7 +536,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             self.save(prepared.record, None).await?;
             return Ok(Turn::Again { fresh: false });
         }
-        let turn = self.failed(&prepared.kind, error);
+        let turn = failed(&prepared.kind, error);
         self.stand_with(&prepared.object, Some(prepared.record), turn).await
     }
 
@@ -625,6 +610,15 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     }
 }
 
+fn fail(class: ErrorClass, message: String) -> Unprepared {
+    Unprepared::Turn(Box::new(Turn::Failed { class, error: None, message }))
+}
+
+fn failed(kind: &Kind, error: CallError) -> Turn {
+    let class = classify::class(&kind.errors, &error);
+    Turn::Failed { class, message: error.to_string(), error: Some(error) }
+}
+
 /// What a turn would do.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(tag = "what", rename_all = "kebab-case")]
@@ -640,8 +634,9 @@ impl Preview {
     fn of_turn(turn: Turn) -> Self {
         match turn {
             Turn::Failed { class, message, .. } => Self::Blocked { class, message },
-            Turn::WaitsFor { message, .. } => Self::Waits { message },
-            Turn::Later { standing: Standing::Working { message, .. }, .. } => Self::Waits { message },
+            Turn::WaitsFor { message, .. } | Turn::Later { standing: Standing::Working { message, .. }, .. } => {
+                Self::Waits { message }
+            }
             _ => Self::Nothing { notes: Vec::new() },
         }
     }

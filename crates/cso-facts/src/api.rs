@@ -47,15 +47,24 @@ pub enum Protocol {
 }
 
 /// One operation of a service.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Operation {
     pub name: String,
     /// HTTP method, for example `POST`.
     pub method: String,
     /// Request URI template, for example `/` or `/{Bucket}?lifecycle`.
     pub uri: String,
+    /// Template of labels that go before the endpoint's host name, for example `{RequestRoute}.`.
+    pub host_prefix: Option<String>,
+    /// Called without a signature, as `AssumeRoleWithWebIdentity` is.
+    pub unsigned: bool,
+    /// The request must carry a checksum of its body.
+    pub checksum_required: bool,
     pub input: Option<ShapeId>,
     pub output: Option<ShapeId>,
+    /// Root element of a `restXml` request without payload member, when the model names it, and its namespace.
+    pub xml_root: Option<String>,
+    pub xml_namespace: Option<String>,
     /// Element that wraps the output in `awsQuery` answers.
     pub result_wrapper: Option<String>,
     /// Error shapes the model lists.
@@ -63,8 +72,9 @@ pub struct Operation {
     pub paginator: Option<Paginator>,
 }
 
-/// How to walk the pages of a list operation. Paths are dot-separated member names.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// How to walk the pages of a list operation. Paths are dot-separated member names; S3's `ListObjects` alone states an
+/// expression (`NextMarker || Contents[-1].Key`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Paginator {
     pub input_tokens: Vec<String>,
     pub output_tokens: Vec<String>,
@@ -147,12 +157,15 @@ pub struct Member {
     pub shape: ShapeId,
     /// Name on the wire when it differs.
     pub wire_name: Option<String>,
+    /// Name in `ec2Query` requests when it is not the capitalised wire name.
+    pub query_name: Option<String>,
     pub location: Location,
     pub required: bool,
     pub idempotency_token: bool,
     pub host_label: bool,
     pub xml_attribute: bool,
     pub flattened: bool,
+    /// Prefix, if any, and URI.
     pub xml_namespace: Option<(Option<String>, String)>,
     pub timestamp_format: Option<TimestampFormat>,
     /// Carries JSON text in a header (`jsonvalue`).
@@ -172,21 +185,32 @@ pub enum Location {
     StatusCode,
 }
 
-/// Folded result of the service's endpoint rules.
+/// Folded result of the service's endpoint rules, without FIPS and dual-stack variants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoints {
-    /// Host templates by partition (`aws`, `aws-cn`, ...), with `{region}` and `{dnsSuffix}` holes.
+    /// Endpoints by partition (`aws`, `aws-cn`, ...). A partition without an entry does not offer the service.
     pub partitions: BTreeMap<String, Endpoint>,
-    /// Exceptions by region, and the pseudo regions of global services.
+    /// Exceptions by region, pseudo regions such as `aws-global` included.
     pub regions: BTreeMap<String, Endpoint>,
 }
 
 /// One endpoint: host and signing scope.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoint {
+    /// Host name, with a `{region}` hole where it depends on the region.
     pub host: String,
+    /// Region in the SigV4 scope when it is not the region asked for (global services).
     pub signing_region: Option<String>,
+    /// Name in the SigV4 scope when it is not the service's.
     pub signing_name: Option<String>,
+}
+
+impl Endpoints {
+    /// The endpoint for a region of a partition, its `{region}` hole filled; `None` when the partition lacks the service.
+    pub fn resolve(&self, partition: &str, region: &str) -> Option<Endpoint> {
+        let found = self.regions.get(region).or_else(|| self.partitions.get(partition))?;
+        Some(Endpoint { host: found.host.replace("{region}", region), ..found.clone() })
+    }
 }
 
 impl Service {
@@ -195,10 +219,37 @@ impl Service {
         &self.shapes[id.0 as usize]
     }
 
+    /// A shape by its exact name.
+    pub fn shape_named(&self, name: &str) -> Option<&Shape> {
+        let found = self.shapes.binary_search_by(|shape| shape.name.as_str().cmp(name)).ok()?;
+        self.shapes.get(found)
+    }
+
     /// An operation by its exact name.
     pub fn operation(&self, name: &str) -> Option<&Operation> {
         let found = self.operations.binary_search_by(|op| op.name.as_str().cmp(name)).ok()?;
         self.operations.get(found)
+    }
+}
+
+impl Member {
+    /// A plain member: in the body, optional, under its own name.
+    pub fn new(name: impl Into<String>, shape: ShapeId) -> Self {
+        Self {
+            name: name.into(),
+            shape,
+            wire_name: None,
+            query_name: None,
+            location: Location::Body,
+            required: false,
+            idempotency_token: false,
+            host_label: false,
+            xml_attribute: false,
+            flattened: false,
+            xml_namespace: None,
+            timestamp_format: None,
+            json_value: false,
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One served version of a custom resource definition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Surface {
     /// For example `sqs.services.k8s.aws`.
     pub group: String,
@@ -20,10 +20,11 @@ pub struct Surface {
     pub spec: Schema,
     pub status: Schema,
     /// Generator facts by surface path below `spec` or `status`, for example `policy` or `encryptionConfiguration.kmsKey`.
+    /// Elements of arrays and values of maps have no step of their own.
     pub fields: BTreeMap<String, FieldFacts>,
     /// Error codes upstream treats as terminal, sorted.
     pub terminal_codes: Vec<String>,
-    /// Error code upstream treats as "not found".
+    /// Error code upstream treats as "not found", where it is not the API's usual one.
     pub not_found_code: Option<String>,
 }
 
@@ -88,9 +89,35 @@ pub struct FieldFacts {
 /// The target of a `...Ref` field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference {
+    /// Sibling of the field that holds the reference on the surface, for example `kmsMasterKeyRef`.
+    pub field: String,
     /// Service of the target, for example `kms`.
     pub service: String,
     pub kind: String,
-    /// Surface path on the target, for example `status.keyID`.
+    /// Surface path on the target, for example `status.keyID` or `status.ackResourceMetadata.arn`.
     pub path: String,
+}
+
+impl Surface {
+    /// The schema at a path of property names below `spec` or `status`, for example `["spec", "tags", "key"]`. Elements of
+    /// arrays and values of maps have no step of their own.
+    pub fn schema_at<'a>(&self, path: impl IntoIterator<Item = &'a str>) -> Option<&Schema> {
+        let mut path = path.into_iter();
+        let root = match path.next()? {
+            "spec" => &self.spec,
+            "status" => &self.status,
+            _ => return None,
+        };
+        path.try_fold(root, |schema, name| schema.element().properties.get(name))
+    }
+}
+
+impl Schema {
+    /// What the schema is about when arrays and maps are looked through: the innermost element, or itself.
+    pub fn element(&self) -> &Self {
+        match self.items.as_deref().or(self.additional.as_deref()) {
+            Some(nested) => nested.element(),
+            None => self,
+        }
+    }
 }

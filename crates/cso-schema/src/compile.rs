@@ -661,7 +661,7 @@ impl Compiler<'_> {
         for field in owned {
             let wanted = part.member.as_deref().unwrap_or(field);
             if let Some(member) = self.input_member(&put.operation, wanted) {
-                put.carries.push(Carried { field: field.clone(), place: Place::Member(member) })
+                put.carries.push(Carried { field: field.clone(), place: Place::Member(member) });
             } else {
                 let operation = put.operation.clone();
                 self.fail(&["parts"], format!("{operation} takes no member like {wanted}; name it with `member`"));

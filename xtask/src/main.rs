@@ -1,0 +1,29 @@
+//! Chores of the repository that are more than one line of shell: `cargo xtask help` lists them.
+
+#![expect(clippy::print_stdout, reason = "a command-line program reports on standard output")]
+
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+
+mod facts;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Chores of this repository")]
+enum Command {
+    /// What providers' APIs say: from pinned packages to `facts/` to the catalogue.
+    #[command(subcommand)]
+    Facts(facts::Command),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Command::parse() {
+        Command::Facts(command) => facts::run(&root(), command),
+    }
+}
+
+/// The repository, wherever the command is called from.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
