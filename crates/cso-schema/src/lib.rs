@@ -5,6 +5,7 @@
 //! spec --convert--> API input        API answer --convert--> spec and status        compare, lens: named functions
 //! ```
 
+pub mod catalog;
 pub mod compare;
 pub mod compile;
 pub mod convert;
