@@ -1,6 +1,5 @@
 //! `cargo xtask facts`: from pinned packages to the canonical text under `facts/` to the catalogue.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,10 +9,11 @@ use clap::Subcommand;
 mod ack;
 mod botocore;
 mod fetch;
-mod lock;
 mod rules;
 
-use lock::Lock;
+use crate::lock::Lock;
+use crate::oracle;
+use crate::pages;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -21,7 +21,7 @@ pub(crate) enum Command {
     Fetch,
     /// Write `facts/` from the fetched packages and, if it is there, the folder of ACK's CRDs.
     Extract {
-        /// Folder with `crds/` and `generator/` [default: .cache/sources/ack, if there]
+        /// Folder with `crds/` and `generator/` [default: ../shared/oracle/ack or .cache/sources/ack]
         #[arg(long)]
         ack: Option<PathBuf>,
     },
@@ -31,9 +31,6 @@ pub(crate) enum Command {
         out: PathBuf,
     },
 }
-
-/// Pages by path below the repository's root.
-type Pages = BTreeMap<String, String>;
 
 pub(crate) fn run(root: &Path, command: Command) -> Result<()> {
     let lock = Lock::read(root)?;
@@ -45,36 +42,12 @@ pub(crate) fn run(root: &Path, command: Command) -> Result<()> {
 }
 
 fn extract(root: &Path, lock: &Lock, ack: Option<PathBuf>) -> Result<()> {
-    replace(root, "facts/aws", &botocore::pages(root, lock)?)?;
-    if let Some(folder) = ack_folder(root, ack) {
-        replace(root, "facts/ack", &ack::pages(&folder, lock)?)?;
-    } else {
-        println!("facts/ack: skipped, for want of the folder (--ack)");
-    }
-    Ok(())
-}
-
-fn ack_folder(root: &Path, given: Option<PathBuf>) -> Option<PathBuf> {
-    given.or_else(|| Some(fetch::folder(root).join("ack")).filter(|folder| folder.exists()))
-}
-
-/// Writes pages and removes those in their folder that are no longer extracted.
-fn replace(root: &Path, folder: &str, pages: &Pages) -> Result<()> {
-    let folder = root.join(folder);
-    fs::create_dir_all(&folder)?;
-    for entry in fs::read_dir(&folder)? {
-        let path = entry?.path();
-        if !pages.keys().any(|page| root.join(page) == path) {
-            fs::remove_file(&path)?;
-            println!("removed {}", path.display());
-        }
-    }
-    for (page, text) in pages {
-        let path = root.join(page);
-        fs::write(&path, text).with_context(|| path.display().to_string())?;
-    }
-    println!("{}: {} pages", folder.display(), pages.len());
-    Ok(())
+    pages::replace(root, "facts/aws", &botocore::pages(root, lock)?)?;
+    let Some(folder) = oracle::ack(root, ack)? else {
+        println!("facts/ack: {}", oracle::NO_ACK);
+        return Ok(());
+    };
+    pages::replace(root, "facts/ack", &ack::pages(&folder, lock)?)
 }
 
 fn pack(root: &Path, out: &Path) -> Result<()> {

@@ -79,9 +79,13 @@ pub struct Intent {
     /// Idempotency token that the call carries, if its operation takes one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
+    /// When the call was last about to be made.
     pub opened: Timestamp,
     /// Generation of the object that the call is for.
     pub generation: u64,
+    /// What is applied once the call took effect: digests by field, or nothing for a field that it clears.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub applies: BTreeMap<String, Option<Digest>>,
 }
 
 /// Memory of the convergence guard for one part.
@@ -101,6 +105,16 @@ impl Ownership {
 }
 
 impl Record {
+    /// Closes the open intent as done: what it was to apply is applied.
+    pub fn fulfil(&mut self) {
+        for (field, digest) in self.intent.take().map(|intent| intent.applies).unwrap_or_default() {
+            match digest {
+                Some(digest) => self.applied.insert(field, digest),
+                None => self.applied.remove(&field),
+            };
+        }
+    }
+
     /// The record of an object that was never worked on.
     pub fn new(key: ObjectKey, uid: String, spec_digest: Digest) -> Self {
         Self {

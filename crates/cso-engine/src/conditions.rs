@@ -25,6 +25,16 @@ pub enum Standing {
     Failed { class: ErrorClass, message: String, references: bool },
 }
 
+impl Standing {
+    /// The sentence for people.
+    pub fn message(&self) -> &str {
+        match self {
+            Self::Synced { .. } => "as wished",
+            Self::Working { message, .. } | Self::Unresolved { message } | Self::Failed { message, .. } => message,
+        }
+    }
+}
+
 /// The conditions of a standing, sorted by type. The transition time of a condition that says what it said is kept.
 pub fn conditions(standing: &Standing, previous: &[Condition], now: Timestamp) -> Vec<Condition> {
     use ConditionStatus::{False, True, Unknown};

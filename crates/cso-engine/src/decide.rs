@@ -279,8 +279,8 @@ fn decide_absent(input: &Input<'_>, status: &Tree) -> Decision {
             return Decision::Wait {
                 reason: "Recovering",
                 message: format!(
-                    "an earlier create may have taken effect; looking for its resource for another {} s before making one",
-                    left.as_secs() + 1
+                    "an earlier create may have taken effect; looking for its resource for {} s before making one",
+                    window.as_secs()
                 ),
                 after: left.min(Duration::from_secs(5)),
             };
@@ -289,7 +289,7 @@ fn decide_absent(input: &Input<'_>, status: &Tree) -> Decision {
     if input.policies.read_only {
         return missing("the resource is read-only here and does not exist");
     }
-    if input.policies.adoption == Some(Adoption::Adopt) && !input.record.ownership.is_ours() {
+    if input.policies.adoption == Some(Adoption::Adopt) && input.record.ownership != Ownership::Created {
         return missing("the resource to adopt does not exist");
     }
     match create_plan(input, status) {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use cso_core::port::{Change, Clock, Cloud, Effect, Event, EventKind, Request, Secrets, Store, StoreError};
 use cso_core::record::Written;
 use cso_core::{
-    Call, CallError, ErrorClass, FieldPath, Hole, Intent, LastWish, Object, ObjectKey, Outcome, OwnerMark, Ownership,
-    Plan, Record, Step, Tree, Verb,
+    Call, CallError, Digest, ErrorClass, FieldPath, Hole, Intent, LastWish, Object, ObjectKey, Outcome, OwnerMark,
+    Ownership, Plan, Record, Step, Tree, Verb,
 };
 use cso_schema::fill::Surroundings;
 use cso_schema::kind::Kind;
@@ -82,7 +82,7 @@ pub enum Turn {
     /// A failure: look again after a pause that grows with failures in a row.
     Failed { class: ErrorClass, error: Option<CallError>, message: String },
     /// Waits for another object.
-    WaitsFor { on: ObjectKey, message: String },
+    WaitsFor { on: ObjectKey, standing: Standing },
     /// The object is no more.
     Forgotten,
 }
@@ -158,6 +158,9 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             Decision::Settle(settled) => self.settle(prepared, &observation, settled).await,
             Decision::Act(plan) => self.act(prepared, plan).await,
             Decision::Own { how, message } => {
+                if how == Ownership::Created {
+                    prepared.record.fulfil();
+                }
                 prepared.record.ownership = how;
                 prepared.record.intent = None;
                 Self::learn(&mut prepared, &observation);
@@ -250,7 +253,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let mut policies = dialect::policies(&object).map_err(invalid)?;
         policies.take_back = self.settings.take_back;
         let options = dialect::options(&kind, &object).map_err(invalid)?;
-        if object.deleting && policies.deletion == Deletion::Delete {
+        if mode == Mode::Act && object.deleting && policies.deletion == Deletion::Delete {
             self.wait_for_dependents(key)?;
         }
         let record = self.current_record(&object, record);
@@ -282,10 +285,11 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let dependents = self.world().dependents(key);
         match dependents.first() {
             None => Ok(()),
-            Some(on) => Err(Unprepared::Turn(Box::new(Turn::WaitsFor {
-                on: on.clone(),
-                message: format!("is deleted after {on}, which refers to it"),
-            }))),
+            Some(on) => {
+                let message = format!("is deleted after {on}, which refers to it");
+                let standing = Standing::Working { reason: "HasDependents", message, references: false };
+                Err(Unprepared::Turn(Box::new(Turn::WaitsFor { on: on.clone(), standing })))
+            }
         }
     }
 
@@ -327,7 +331,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             // What is being deleted needs its names, not its references.
             Err(_) if object.deleting => Ok(Tree::from(object.spec.clone())),
             Err(Unresolved::Reference { on, message }) => {
-                Err(Unprepared::Turn(Box::new(Turn::WaitsFor { on, message })))
+                let standing = Standing::Unresolved { message };
+                Err(Unprepared::Turn(Box::new(Turn::WaitsFor { on, standing })))
             }
             Err(error @ Unresolved::Secret(_)) => Err(fail(ErrorClass::Waiting, error.to_string())),
             Err(Unresolved::Invalid(message)) => Err(fail(ErrorClass::Invalid, message)),
@@ -407,7 +412,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     async fn act(&self, mut prepared: Prepared, plan: Plan) -> Result<Turn, StoreError> {
         let Some(step) = plan.steps.into_iter().next() else { return Ok(Turn::Settled) };
         let key = prepared.object.key.clone();
-        let intent = self.intent(&prepared.record, &step);
+        let intent = self.intent(&prepared, &step);
+        let sent_before = prepared.record.intent.as_ref().is_some_and(|open| open.verb == Verb::Create);
         prepared.record.intent = Some(intent.clone());
         let input = match self.fill(&step.call, &intent) {
             Ok(input) => input,
@@ -429,33 +435,47 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         self.tell(Progress::Called { object: key.clone(), step: step.clone(), error: result.as_ref().err().cloned() });
         match result {
             Ok(answer) => self.succeeded(prepared, &step, answer).await,
-            Err(error) => self.call_failed(prepared, &step, error).await,
+            Err(error) => self.call_failed(prepared, &step, error, sent_before).await,
         }
     }
 
     /// The same attempt again keeps its token; another attempt gets another.
-    fn intent(&self, record: &Record, step: &Step) -> Intent {
+    fn intent(&self, prepared: &Prepared, step: &Step) -> Intent {
         let meta = self.ports.store.meta();
+        let record = &prepared.record;
         let digest = step_digest(&meta.digest_key, step);
-        if let Some(open) =
-            record.intent.as_ref().filter(|open| open.digest == digest && open.operation == step.call.operation)
-        {
-            return open.clone();
-        }
         let opened = self.ports.clock.now();
-        let needs_token = step.call.input.holes().contains(&&Hole::Token);
-        let token = needs_token.then(|| {
-            meta.digest_key.token(&["call", &record.uid, &step.call.operation, &opened.as_nanosecond().to_string()])
-        });
+        let same = record.intent.as_ref().filter(|open| open.digest == digest && open.operation == step.call.operation);
+        let new_token = || {
+            let parts = ["call", &record.uid, &step.call.operation, &opened.as_nanosecond().to_string()];
+            step.call.input.holes().contains(&&Hole::Token).then(|| meta.digest_key.token(&parts))
+        };
         Intent {
             verb: step.verb,
             part: step.part.clone(),
             operation: step.call.operation.clone(),
             digest,
-            token,
+            token: same.map_or_else(new_token, |open| open.token.clone()),
             opened,
             generation: record.generation,
+            applies: self.applies(prepared, step),
         }
+    }
+
+    /// What a call applies: the wishes it carries, and nothing for the fields it clears.
+    fn applies(&self, prepared: &Prepared, step: &Step) -> BTreeMap<String, Option<Digest>> {
+        let nothing = Observation::nothing();
+        let wishes = crate::differ::wishes(&self.input(prepared, &nothing));
+        let mut applies = BTreeMap::new();
+        for name in step.changes.iter().filter_map(|change| change.path.strip_prefix("spec.")) {
+            applies.insert(name.to_owned(), wishes.get(name).cloned());
+            if name == "tags" {
+                let tags = wishes.iter().filter(|(name, _)| name.starts_with("tags["));
+                applies.extend(tags.map(|(name, digest)| (name.clone(), Some(digest.clone()))));
+                applies.remove("tags");
+            }
+        }
+        applies
     }
 
     fn fill(&self, call: &Call, intent: &Intent) -> Result<Value, String> {
@@ -473,7 +493,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
 
     async fn succeeded(&self, mut prepared: Prepared, step: &Step, answer: Value) -> Result<Turn, StoreError> {
         let now = self.ports.clock.now();
-        prepared.record.intent = None;
+        prepared.record.fulfil();
         let event = match step.verb {
             Verb::Create => {
                 prepared.record.ownership = Ownership::Created;
@@ -500,38 +520,25 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
                 ("Deleting", format!("{} was accepted", step.call.operation), EventKind::Normal)
             }
         };
-        self.remember_applied(&mut prepared, step);
         self.save(prepared.record, Some(event)).await?;
         Ok(Turn::Again { fresh: step.verb == Verb::Create })
     }
 
-    /// What a call carried is applied from now on, what it cleared is not.
-    fn remember_applied(&self, prepared: &mut Prepared, step: &Step) {
-        let nothing = Observation::nothing();
-        let wishes = crate::differ::wishes(&self.input(prepared, &nothing));
-        for change in &step.changes {
-            let Some(name) = change.path.strip_prefix("spec.") else { continue };
-            match wishes.get(name) {
-                Some(digest) => {
-                    prepared.record.applied.insert(name.to_owned(), digest.clone());
-                }
-                None => {
-                    prepared.record.applied.remove(name);
-                }
-            }
-            if name == "tags" {
-                let tags = wishes.iter().filter(|(name, _)| name.starts_with("tags["));
-                prepared.record.applied.extend(tags.map(|(name, digest)| (name.clone(), digest.clone())));
-            }
-        }
-    }
-
-    async fn call_failed(&self, mut prepared: Prepared, step: &Step, error: CallError) -> Result<Turn, StoreError> {
+    /// `sent_before`: an earlier create of unknown outcome was looked for in vain before this one was sent.
+    async fn call_failed(
+        &self,
+        mut prepared: Prepared,
+        step: &Step,
+        error: CallError,
+        sent_before: bool,
+    ) -> Result<Turn, StoreError> {
         let gone = step.verb != Verb::Create && classify::is_absent(&prepared.kind.errors, &error);
-        if error.outcome == Outcome::Refused {
+        // "It exists" after an earlier create of ours means that the earlier one came to light: its intent stays open.
+        let came_to_light = sent_before && classify::class(&prepared.kind.errors, &error) == ErrorClass::NotOurs;
+        if error.outcome == Outcome::Refused && !came_to_light {
             prepared.record.intent = None;
         }
-        if gone {
+        if gone || came_to_light {
             // Somebody deleted it meanwhile: the next look will tell what that means.
             self.save(prepared.record, None).await?;
             return Ok(Turn::Again { fresh: false });
@@ -554,11 +561,10 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
 
     async fn stand_with(&self, object: &Object, record: Option<Record>, turn: Turn) -> Result<Turn, StoreError> {
         let standing = match &turn {
-            Turn::Later { standing, .. } => standing.clone(),
+            Turn::Later { standing, .. } | Turn::WaitsFor { standing, .. } => standing.clone(),
             Turn::Failed { class, message, .. } => {
                 Standing::Failed { class: *class, message: message.clone(), references: false }
             }
-            Turn::WaitsFor { message, .. } => Standing::Unresolved { message: message.clone() },
             _ => return Ok(turn),
         };
         let mut record = self.current_record(object, record);
@@ -634,8 +640,8 @@ impl Preview {
     fn of_turn(turn: Turn) -> Self {
         match turn {
             Turn::Failed { class, message, .. } => Self::Blocked { class, message },
-            Turn::WaitsFor { message, .. } | Turn::Later { standing: Standing::Working { message, .. }, .. } => {
-                Self::Waits { message }
+            Turn::WaitsFor { standing, .. } | Turn::Later { standing, .. } => {
+                Self::Waits { message: standing.message().to_owned() }
             }
             _ => Self::Nothing { notes: Vec::new() },
         }

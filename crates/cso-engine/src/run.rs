@@ -209,7 +209,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
                 self.rests.insert(key.clone(), Rest::Failed { class, message });
                 self.queue.push_at(key.clone(), later(now, pause), Priority::Retry);
             }
-            Turn::WaitsFor { on, message } => {
+            Turn::WaitsFor { on, standing } => {
+                let message = standing.message().to_owned();
                 self.rests.insert(key.clone(), Rest::Waiting { message });
                 self.waiters.entry(on).or_default().insert(key.clone());
             }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use cso_core::port::Effect;
 use cso_core::{CallError, SecretValue};
 use cso_facts::api::{Operation, Service};
+use cso_facts::partition::Partition;
 use serde_json::Value;
 
 use crate::protocol::{self, Answer, WireRequest, WireResponse};
@@ -115,11 +116,12 @@ impl Client {
     ///
     /// Credentials are looked for on the first call; `AWS_ENDPOINT_URL` and its forms per service are honoured, from
     /// the environment and from the profile.
-    pub async fn from_environment(config: Config) -> Self {
+    /// Everywhere else the facts tell the host; `partitions` are the catalogue's.
+    pub async fn from_environment(config: Config, partitions: &[Partition]) -> Self {
         let sdk = aws_config::defaults(aws_config::BehaviorVersion::latest()).load().await;
         let region = sdk.region().map(ToString::to_string);
         let credentials = Credentials::new(sdk.credentials_provider());
-        Self::assemble(config, region, credentials, Endpoints::from_sdk(&sdk))
+        Self::assemble(config, region, credentials, Endpoints::from_sdk(&sdk, partitions.to_vec()))
     }
 
     /// A client with one fixed key that sends everything to one URL: an emulator, a test.
@@ -216,17 +218,17 @@ impl Client {
         endpoint: &Endpoint,
     ) -> Result<Value, Failure> {
         let shared = &*self.0;
-        let identity = shared.credentials.get().await?;
+        let identity = if operation.unsigned { None } else { Some(shared.credentials.get().await?) };
         let now = shared.clock.now();
-        let signed = transport::sign(request, endpoint, &identity, now, &shared.config.user_agent)?;
-        let Delivery { status, headers, body } = shared.transport.send(signed, &endpoint.host).await?;
+        let prepared = transport::prepare(request, endpoint, identity.as_ref(), now, &shared.config.user_agent)?;
+        let Delivery { status, headers, body } = shared.transport.send(prepared, &endpoint.host).await?;
         let response = WireResponse { status, headers: &headers, body: &body };
         let error = match protocol::decode(service, operation, response) {
             Ok(Answer::Output(output)) => return Ok(output),
             Ok(Answer::Error(error)) => Failure::stated(service, error, response),
             Err(unreadable) => Failure::unreadable(&unreadable, response, &endpoint.host),
         };
-        if protocol::codes::is_stale_credential(&error.code) {
+        if let Some(identity) = identity.filter(|_| protocol::codes::is_stale_credential(&error.code)) {
             shared.credentials.forget(&identity);
         }
         Err(shared.clock.judge(error, &headers, now))

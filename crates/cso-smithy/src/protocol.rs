@@ -23,6 +23,8 @@ pub struct WireRequest {
     pub method: String,
     /// Path and query, percent-encoded; starts with `/`.
     pub uri: String,
+    /// Labels that go before the endpoint's host name, with the last dot.
+    pub host_prefix: Option<String>,
     /// Lower-case names.
     pub headers: Vec<(&'static str, String)>,
     pub body: Vec<u8>,
@@ -110,6 +112,24 @@ pub fn decode(service: &Service, operation: &Operation, response: WireResponse<'
         (Protocol::AwsQuery, false) => query::decode_error(service, operation, response).map(Answer::Error),
         (protocol, _) => Err(Unreadable(format!("the protocol {protocol:?} is not supported yet"))),
     }
+}
+
+/// The operation's host prefix with the input's labels in it.
+fn host_prefix(service: &Service, operation: &Operation, input: &Value) -> Result<Option<String>, InputError> {
+    let Some(template) = &operation.host_prefix else { return Ok(None) };
+    let mut prefix = template.clone();
+    let members = operation.input.map_or(&[][..], |shape| service.shape(shape).members());
+    for member in members.iter().filter(|member| member.host_label) {
+        let label = input.get(&member.name).and_then(Value::as_str).unwrap_or_default();
+        let is_label = (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        if !is_label {
+            return Err(
+                InputError::new("is part of the host name: 1 to 63 letters, digits and hyphens").within(&member.name)
+            );
+        }
+        prefix = prefix.replace(&format!("{{{}}}", member.name), label);
+    }
+    Ok(Some(prefix))
 }
 
 /// Fills idempotency tokens that the caller left out.

@@ -16,9 +16,10 @@ use cso_facts::text::{print_partitions, print_service};
 use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::lock::Lock;
+use super::fetch;
 use super::rules::{Partitions, RuleSet};
-use super::{Pages, fetch};
+use crate::lock::Lock;
+use crate::pages::Pages;
 
 /// Pages of every AWS service in the lock file, and of the partitions.
 pub(super) fn pages(root: &Path, lock: &Lock) -> Result<Pages> {

@@ -146,8 +146,7 @@ pub(super) fn check_protocol(service: &Service) -> Result<(), Failure> {
 }
 
 fn is_throttling_shape(service: &Service, name: &str) -> bool {
-    let Ok(found) = service.shapes.binary_search_by(|shape| shape.name.as_str().cmp(name)) else { return false };
-    match service.shapes.get(found).map(|shape| &shape.kind) {
+    match service.shape_named(name).map(|shape| &shape.kind) {
         Some(ShapeKind::Structure { error: Some(facts), .. }) => facts.throttling,
         _ => false,
     }

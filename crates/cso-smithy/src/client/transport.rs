@@ -4,7 +4,9 @@ use std::error::Error;
 use std::fmt::Display;
 use std::time::{Duration, SystemTime};
 
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningParams, SigningSettings, sign as sign_request};
+use aws_sigv4::http_request::{
+    SignableBody, SignableRequest, SigningInstructions, SigningParams, SigningSettings, sign as sign_request,
+};
 use aws_sigv4::sign::v4;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::{Connector, tls};
@@ -112,37 +114,48 @@ fn unsendable(error: &dyn Display) -> Failure {
     Failure::local("unsendable", ErrorClass::Invalid, format!("the request cannot be built: {error}"))
 }
 
-/// The signed request.
-pub(super) fn sign(
+/// The request as it goes out, signed unless there is no identity.
+pub(super) fn prepare(
     wire: &WireRequest,
     endpoint: &Endpoint,
-    identity: &Identity,
+    identity: Option<&Identity>,
     now: SystemTime,
     user_agent: &str,
 ) -> Result<Request<SdkBody>, Failure> {
-    let uri = format!("{}{}", endpoint.base, wire.uri);
+    let uri = endpoint.url(wire);
+    let mut request = Request::builder().method(&*wire.method).uri(&uri).header("user-agent", user_agent);
+    for (name, value) in &wire.headers {
+        request = request.header(*name, value);
+    }
+    if let Some(identity) = identity {
+        let instructions = sign(wire, &uri, endpoint, identity, now).map_err(|error| unsendable(&error))?;
+        let (headers, _) = instructions.into_parts();
+        for header in headers {
+            let mut value = HeaderValue::from_str(header.value()).map_err(|error| unsendable(&error))?;
+            value.set_sensitive(header.sensitive());
+            request = request.header(header.name(), value);
+        }
+    }
+    request.body(SdkBody::from(wire.body.clone())).map_err(|error| unsendable(&error))
+}
+
+/// The headers that make a request signed.
+fn sign(
+    wire: &WireRequest,
+    uri: &str,
+    endpoint: &Endpoint,
+    identity: &Identity,
+    now: SystemTime,
+) -> Result<SigningInstructions, Box<dyn Error + Send + Sync>> {
     let params: SigningParams<'_> = v4::SigningParams::builder()
         .identity(identity)
         .region(&endpoint.signing_region)
         .name(&endpoint.signing_name)
         .time(now)
         .settings(SigningSettings::default())
-        .build()
-        .map_err(|error| unsendable(&error))?
+        .build()?
         .into();
     let headers = wire.headers.iter().map(|(name, value)| (*name, value.as_str()));
-    let signable = SignableRequest::new(&wire.method, &*uri, headers, SignableBody::Bytes(&wire.body))
-        .map_err(|error| unsendable(&error))?;
-    let (signature, _) = sign_request(signable, &params).map_err(|error| unsendable(&error))?.into_parts();
-    let mut request = Request::builder().method(&*wire.method).uri(&uri).header("user-agent", user_agent);
-    for (name, value) in &wire.headers {
-        request = request.header(*name, value);
-    }
-    let (signed_headers, _) = signature.into_parts();
-    for header in signed_headers {
-        let mut value = HeaderValue::from_str(header.value()).map_err(|error| unsendable(&error))?;
-        value.set_sensitive(header.sensitive());
-        request = request.header(header.name(), value);
-    }
-    request.body(SdkBody::from(wire.body.clone())).map_err(|error| unsendable(&error))
+    let signable = SignableRequest::new(&wire.method, uri, headers, SignableBody::Bytes(&wire.body))?;
+    Ok(sign_request(signable, &params)?.into_parts().0)
 }

@@ -5,8 +5,8 @@ use http::{HeaderMap, HeaderValue};
 use serde_json::{Map, Value};
 
 use super::{
-    InputError, ServiceError, Unreadable, WireRequest, WireResponse, blob, codes, error_shape, float, integer,
-    known_members, scalar_value, timestamp, type_name, xml,
+    InputError, ServiceError, Unreadable, WireRequest, WireResponse, blob, codes, error_shape, float, host_prefix,
+    integer, known_members, scalar_value, timestamp, type_name, xml,
 };
 
 pub(super) fn encode(
@@ -28,7 +28,13 @@ pub(super) fn encode(
         // Asks for the error codes that the service had in its query days: the ones people know.
         headers.push(("x-amzn-query-mode", "true".to_owned()));
     }
-    Ok(WireRequest { method: "POST".to_owned(), uri: "/".to_owned(), headers, body: body.to_string().into_bytes() })
+    Ok(WireRequest {
+        method: "POST".to_owned(),
+        uri: "/".to_owned(),
+        host_prefix: host_prefix(service, operation, input)?,
+        headers,
+        body: body.to_string().into_bytes(),
+    })
 }
 
 /// A value in its wire form. `via` is the member that led here; it may override the time format.

@@ -7,7 +7,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 
 use super::{
-    InputError, ServiceError, Unreadable, WireRequest, WireResponse, known_members, scalar_text, timestamp, xml,
+    InputError, ServiceError, Unreadable, WireRequest, WireResponse, host_prefix, known_members, scalar_text,
+    timestamp, xml,
 };
 
 /// Everything but the unreserved characters of RFC 3986, as AWS encodes for signing.
@@ -23,6 +24,7 @@ pub(super) fn encode(service: &Service, operation: &Operation, input: &Value) ->
     Ok(WireRequest {
         method: "POST".to_owned(),
         uri: "/".to_owned(),
+        host_prefix: host_prefix(service, operation, input)?,
         headers: vec![("content-type", "application/x-www-form-urlencoded".to_owned())],
         body: form.body.into_bytes(),
     })

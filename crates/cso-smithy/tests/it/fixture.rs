@@ -7,15 +7,14 @@ use std::time::Duration;
 use cso_core::SecretValue;
 use cso_core::port::Effect;
 use cso_facts::api::{
-    Endpoint, Endpoints, ErrorFacts, Location, Member, Operation, Paginator, Protocol, Service, Shape, ShapeId,
-    ShapeKind,
+    Endpoint, Endpoints, ErrorFacts, Member, Operation, Paginator, Protocol, Service, Shape, ShapeId, ShapeKind,
 };
 use cso_smithy::{Call, Client, Config, Pace, Reply};
 use serde_json::Value;
 
 /// A service that keeps things. Its shapes are in order of their names.
 pub(crate) fn things(protocol: Protocol) -> Service {
-    let member = |name: &str, shape: u32| member(name, ShapeId(shape));
+    let member = |name: &str, shape: u32| Member::new(name, ShapeId(shape));
     let structure = |members: Vec<Member>, error: Option<ErrorFacts>| ShapeKind::Structure {
         members,
         union: false,
@@ -57,7 +56,7 @@ pub(crate) fn things(protocol: Protocol) -> Service {
             regions: BTreeMap::from([(
                 "eu-west-9".to_owned(),
                 Endpoint {
-                    host: "odd.{region}.{dnsSuffix}".into(),
+                    host: "odd.{region}.example.com".into(),
                     signing_region: Some("eu-west-1".into()),
                     signing_name: None,
                 },
@@ -76,28 +75,12 @@ fn operation(name: &str, input: u32, output: u32, paginator: Option<Paginator>) 
         result_wrapper: Some(format!("{name}Result")),
         errors: vec![ShapeId(0)],
         paginator,
+        ..Operation::default()
     }
 }
 
 fn shape(name: &str, kind: ShapeKind) -> Shape {
     Shape { name: name.into(), kind, sensitive: false }
-}
-
-fn member(name: &str, shape: ShapeId) -> Member {
-    Member {
-        name: name.into(),
-        shape,
-        wire_name: None,
-        location: Location::Body,
-        required: false,
-        idempotency_token: false,
-        host_label: false,
-        xml_attribute: false,
-        flattened: false,
-        xml_namespace: None,
-        timestamp_format: None,
-        json_value: false,
-    }
 }
 
 /// A client that does not wait long.

@@ -27,8 +27,10 @@ fn throttled(status: u16) -> Act {
     reply(status, r#"{"__type": "ThrottlingException", "message": "slow down"}"#)
 }
 
+type Script = fn() -> Act;
+
 /// Failures after which the thing may exist, by the code that tells them.
-const DOUBTFUL: [(&str, fn() -> Act); 9] = [
+const DOUBTFUL: [(&str, Script); 9] = [
     ("connection-lost", || Act::Reset),
     ("connection-lost", || Act::Close),
     ("connection-lost", || Act::CutShort),
