@@ -16,3 +16,4 @@ pub mod kind;
 pub mod lens;
 pub mod names;
 pub mod observe;
+pub mod validate;
