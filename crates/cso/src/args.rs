@@ -252,7 +252,8 @@ pub(crate) enum When {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let parsed: jiff::SignedDuration = text.parse().map_err(|_| "say a duration such as 500ms, 30s or 5m".to_owned())?;
+    let parsed: jiff::SignedDuration =
+        text.parse().map_err(|_| "say a duration such as 500ms, 30s or 5m".to_owned())?;
     parsed.try_into().map_err(|_| "a duration cannot be negative".to_owned())
 }
 

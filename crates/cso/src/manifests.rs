@@ -54,7 +54,8 @@ pub(crate) fn load(paths: &[PathBuf], namespace: &str, kinds: &Kinds, known: &BT
             Ok(kind) => {
                 problems.extend(manifest::validate(manifest, &kind.surface));
                 if certain {
-                    problems.extend(dangling(manifest, kind, kinds, |key| declared.contains(key) || known.contains(key)));
+                    problems
+                        .extend(dangling(manifest, kind, kinds, |key| declared.contains(key) || known.contains(key)));
                     problems.extend(lost_secrets(manifest, kind, &secrets));
                 }
                 objects.push(manifest.object.clone());
@@ -95,7 +96,8 @@ fn kind_of<'a>(manifest: &Manifest, kinds: &'a Kinds) -> Result<&'a Kind, Proble
             kinds.iter().filter(|kind| kind.group() == key.group).map(|kind| kind.name()).collect();
         if in_group.is_empty() {
             let near = nearest(&key.group, kinds.iter().map(|kind| kind.group()));
-            let help = near.map_or_else(|| "`cso kinds` lists all".to_owned(), |near| format!("did you mean `{near}`?"));
+            let help =
+                near.map_or_else(|| "`cso kinds` lists all".to_owned(), |near| format!("did you mean `{near}`?"));
             return wrong("apiVersion", format!("no kinds of `{}` can be managed", manifest.api_version), help);
         }
         let help = match nearest(&key.kind, in_group.iter().copied()) {
@@ -125,7 +127,12 @@ fn dangling(manifest: &Manifest, kind: &Kind, kinds: &Kinds, exists: impl Fn(&Ob
             continue;
         }
         let help = if kinds.of(&target).is_none() {
-            format!("this build does not manage {}/{}: give spec.{} instead", target.service(), target.kind, reference.fills)
+            format!(
+                "this build does not manage {}/{}: give spec.{} instead",
+                target.service(),
+                target.kind,
+                reference.fills
+            )
         } else {
             format!("declare it, or give spec.{} instead", reference.fills)
         };

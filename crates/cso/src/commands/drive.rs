@@ -130,7 +130,11 @@ impl Driven {
         let at_rest = objects.len() - unrest.len();
         lines.extend(unrest);
         let calls = count(self.board.calls(), "call");
-        lines.push(format!("{}: {at_rest} as wished, {} not; {calls}", count(objects.len(), "object"), objects.len() - at_rest));
+        lines.push(format!(
+            "{}: {at_rest} as wished, {} not; {calls}",
+            count(objects.len(), "object"),
+            objects.len() - at_rest
+        ));
         lines.join("\n")
     }
 

@@ -40,7 +40,9 @@ pub(crate) fn object(record: &Record, surface: Option<&Surface>) -> Value {
 fn spec(record: &Record) -> Value {
     let mut spec = record.late.clone();
     if let Value::Object(wished) = &record.wish.spec {
-        spec.extend(wished.iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.clone(), value.clone())));
+        spec.extend(
+            wished.iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.clone(), value.clone())),
+        );
     }
     Value::Object(spec)
 }

@@ -169,7 +169,8 @@ fn describe_step(text: &mut String, number: usize, step: &Step) {
 /// One field difference.
 fn change(difference: &Difference) -> String {
     let path = &difference.path;
-    let shown = |value: &Option<Tree>| value.as_ref().map_or_else(|| "(none)".to_owned(), |value| value.shown().to_string());
+    let shown =
+        |value: &Option<Tree>| value.as_ref().map_or_else(|| "(none)".to_owned(), |value| value.shown().to_string());
     let (from, to) = (shown(&difference.from), shown(&difference.to));
     match difference.kind {
         DifferenceKind::FirstWrite => styled(GOOD, format!("+ {path}: {to}")),
@@ -184,7 +185,8 @@ fn change(difference: &Difference) -> String {
 fn plain(value: &Tree) -> String {
     match value.shown() {
         serde_json::Value::String(text)
-            if !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control() || "\"{}[],".contains(c)) =>
+            if !text.is_empty()
+                && !text.contains(|c: char| c.is_whitespace() || c.is_control() || "\"{}[],".contains(c)) =>
         {
             text
         }
