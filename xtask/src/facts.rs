@@ -3,17 +3,23 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
+use cso_facts::text::{
+    parse_partitions, parse_service, parse_surfaces, print_partitions, print_service, print_surfaces,
+};
 
 mod ack;
 mod botocore;
+mod diff;
 mod fetch;
+mod outline;
 mod rules;
+mod verify;
 
 use crate::lock::Lock;
 use crate::oracle;
-use crate::pages;
+use crate::pages::{self, Pages};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -24,6 +30,21 @@ pub(crate) enum Command {
         /// Folder with `crds/` and `generator/` [default: ../shared/oracle/ack or .cache/sources/ack]
         #[arg(long)]
         ack: Option<PathBuf>,
+    },
+    /// Check what is committed; where the sources are there, extract again and compare.
+    Verify {
+        /// Folder with `crds/` and `generator/` [default: ../shared/oracle/ack or .cache/sources/ack]
+        #[arg(long)]
+        ack: Option<PathBuf>,
+    },
+    /// List what an update changes; fail on what could break users unless `facts/allow.txt` lists it.
+    Diff {
+        /// A git revision, or a folder such as `facts`
+        #[arg(default_value = "HEAD")]
+        old: String,
+        /// The same
+        #[arg(default_value = "facts")]
+        new: String,
     },
     /// Write the catalogue of `facts/` and `kinds/` to a file.
     Pack {
@@ -37,6 +58,8 @@ pub(crate) fn run(root: &Path, command: Command) -> Result<()> {
     match command {
         Command::Fetch => fetch::run(root, &lock),
         Command::Extract { ack } => extract(root, &lock, ack),
+        Command::Verify { ack } => verify::run(root, &lock, ack),
+        Command::Diff { old, new } => diff::run(root, &old, &new),
         Command::Pack { out } => pack(root, &out),
     }
 }
@@ -44,10 +67,39 @@ pub(crate) fn run(root: &Path, command: Command) -> Result<()> {
 fn extract(root: &Path, lock: &Lock, ack: Option<PathBuf>) -> Result<()> {
     pages::replace(root, "facts/aws", &botocore::pages(root, lock)?)?;
     let Some(folder) = oracle::ack(root, ack)? else {
-        println!("facts/ack: {}", oracle::NO_ACK);
+        println!("facts/ack: skipped: {}", oracle::NO_ACK);
         return Ok(());
     };
     pages::replace(root, "facts/ack", &ack::pages(&folder, lock)?)
+}
+
+/// Every committed page of facts.
+fn read(root: &Path) -> Result<Pages> {
+    read_folder(&root.join("facts"))
+}
+
+/// The pages of a folder like `facts`, named as they are in the repository.
+fn read_folder(folder: &Path) -> Result<Pages> {
+    let mut all = pages::read(folder, "facts")?;
+    all.extend(pages::read(&folder.join("aws"), "facts/aws")?);
+    all.extend(pages::read(&folder.join("ack"), "facts/ack")?);
+    all.retain(|name, _| is_page(name));
+    Ok(all)
+}
+
+/// Whether a file below `facts/` is a page of facts.
+fn is_page(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|ending| ending == "txt") && name != diff::ALLOW
+}
+
+/// A page parsed and printed again.
+fn print_back(name: &str, text: &str) -> Result<String> {
+    Ok(match name.split('/').nth(1) {
+        Some("aws") => print_service(&parse_service(name, text)?),
+        Some("ack") => print_surfaces(&parse_surfaces(name, text)?),
+        _ if name == botocore::PARTITIONS => print_partitions(&parse_partitions(name, text)?),
+        _ => bail!("{name}: not a page of facts"),
+    })
 }
 
 fn pack(root: &Path, out: &Path) -> Result<()> {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 
+mod demo;
 mod facts;
 mod lock;
 mod oracle;
@@ -16,6 +17,8 @@ mod traces;
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Chores of this repository")]
 enum Command {
+    /// Builds, starts an emulated cloud, and shows the main job done; what it installs goes into `.cache`.
+    Demo,
     /// What providers' APIs say: from pinned packages to `facts/` to the catalogue.
     #[command(subcommand)]
     Facts(facts::Command),
@@ -29,6 +32,7 @@ enum Command {
 
 fn main() -> anyhow::Result<()> {
     match Command::parse() {
+        Command::Demo => demo::run(&root()),
         Command::Facts(command) => facts::run(&root(), command),
         Command::ProtocolTests(command) => protocol_tests::run(&root(), command),
         Command::Traces(command) => traces::run(&root(), command),

@@ -18,6 +18,6 @@ pub(crate) fn ack(root: &Path, given: Option<PathBuf>) -> Result<Option<PathBuf>
     Ok(usual.into_iter().find(|folder| folder.is_dir()))
 }
 
-/// Why a comparison with that folder did not happen.
+/// What to say when there is none.
 pub(crate) const NO_ACK: &str =
-    "skipped: neither --ack, nor ../shared/oracle/ack beside the checkout, nor .cache/sources/ack";
+    "there is neither --ack, nor ../shared/oracle/ack beside the checkout, nor .cache/sources/ack";

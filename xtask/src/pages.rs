@@ -12,11 +12,9 @@ pub(crate) type Pages = BTreeMap<String, String>;
 /// Writes pages and removes files of their folder that are no longer extracted.
 pub(crate) fn replace(root: &Path, folder: &str, pages: &Pages) -> Result<()> {
     fs::create_dir_all(root.join(folder))?;
-    for name in files(root, folder)? {
-        if !pages.contains_key(&name) {
-            fs::remove_file(root.join(&name))?;
-            println!("removed {name}");
-        }
+    for name in read(&root.join(folder), folder)?.into_keys().filter(|name| !pages.contains_key(name)) {
+        fs::remove_file(root.join(&name))?;
+        println!("removed {name}");
     }
     for (name, text) in pages {
         fs::write(root.join(name), text).with_context(|| name.clone())?;
@@ -25,27 +23,21 @@ pub(crate) fn replace(root: &Path, folder: &str, pages: &Pages) -> Result<()> {
     Ok(())
 }
 
-/// What is committed in a folder: every file directly in it. Nothing when there is no such folder.
-pub(crate) fn read(root: &Path, folder: &str) -> Result<Pages> {
+/// The files directly in a folder, named as if it were called `name`; none when there is no such folder.
+pub(crate) fn read(folder: &Path, name: &str) -> Result<Pages> {
     let mut pages = Pages::new();
-    if root.join(folder).exists() {
-        for name in files(root, folder)? {
-            let text = fs::read_to_string(root.join(&name)).with_context(|| name.clone())?;
-            pages.insert(name, text);
+    if !folder.exists() {
+        return Ok(pages);
+    }
+    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            let path = entry.path();
+            let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+            pages.insert(format!("{name}/{}", entry.file_name().to_string_lossy()), text);
         }
     }
     Ok(pages)
-}
-
-fn files(root: &Path, folder: &str) -> Result<BTreeSet<String>> {
-    let mut found = BTreeSet::new();
-    for entry in fs::read_dir(root.join(folder)).with_context(|| folder.to_owned())? {
-        let entry = entry?;
-        if entry.file_type()?.is_file() {
-            found.insert(format!("{folder}/{}", entry.file_name().to_string_lossy()));
-        }
-    }
-    Ok(found)
 }
 
 /// One sentence for each page that is missing, surplus or different, with the first line that differs.

@@ -51,7 +51,7 @@ pub(crate) fn run(root: &Path, command: Command) -> Result<()> {
 }
 
 fn verify(root: &Path, lock: &Lock, ack: Option<PathBuf>) -> Result<()> {
-    let committed = pages::read(root, FOLDER)?;
+    let committed = pages::read(&root.join(FOLDER), FOLDER)?;
     let mut wrong: Vec<String> = Vec::new();
     for (name, text) in &committed {
         wrong.extend(canonical(text).err().map(|error| format!("{name}:{error:#}")));
@@ -59,10 +59,10 @@ fn verify(root: &Path, lock: &Lock, ack: Option<PathBuf>) -> Result<()> {
     println!("{FOLDER}: {} recordings are canonical JSON lines", committed.len() - wrong.len());
     match oracle::ack(root, ack)? {
         Some(folder) => {
-            wrong.extend(pages::differences(&committed, &extract(&folder, lock)?));
             println!("{FOLDER}: compared with {}", folder.display());
+            wrong.extend(pages::differences(&committed, &extract(&folder, lock)?));
         }
-        None => println!("{FOLDER}: comparison {}", oracle::NO_ACK),
+        None => println!("{FOLDER}: comparison skipped: {}", oracle::NO_ACK),
     }
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())

@@ -54,7 +54,6 @@ impl Lane {
     }
 
     /// A turn at once, or a ticket to wait with.
-    #[expect(clippy::disallowed_methods, reason = "the task ends when nobody waits, and no caller can own it: all do")]
     fn enter(self: &Arc<Self>, namespace: &str, rank: Rank) -> Option<oneshot::Receiver<()>> {
         let mut state = self.state();
         if state.waiting.is_empty() && state.bucket.take(Instant::now()).is_ok() {
@@ -64,6 +63,7 @@ impl Lane {
         state.waiting.push(rank, namespace, ticket);
         if !state.is_pumping {
             state.is_pumping = true;
+            #[expect(clippy::disallowed_methods, reason = "ends by itself, when nobody waits")]
             tokio::spawn(pump(Arc::clone(self)));
         }
         Some(turn)
