@@ -6,7 +6,6 @@
 //!     cargo test -p cso-aws --test emulator -- --ignored --nocapture
 //! ```
 #![expect(clippy::print_stdout, reason = "the throughput is for a person to read")]
-#![expect(clippy::disallowed_methods, reason = "measures real time, and names things by it")]
 
 use std::sync::Arc;
 
