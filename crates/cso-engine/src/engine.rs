@@ -66,6 +66,8 @@ pub enum Progress {
     Called { object: ObjectKey, step: Step, error: Option<CallError> },
     /// The object stands differently than before.
     Standing { object: ObjectKey, standing: Standing },
+    /// A resource that exists is ours from now on, without a call.
+    Owned { object: ObjectKey, message: String },
     /// The object's resource is deleted or let go of.
     Forgotten { object: ObjectKey, message: String },
 }
@@ -164,7 +166,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
                 prepared.record.ownership = how;
                 prepared.record.intent = None;
                 Self::learn(&mut prepared, &observation);
-                self.save(prepared.record, Some(("Owned", message, EventKind::Normal))).await?;
+                self.save(prepared.record, Some(("Owned", message.clone(), EventKind::Normal))).await?;
+                self.tell(Progress::Owned { object: key.clone(), message });
                 Ok(Turn::Again { fresh: false })
             }
             Decision::Wait { reason, message, after } => {
@@ -202,7 +205,10 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             decision = decide(&self.input(&owned, &observation));
         }
         match decision {
-            Decision::Act(plan) => Preview::Steps(plan),
+            Decision::Act(mut plan) => {
+                plan.notes.splice(0..0, first);
+                Preview::Steps(plan)
+            }
             Decision::Settle(settled) => Preview::Nothing { notes: first.into_iter().chain(settled.notes).collect() },
             Decision::Wait { message, .. } => Preview::Waits { message },
             Decision::Blocked { class, message, .. } => Preview::Blocked { class, message },
@@ -304,9 +310,9 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             annotations: annotations.map(|(name, value)| (name.clone(), value.clone())).collect(),
         };
         let mut record = record.unwrap_or_else(|| {
-            let born = self.ports.clock.now().as_nanosecond().to_string();
-            let uid = meta.digest_key.token(&["uid", &object.key.to_string(), &born]);
-            Record::new(object.key.clone(), uid, digest.clone())
+            let born = self.ports.clock.now();
+            let uid = meta.digest_key.token(&["uid", &object.key.to_string(), &born.as_nanosecond().to_string()]);
+            Record { created: Some(born), ..Record::new(object.key.clone(), uid, digest.clone()) }
         });
         if record.spec_digest != digest {
             record.generation += 1;

@@ -9,6 +9,7 @@ pub mod catalog;
 pub mod compare;
 pub mod compile;
 pub mod convert;
+pub mod crd;
 mod descriptor;
 pub mod fill;
 pub mod kind;
