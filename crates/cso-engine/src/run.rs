@@ -171,7 +171,9 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
     /// refused or not looked at could still have a resource that the store does not know.
     fn has_settled_everything(&self) -> bool {
         let settled = |rest: &Rest| matches!(rest, Rest::Settled | Rest::Forgotten);
-        self.turns.is_empty() && self.rests.values().all(settled) && self.rests.values().any(|rest| *rest == Rest::Settled)
+        self.turns.is_empty()
+            && self.rests.values().all(settled)
+            && self.rests.values().any(|rest| *rest == Rest::Settled)
     }
 
     fn changed(&mut self, keys: Vec<ObjectKey>) {

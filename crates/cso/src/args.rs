@@ -1,4 +1,5 @@
 //! What can be typed. Parsing only; what it means is decided in `commands`.
+#![expect(clippy::doc_markdown, reason = "these texts are the help that people read in a terminal, without backticks")]
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -252,7 +253,8 @@ pub(crate) enum When {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let parsed: jiff::SignedDuration = text.parse().map_err(|_| "say a duration such as 500ms, 30s or 5m".to_owned())?;
+    let parsed: jiff::SignedDuration =
+        text.parse().map_err(|_| "say a duration such as 500ms, 30s or 5m".to_owned())?;
     parsed.try_into().map_err(|_| "a duration cannot be negative".to_owned())
 }
 

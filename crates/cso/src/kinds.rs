@@ -75,8 +75,7 @@ mod tests {
     #[test]
     fn a_kind_answers_to_all_its_names() {
         let kinds = builtin().expect("kinds");
-        for word in
-            ["Queue", "queue", "queues", "queue.sqs", "queues.sqs.services.k8s.aws", "sqs/Queue", "SQS/queues"]
+        for word in ["Queue", "queue", "queues", "queue.sqs", "queues.sqs.services.k8s.aws", "sqs/Queue", "SQS/queues"]
         {
             assert_eq!(find(&kinds, word).map(full_name).expect(word), "sqs/Queue");
         }

@@ -15,7 +15,7 @@ use serde_json::Value;
 /// What was declared, and everything that is wrong with it.
 pub(crate) struct Declared {
     pub(crate) set: ManifestSet,
-    /// The objects to manage; Secrets and ConfigMaps are not among them.
+    /// The objects to manage; Secrets and config maps are not among them.
     pub(crate) objects: Vec<Object>,
     /// By place.
     pub(crate) problems: Vec<Problem>,
@@ -50,11 +50,12 @@ pub(crate) fn load(paths: &[PathBuf], namespace: &str, kinds: &Kinds, known: &BT
     let mut objects = Vec::new();
     for manifest in set.manifests.iter().filter(|manifest| !is_input(&manifest.object.key)) {
         match kind_of(manifest, kinds) {
-            Err(problem) => problems.push(problem),
+            Err(problem) => problems.push(*problem),
             Ok(kind) => {
                 problems.extend(manifest::validate(manifest, &kind.surface));
                 if certain {
-                    problems.extend(dangling(manifest, kind, kinds, |key| declared.contains(key) || known.contains(key)));
+                    problems
+                        .extend(dangling(manifest, kind, kinds, |key| declared.contains(key) || known.contains(key)));
                     problems.extend(lost_secrets(manifest, kind, &secrets));
                 }
                 objects.push(manifest.object.clone());
@@ -85,17 +86,18 @@ fn problem(manifest: &Manifest, path: FieldPath, message: String, help: Option<S
     }
 }
 
-fn kind_of<'a>(manifest: &Manifest, kinds: &'a Kinds) -> Result<&'a Kind, Problem> {
+fn kind_of<'a>(manifest: &Manifest, kinds: &'a Kinds) -> Result<&'a Kind, Box<Problem>> {
     let key = &manifest.object.key;
     let wrong = |field: &str, message: String, help: String| {
-        Err(problem(manifest, FieldPath::root().child(field), message, Some(help)))
+        Err(Box::new(problem(manifest, FieldPath::root().child(field), message, Some(help))))
     };
     let Some(kind) = kinds.of(key) else {
         let in_group: Vec<&str> =
             kinds.iter().filter(|kind| kind.group() == key.group).map(|kind| kind.name()).collect();
         if in_group.is_empty() {
             let near = nearest(&key.group, kinds.iter().map(|kind| kind.group()));
-            let help = near.map_or_else(|| "`cso kinds` lists all".to_owned(), |near| format!("did you mean `{near}`?"));
+            let help =
+                near.map_or_else(|| "`cso kinds` lists all".to_owned(), |near| format!("did you mean `{near}`?"));
             return wrong("apiVersion", format!("no kinds of `{}` can be managed", manifest.api_version), help);
         }
         let help = match nearest(&key.kind, in_group.iter().copied()) {
@@ -125,7 +127,12 @@ fn dangling(manifest: &Manifest, kind: &Kind, kinds: &Kinds, exists: impl Fn(&Ob
             continue;
         }
         let help = if kinds.of(&target).is_none() {
-            format!("this build does not manage {}/{}: give spec.{} instead", target.service(), target.kind, reference.fills)
+            format!(
+                "this build does not manage {}/{}: give spec.{} instead",
+                target.service(),
+                target.kind,
+                reference.fills
+            )
         } else {
             format!("declare it, or give spec.{} instead", reference.fills)
         };

@@ -28,9 +28,12 @@ impl Account {
     /// Finds credentials and asks whose they are, so that a missing one is told once and not for every object.
     pub(crate) async fn of(global: &Global) -> Result<Self> {
         let cloud = Aws::from_environment(Catalog::builtin()).await.context("cannot read the built-in catalogue")?;
-        let region = global.region.as_deref().or(cloud.default_region()).map(str::to_owned).ok_or_else(|| {
-            anyhow!("no region is set: give --region, or set AWS_REGION or the profile's region")
-        })?;
+        let region = global
+            .region
+            .as_deref()
+            .or(cloud.default_region())
+            .map(str::to_owned)
+            .ok_or_else(|| anyhow!("no region is set: give --region, or set AWS_REGION or the profile's region"))?;
         cloud.identity().await.map_err(|error| match error.class {
             ErrorClass::Denied if error.status.is_none() => anyhow!(error.message),
             _ => anyhow!("cannot tell which account this is: {error}"),

@@ -27,7 +27,9 @@ impl Snapshot {
     fn new() -> Result<Self> {
         let mut key = [0; 32];
         let mut id = [0; 8];
-        getrandom::fill(&mut key).and_then(|()| getrandom::fill(&mut id)).context("the system gives no random bytes")?;
+        getrandom::fill(&mut key)
+            .and_then(|()| getrandom::fill(&mut id))
+            .context("the system gives no random bytes")?;
         let id = format!("{:016x}", u64::from_be_bytes(id));
         Ok(Self { meta: StoreMeta { id, digest_key: DigestKey::from_bytes(key), is_new: true }, records: Vec::new() })
     }

@@ -118,9 +118,8 @@ impl Follower<'_> {
             }
             return (changed, None);
         }
-        let text = (!names.is_empty()).then(|| {
-            format!("{}: manifest gone; kept as last declared: deleted with --prune", names.join(", "))
-        });
+        let text = (!names.is_empty())
+            .then(|| format!("{}: manifest gone; kept as last declared: deleted with --prune", names.join(", ")));
         (changed, text.map(|text| output::styled(output::CHANGE, text)))
     }
 }

@@ -43,7 +43,8 @@ struct Row {
 
 /// Explains a kind, or the field at a path. A path may leave `spec` out.
 pub(crate) fn explain(kind: &Kind, path: &str) -> Result<Explanation> {
-    let names: Vec<&str> = path.split('.').map(|name| name.trim_end_matches("[]")).filter(|name| !name.is_empty()).collect();
+    let names: Vec<&str> =
+        path.split('.').map(|name| name.trim_end_matches("[]")).filter(|name| !name.is_empty()).collect();
     let surface = &kind.surface;
     let (root, below) = match names.split_first() {
         Some((&"status", below)) => ("status", below),
@@ -99,7 +100,9 @@ fn kind_facts(kind: &Kind) -> BTreeMap<&'static str, String> {
         facts.insert("update", update.call.operation.clone());
     }
     let identity = &kind.identity;
-    let named = |paths: &[FieldPath], root: &str| paths.iter().map(|path| format!("{root}.{path}")).collect::<Vec<_>>().join(", ");
+    let named = |paths: &[FieldPath], root: &str| {
+        paths.iter().map(|path| format!("{root}.{path}")).collect::<Vec<_>>().join(", ")
+    };
     facts.insert(
         "identity",
         match &identity.assigned {
@@ -234,7 +237,7 @@ impl Explanation {
 
 /// Splits `queue.redrivePolicy`, `sqs/Queue.spec.tags` or `queue.sqs.tags` into what names the kind and the path below
 /// it: the longest beginning that names a kind.
-pub(crate) fn split<'a, K>(what: &'a str, find: impl Fn(&str) -> Result<K>) -> Result<(K, &'a str)> {
+pub(crate) fn split<K>(what: &str, find: impl Fn(&str) -> Result<K>) -> Result<(K, &str)> {
     let mut ends: Vec<usize> = what.match_indices('.').map(|(at, _)| at).chain([what.len()]).collect();
     ends.reverse();
     for end in &ends {

@@ -40,7 +40,9 @@ pub(crate) fn object(record: &Record, surface: Option<&Surface>) -> Value {
 fn spec(record: &Record) -> Value {
     let mut spec = record.late.clone();
     if let Value::Object(wished) = &record.wish.spec {
-        spec.extend(wished.iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.clone(), value.clone())));
+        spec.extend(
+            wished.iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.clone(), value.clone())),
+        );
     }
     Value::Object(spec)
 }
@@ -73,7 +75,7 @@ pub(crate) fn age(then: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// The value at a path of the JSONPath dialect that printer columns use: names, positions, and one test for equality.
+/// The value at a path of the `JSONPath` dialect that printer columns use: names, positions, and one test for equality.
 fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
     let mut here = value;
     let mut rest = path;
