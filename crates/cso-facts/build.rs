@@ -7,6 +7,7 @@ use std::path::Path;
 mod pack;
 
 fn main() -> std::io::Result<()> {
+    #[expect(clippy::disallowed_methods, reason = "Cargo speaks to build scripts through the environment")]
     let variable = |name| std::env::var(name).map_err(std::io::Error::other);
     let crate_dir = variable("CARGO_MANIFEST_DIR")?;
     let root = Path::new(&crate_dir).join("../..");

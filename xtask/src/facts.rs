@@ -1,19 +1,25 @@
 //! `cargo xtask facts`: from pinned packages to the canonical text under `facts/` to the catalogue.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
+use cso_facts::text::{
+    parse_partitions, parse_service, parse_surfaces, print_partitions, print_service, print_surfaces,
+};
 
 mod ack;
 mod botocore;
+mod diff;
 mod fetch;
-mod lock;
+mod outline;
 mod rules;
+mod verify;
 
-use lock::Lock;
+use crate::lock::Lock;
+use crate::oracle;
+use crate::pages::{self, Pages};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -21,9 +27,24 @@ pub(crate) enum Command {
     Fetch,
     /// Write `facts/` from the fetched packages and, if it is there, the folder of ACK's CRDs.
     Extract {
-        /// Folder with `crds/` and `generator/` [default: .cache/sources/ack, if there]
+        /// Folder with `crds/` and `generator/` [default: ../shared/oracle/ack or .cache/sources/ack]
         #[arg(long)]
         ack: Option<PathBuf>,
+    },
+    /// Check what is committed; where the sources are there, extract again and compare.
+    Verify {
+        /// Folder with `crds/` and `generator/` [default: ../shared/oracle/ack or .cache/sources/ack]
+        #[arg(long)]
+        ack: Option<PathBuf>,
+    },
+    /// List what an update changes; fail on what could break users unless `facts/allow.txt` lists it.
+    Diff {
+        /// A git revision, or a folder such as `facts`
+        #[arg(default_value = "HEAD")]
+        old: String,
+        /// The same
+        #[arg(default_value = "facts")]
+        new: String,
     },
     /// Write the catalogue of `facts/` and `kinds/` to a file.
     Pack {
@@ -32,49 +53,53 @@ pub(crate) enum Command {
     },
 }
 
-/// Pages by path below the repository's root.
-type Pages = BTreeMap<String, String>;
-
 pub(crate) fn run(root: &Path, command: Command) -> Result<()> {
     let lock = Lock::read(root)?;
     match command {
         Command::Fetch => fetch::run(root, &lock),
         Command::Extract { ack } => extract(root, &lock, ack),
+        Command::Verify { ack } => verify::run(root, &lock, ack),
+        Command::Diff { old, new } => diff::run(root, &old, &new),
         Command::Pack { out } => pack(root, &out),
     }
 }
 
 fn extract(root: &Path, lock: &Lock, ack: Option<PathBuf>) -> Result<()> {
-    replace(root, "facts/aws", &botocore::pages(root, lock)?)?;
-    if let Some(folder) = ack_folder(root, ack) {
-        replace(root, "facts/ack", &ack::pages(&folder, lock)?)?;
-    } else {
-        println!("facts/ack: skipped, for want of the folder (--ack)");
-    }
-    Ok(())
+    pages::replace(root, "facts/aws", &botocore::pages(root, lock)?)?;
+    let Some(folder) = oracle::ack(root, ack)? else {
+        println!("facts/ack: skipped: {}", oracle::NO_ACK);
+        return Ok(());
+    };
+    pages::replace(root, "facts/ack", &ack::pages(&folder, lock)?)
 }
 
-fn ack_folder(root: &Path, given: Option<PathBuf>) -> Option<PathBuf> {
-    given.or_else(|| Some(fetch::folder(root).join("ack")).filter(|folder| folder.exists()))
+/// Every committed page of facts.
+fn read(root: &Path) -> Result<Pages> {
+    read_folder(&root.join("facts"))
 }
 
-/// Writes pages and removes those in their folder that are no longer extracted.
-fn replace(root: &Path, folder: &str, pages: &Pages) -> Result<()> {
-    let folder = root.join(folder);
-    fs::create_dir_all(&folder)?;
-    for entry in fs::read_dir(&folder)? {
-        let path = entry?.path();
-        if !pages.keys().any(|page| root.join(page) == path) {
-            fs::remove_file(&path)?;
-            println!("removed {}", path.display());
-        }
-    }
-    for (page, text) in pages {
-        let path = root.join(page);
-        fs::write(&path, text).with_context(|| path.display().to_string())?;
-    }
-    println!("{}: {} pages", folder.display(), pages.len());
-    Ok(())
+/// The pages of a folder like `facts`, named as they are in the repository.
+fn read_folder(folder: &Path) -> Result<Pages> {
+    let mut all = pages::read(folder, "facts")?;
+    all.extend(pages::read(&folder.join("aws"), "facts/aws")?);
+    all.extend(pages::read(&folder.join("ack"), "facts/ack")?);
+    all.retain(|name, _| is_page(name));
+    Ok(all)
+}
+
+/// Whether a file below `facts/` is a page of facts.
+fn is_page(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|ending| ending == "txt") && name != diff::ALLOW
+}
+
+/// A page parsed and printed again.
+fn print_back(name: &str, text: &str) -> Result<String> {
+    Ok(match name.split('/').nth(1) {
+        Some("aws") => print_service(&parse_service(name, text)?),
+        Some("ack") => print_surfaces(&parse_surfaces(name, text)?),
+        _ if name == botocore::PARTITIONS => print_partitions(&parse_partitions(name, text)?),
+        _ => bail!("{name}: not a page of facts"),
+    })
 }
 
 fn pack(root: &Path, out: &Path) -> Result<()> {

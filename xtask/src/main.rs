@@ -7,6 +7,10 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 
 mod facts;
+mod lock;
+mod oracle;
+mod pages;
+mod traces;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Chores of this repository")]
@@ -14,11 +18,15 @@ enum Command {
     /// What providers' APIs say: from pinned packages to `facts/` to the catalogue.
     #[command(subcommand)]
     Facts(facts::Command),
+    /// What ACK's controllers were seen to do: recordings to test against.
+    #[command(subcommand)]
+    Traces(traces::Command),
 }
 
 fn main() -> anyhow::Result<()> {
     match Command::parse() {
         Command::Facts(command) => facts::run(&root(), command),
+        Command::Traces(command) => traces::run(&root(), command),
     }
 }
 

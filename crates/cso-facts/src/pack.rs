@@ -19,6 +19,9 @@ use sha2::{Digest as _, Sha256};
 pub(crate) const MAGIC: [u8; 4] = *b"CSOC";
 pub(crate) const VERSION: u32 = 1;
 
+/// A file of `facts/` that is for reviewers: changes that were agreed to.
+const NOT_FACTS: &str = "allow";
+
 /// Folders below the repository's root that are packed, with the ending of their files.
 pub const FOLDERS: [(&str, &str); 2] = [("facts", "txt"), ("kinds", "yaml")];
 
@@ -37,6 +40,9 @@ pub fn collect(root: &Path) -> Result<Vec<(String, String)>> {
                 // Components, so that the name is the same where paths have other separators.
                 _ => inner.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/"),
             };
+            if name == NOT_FACTS {
+                continue;
+            }
             let text = fs::read_to_string(&file)
                 .map_err(|error| Error::new(error.kind(), format!("{}: {error}", file.display())))?;
             sections.push((name, text));

@@ -124,9 +124,11 @@ impl Answers<'_> {
     fn is_unset_for_good(&self, field: &Field) -> bool {
         let in_optional_part = match field.owner {
             Owner::Body => false,
-            Owner::Part(position) => self.kind.parts.get(position).is_some_and(
-                |part| matches!(&part.read, PartRead::Own { none, .. } if !none.is_empty()),
-            ),
+            Owner::Part(position) => self
+                .kind
+                .parts
+                .get(position)
+                .is_some_and(|part| matches!(&part.read, PartRead::Own { none, .. } if !none.is_empty())),
         };
         in_optional_part || is_identity(self.kind, &field.name)
     }
@@ -247,7 +249,10 @@ pub(crate) fn identity_fields(kind: &Kind) -> Vec<FieldPath> {
         cso_schema::kind::Recovery::Natural(finder) => {
             let sources = finder.call.inputs.iter().map(|(_, source)| source);
             let picked = finder.pick.iter().map(|(_, source)| source);
-            sources.chain(picked).filter_map(|source| if let Source::Spec(path) = source { Some(path.clone()) } else { None }).collect()
+            sources
+                .chain(picked)
+                .filter_map(|source| if let Source::Spec(path) = source { Some(path.clone()) } else { None })
+                .collect()
         }
         _ => Vec::new(),
     };
@@ -272,15 +277,14 @@ fn axis_value(axis: &Axis, kind: &Kind, shape: Option<ShapeId>, resource: &Resou
         _ if resource.busy > 0 && axis.classes.values().any(|state| *state == State::Busy) => State::Busy,
         _ => State::Ready,
     };
-    if wanted == axis.unset {
-        return None;
-    }
     // The API's own order: `Enabled` comes before `Disabled`.
     let declared: &[String] = match (&axis.at, shape) {
-        (Place::Member(name), Some(shape)) => match kind.api.shape(shape).member(name).map(|m| &kind.api.shape(m.shape).kind) {
-            Some(ShapeKind::String { values }) => values,
-            _ => &[],
-        },
+        (Place::Member(name), Some(shape)) => {
+            match kind.api.shape(shape).member(name).map(|m| &kind.api.shape(m.shape).kind) {
+                Some(ShapeKind::String { values }) => values,
+                _ => &[],
+            }
+        }
         _ => &[],
     };
     let fits = |value: &&String| axis.classes.get(*value) == Some(&wanted);

@@ -15,9 +15,9 @@ pub(crate) fn wrong(value: &Tree, api: &Service, shape: ShapeId, at: &str) -> Op
             if let Some(missing) = members.iter().find(|member| member.required && !given.contains_key(&member.name)) {
                 return Some(format!("{at} needs {}", missing.name));
             }
-            members.iter().find_map(|member| {
-                wrong(given.get(&member.name)?, api, member.shape, &format!("{at}.{}", member.name))
-            })
+            members
+                .iter()
+                .find_map(|member| wrong(given.get(&member.name)?, api, member.shape, &format!("{at}.{}", member.name)))
         }
         (ShapeKind::Structure { .. }, _) => expected("a structure"),
         (ShapeKind::List { member, .. }, Tree::List(elements)) => {

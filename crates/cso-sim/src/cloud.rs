@@ -225,12 +225,7 @@ impl Inner {
     }
 
     /// Of the kinds that share an operation, the one whose resource the input names.
-    fn meant<'a>(
-        &self,
-        roles: &'a [(Arc<Kind>, Role)],
-        input: &Tree,
-        region: &str,
-    ) -> Option<&'a (Arc<Kind>, Role)> {
+    fn meant<'a>(&self, roles: &'a [(Arc<Kind>, Role)], input: &Tree, region: &str) -> Option<&'a (Arc<Kind>, Role)> {
         roles.iter().find(|(kind, role)| self.position(kind, *role, input, region).is_some())
     }
 
@@ -291,7 +286,12 @@ impl Inner {
     /// The tagging API: resources of a type with a tag, soft-deleted ones among them.
     fn tagged(&mut self, shared: &Shared, region: &str, input: &Tree) -> Tree {
         let texts = |tree: Option<&Tree>| -> Vec<String> {
-            tree.and_then(Tree::as_list).unwrap_or_default().iter().filter_map(Tree::as_str).map(str::to_owned).collect()
+            tree.and_then(Tree::as_list)
+                .unwrap_or_default()
+                .iter()
+                .filter_map(Tree::as_str)
+                .map(str::to_owned)
+                .collect()
         };
         let types = texts(input.member("ResourceTypeFilters"));
         let filters = input.member("TagFilters").and_then(Tree::as_list).unwrap_or_default();

@@ -108,7 +108,9 @@ impl Resource {
     fn called(&self, kind: &Kind, source: &Source) -> Vec<Tree> {
         match source {
             Source::Spec(path) => match path.split_first() {
-                Some((field, rest)) => self.values.get(field).and_then(|value| value.at(&rest)).cloned().into_iter().collect(),
+                Some((field, rest)) => {
+                    self.values.get(field).and_then(|value| value.at(&rest)).cloned().into_iter().collect()
+                }
                 None => Vec::new(),
             },
             // A status field may be read in the body: `status: {id: ARN}`.

@@ -103,7 +103,9 @@ fn turned(value: Value) -> Value {
             if list.len() == 1 { list.remove(0) } else { Value::Array(list) }
         }
         Value::Array(list) => Value::Array(list.into_iter().map(turned).collect()),
-        Value::Object(members) => Value::Object(members.into_iter().map(|(name, value)| (name, turned(value))).collect()),
+        Value::Object(members) => {
+            Value::Object(members.into_iter().map(|(name, value)| (name, turned(value))).collect())
+        }
         other => other,
     }
 }

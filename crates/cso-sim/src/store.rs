@@ -21,7 +21,7 @@ struct Contents {
     records: BTreeMap<ObjectKey, String>,
     events: Vec<Event>,
     commits: usize,
-    opened: bool,
+    settled: bool,
 }
 
 impl MemoryStore {
@@ -32,10 +32,10 @@ impl MemoryStore {
         Self { contents: Arc::default(), meta, kill: Kill::never() }
     }
 
-    /// The store as the next process opens it, which dies when `kill` says so. It is new to the first that does.
+    /// The store as the next process opens it, which dies when `kill` says so.
     #[must_use]
     pub fn open(&self, kill: Kill) -> Self {
-        let is_new = !std::mem::replace(&mut self.lock().opened, true);
+        let is_new = !self.lock().settled;
         Self { contents: Arc::clone(&self.contents), meta: StoreMeta { is_new, ..self.meta.clone() }, kill }
     }
 
@@ -104,6 +104,12 @@ impl Store for MemoryStore {
         self.kill.point().await;
         self.write(changes)?;
         self.kill.point().await;
+        Ok(())
+    }
+
+    async fn mark_settled(&self) -> Result<(), StoreError> {
+        self.kill.point().await;
+        self.lock().settled = true;
         Ok(())
     }
 }

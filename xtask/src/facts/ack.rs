@@ -10,8 +10,8 @@ use cso_facts::text::print_surfaces;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use super::Pages;
-use super::lock::Lock;
+use crate::lock::Lock;
+use crate::pages::Pages;
 
 /// Pages of the surfaces of every service in the lock file.
 pub(super) fn pages(folder: &Path, lock: &Lock) -> Result<Pages> {

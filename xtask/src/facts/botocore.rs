@@ -16,15 +16,19 @@ use cso_facts::text::{print_partitions, print_service};
 use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::lock::Lock;
+use super::fetch;
 use super::rules::{Partitions, RuleSet};
-use super::{Pages, fetch};
+use crate::lock::Lock;
+use crate::pages::Pages;
+
+/// The page of AWS partitions.
+pub(super) const PARTITIONS: &str = "facts/aws-partitions.txt";
 
 /// Pages of every AWS service in the lock file, and of the partitions.
 pub(super) fn pages(root: &Path, lock: &Lock) -> Result<Pages> {
     let mut wheel = Wheel::open(fetch::read(root, lock.package("botocore")?)?)?;
     let partitions = Partitions::read(&wheel.bytes("botocore/data/partitions.json")?)?;
-    let mut pages = Pages::from([("facts/aws-partitions.txt".to_owned(), print_partitions(&partitions.all))]);
+    let mut pages = Pages::from([(PARTITIONS.to_owned(), print_partitions(&partitions.all))]);
     for name in &lock.aws.services {
         let service = service(&mut wheel, &partitions, name).with_context(|| format!("service {name}"))?;
         pages.insert(format!("facts/aws/{name}.txt"), print_service(&service));

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::lock::{self, Lock, Package, Registry};
+use crate::lock::{self, Lock, Package, Registry};
 
 /// Where downloads are kept.
 pub(super) fn folder(root: &Path) -> PathBuf {

@@ -169,9 +169,9 @@ fn apply(
     Ok(())
 }
 
-/// Setting an empty text is how attributes are unset.
+/// Setting an empty text is how attributes are unset; an empty list is one that nobody set.
 fn is_nothing(value: &Tree) -> bool {
-    value.is_null() || value.as_str() == Some("")
+    value.is_null() || value.as_str() == Some("") || value.as_list() == Some(&[])
 }
 
 fn member_of<'a>(template: &CallTemplate, input: &'a Tree, wanted: &Source) -> Option<&'a Tree> {

@@ -17,53 +17,55 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRu
 use serde_json::Value;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-pub const REGION: &str = "eu-central-1";
-pub const NAMESPACE: &str = "default";
+pub(crate) const REGION: &str = "eu-central-1";
+pub(crate) const NAMESPACE: &str = "default";
 /// What every generated secret reference leads to.
-pub const SECRET: &str = "Tr0ub4dor-&3-never-to-be-seen";
+pub(crate) const SECRET: &str = "Tr0ub4dor-&3-never-to-be-seen";
 
 /// Every kind of the built-in catalogue.
-pub static KINDS: LazyLock<Vec<Arc<Kind>>> = LazyLock::new(|| {
+pub(crate) static KINDS: LazyLock<Vec<Arc<Kind>>> = LazyLock::new(|| {
     let kinds = cso_schema::catalog::kinds(Catalog::builtin()).expect("the built-in descriptors compile");
     kinds.into_iter().map(Arc::new).collect()
 });
 
+static ENGINE_KINDS: LazyLock<Kinds> = LazyLock::new(|| KINDS.iter().map(|kind| Kind::clone(kind)).collect());
+
 /// A kind by its name.
-pub fn kind(name: &str) -> &'static Arc<Kind> {
+pub(crate) fn kind(name: &str) -> &'static Arc<Kind> {
     KINDS.iter().find(|kind| kind.name() == name).expect("a built-in kind")
 }
 
-pub struct Bench {
+pub(crate) struct Bench {
     kinds: Kinds,
-    pub cloud: ModelCloud,
-    pub store: MemoryStore,
-    pub secrets: MapSecrets,
-    pub clock: ManualClock,
-    pub take_back: bool,
+    pub(crate) cloud: ModelCloud,
+    pub(crate) store: MemoryStore,
+    pub(crate) secrets: MapSecrets,
+    pub(crate) clock: ManualClock,
+    pub(crate) take_back: bool,
 }
 
 /// What a process did before it ended.
-pub struct Ran {
+pub(crate) struct Ran {
     /// `None`: it died.
-    pub summary: Option<Summary>,
-    pub progress: Vec<Progress>,
+    pub(crate) summary: Option<Summary>,
+    pub(crate) progress: Vec<Progress>,
     /// Points at which it could have died.
-    pub points: usize,
+    pub(crate) points: usize,
 }
 
 type TestEngine = Engine<ModelCloud, MemoryStore, MapSecrets, ManualClock>;
 
 impl Bench {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::on(ModelCloud::new(KINDS.iter().cloned()), "0123456789abcdef")
     }
 
     /// A new state beside what a cloud holds.
-    pub fn on(cloud: ModelCloud, state: &str) -> Self {
+    pub(crate) fn on(cloud: ModelCloud, state: &str) -> Self {
         let secrets = MapSecrets::default();
         secrets.set(NAMESPACE, "credentials", "password", SECRET);
         Self {
-            kinds: KINDS.iter().map(|kind| Kind::clone(kind)).collect(),
+            kinds: ENGINE_KINDS.clone(),
             cloud,
             store: MemoryStore::new(state),
             secrets,
@@ -96,15 +98,15 @@ impl Bench {
     }
 
     /// A process that works until everything is settled or stuck.
-    pub async fn run(&self, objects: &[Object]) -> Ran {
+    pub(crate) async fn run(&self, objects: &[Object]) -> Ran {
         self.run_until(objects, Kill::never()).await
     }
 
     /// The same, unless it is killed.
-    pub async fn run_until(&self, objects: &[Object], kill: Kill) -> Ran {
+    pub(crate) async fn run_until(&self, objects: &[Object], kill: Kill) -> Ran {
         let (engine, mut told) = self.engine(objects, &kill).await;
         let (_control, controlled) = unbounded_channel();
-        let goal = Goal::Settle { patience: Duration::from_secs(2 * 3600) };
+        let goal = Goal::Settle { patience: Duration::from_secs(1200) };
         let summary = tokio::select! {
             biased;
             () = kill.died() => None,
@@ -118,30 +120,30 @@ impl Bench {
     }
 
     /// What a process that only looks says of one object.
-    pub async fn preview(&self, objects: &[Object], key: &ObjectKey) -> Preview {
+    pub(crate) async fn preview(&self, objects: &[Object], key: &ObjectKey) -> Preview {
         let (engine, _told) = self.engine(objects, &Kill::never()).await;
         engine.preview(key).await
     }
 
-    pub fn record(&self, key: &ObjectKey) -> Option<Record> {
+    pub(crate) fn record(&self, key: &ObjectKey) -> Option<Record> {
         self.store.records().expect("records read back").into_iter().find(|record| record.key == *key)
     }
 
     /// What a reference to the companion stands for.
-    pub fn companion(&self, reference: &Ref) -> Option<Tree> {
+    pub(crate) fn companion(&self, reference: &Ref) -> Option<Tree> {
         let (_, path) = reference.path.split_first()?;
         self.cloud.alive(&reference.kind).first()?.identifiers.at(&path).cloned()
     }
 }
 
 impl Ran {
-    pub fn rest(&self, key: &ObjectKey) -> &Rest {
+    pub(crate) fn rest(&self, key: &ObjectKey) -> &Rest {
         let summary = self.summary.as_ref().expect("the process lived");
         summary.objects.get(key).expect("the object was worked on")
     }
 
     /// Fails unless every object ended as wished.
-    pub fn all_settled(&self) -> Result<(), String> {
+    pub(crate) fn all_settled(&self) -> Result<(), String> {
         let summary = self.summary.as_ref().ok_or("the process died")?;
         let is_open = |rest: &Rest| !matches!(rest, Rest::Settled | Rest::Forgotten);
         let open = summary.objects.iter().filter(|(_, rest)| is_open(rest));
@@ -150,7 +152,7 @@ impl Ran {
     }
 
     /// The steps whose calls went out, for one object.
-    pub fn called(&self, key: &ObjectKey) -> Vec<Step> {
+    pub(crate) fn called(&self, key: &ObjectKey) -> Vec<Step> {
         let step = |progress: &Progress| match progress {
             Progress::Calling { object, step } if object == key => Some(step.clone()),
             _ => None,
@@ -160,12 +162,12 @@ impl Ran {
 }
 
 /// Runs a future in a runtime whose time moves only when nothing else can.
-pub fn paused<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn paused<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime").block_on(future)
 }
 
-pub fn object(kind: &Kind, name: &str, spec: Value) -> Object {
+pub(crate) fn object(kind: &Kind, name: &str, spec: Value) -> Object {
     Object {
         key: ObjectKey::new(kind.group(), kind.name(), NAMESPACE, name),
         labels: BTreeMap::new(),
@@ -175,36 +177,38 @@ pub fn object(kind: &Kind, name: &str, spec: Value) -> Object {
     }
 }
 
-pub fn deleting(object: &Object) -> Object {
+pub(crate) fn deleting(object: &Object) -> Object {
     Object { deleting: true, ..object.clone() }
 }
 
-pub fn annotated(object: &Object, name: &str, value: &str) -> Object {
+pub(crate) fn annotated(object: &Object, name: &str, value: &str) -> Object {
     let mut object = object.clone();
     object.annotations.insert(name.to_owned(), value.to_owned());
     object
 }
 
 /// Fails with a sentence unless something holds.
-pub fn ensure(holds: bool, sentence: impl FnOnce() -> String) -> Result<(), String> {
+pub(crate) fn ensure(holds: bool, sentence: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(sentence()) }
 }
 
 const SEED: &[u8; 32] = b"the laws hold for every kind ...";
 
 /// Checks a property of generated cases of every kind.
-pub fn for_all<C: std::fmt::Debug>(
+pub(crate) fn for_all<C: std::fmt::Debug>(
     cases: u32,
     strategy: impl Fn(&Arc<Kind>) -> BoxedStrategy<C>,
     law: impl Fn(&Arc<Kind>, C) -> Result<(), String>,
 ) {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(cases);
+    let mut broken = Vec::new();
     for kind in KINDS.iter() {
-        let config = Config { cases, failure_persistence: None, max_shrink_iters: 1000, ..Config::default() };
+        let config = Config { cases, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
         let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, SEED));
         let result = runner.run(&strategy(kind), |case| law(kind, case).map_err(TestCaseError::fail));
         if let Err(error) = result {
-            panic!("{}/{} (seed `{}`): {error}", kind.service, kind.name(), String::from_utf8_lossy(SEED));
+            broken.push(format!("{}/{}: {error}", kind.service, kind.name()));
         }
     }
+    assert!(broken.is_empty(), "seed `{}`\n{}", String::from_utf8_lossy(SEED), broken.join("\n\n"));
 }

@@ -5,4 +5,5 @@
 
 mod bench;
 mod convergence;
+mod crash;
 mod wishes;

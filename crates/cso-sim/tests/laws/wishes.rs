@@ -19,47 +19,65 @@ use crate::bench::{KINDS, NAMESPACE, SECRET, object};
 
 /// A wish with the objects that it refers to.
 #[derive(Clone, Debug)]
-pub struct Wish {
-    pub object: Object,
-    pub others: Vec<Object>,
+pub(crate) struct Wish {
+    pub(crate) object: Object,
+    pub(crate) others: Vec<Object>,
 }
 
 impl Wish {
-    pub fn all(&self) -> Vec<Object> {
+    pub(crate) fn all(&self) -> Vec<Object> {
         self.with(self.object.clone())
     }
 
     /// Everything, with another version of the object.
-    pub fn with(&self, object: Object) -> Vec<Object> {
+    pub(crate) fn with(&self, object: Object) -> Vec<Object> {
         self.others.iter().cloned().chain([object]).collect()
     }
 }
 
 /// Any valid wish.
-pub fn wish(kind: &Arc<Kind>) -> BoxedStrategy<Wish> {
+pub(crate) fn wish(kind: &Arc<Kind>) -> BoxedStrategy<Wish> {
     let kind = Arc::clone(kind);
     (spec(&kind, false), any::<bool>()).prop_map(move |(spec, by_reference)| make(&kind, spec, by_reference)).boxed()
 }
 
 /// A wish with every field set.
-pub fn maximal(kind: &Arc<Kind>) -> BoxedStrategy<Wish> {
+pub(crate) fn maximal(kind: &Arc<Kind>) -> BoxedStrategy<Wish> {
     let kind = Arc::clone(kind);
     (spec(&kind, true), any::<bool>()).prop_map(move |(spec, by_reference)| make(&kind, spec, by_reference)).boxed()
 }
 
 /// A wish, and another for the same resource: fields were set, changed and taken out.
-pub fn edited(kind: &Arc<Kind>) -> BoxedStrategy<(Wish, Wish)> {
+pub(crate) fn edited(kind: &Arc<Kind>) -> BoxedStrategy<(Wish, Wish)> {
+    edited_from(kind, false)
+}
+
+/// The same, beginning with every field set.
+pub(crate) fn edited_from_maximal(kind: &Arc<Kind>) -> BoxedStrategy<(Wish, Wish)> {
+    edited_from(kind, true)
+}
+
+fn edited_from(kind: &Arc<Kind>, from_maximal: bool) -> BoxedStrategy<(Wish, Wish)> {
     let kind = Arc::clone(kind);
-    (spec(&kind, false), spec(&kind, false), any::<bool>())
+    (spec(&kind, from_maximal), spec(&kind, false), any::<bool>())
         .prop_map(move |(before, after, by_reference)| {
             let after = keep_fixed(&kind, &before, after);
-            (make(&kind, before, by_reference), make(&kind, after, by_reference))
+            pair(make(&kind, before, by_reference), make(&kind, after, by_reference))
         })
         .boxed()
 }
 
+/// Two wishes in a world where everything is that either of them refers to.
+fn pair(mut before: Wish, mut after: Wish) -> (Wish, Wish) {
+    let all: BTreeMap<_, _> =
+        before.others.into_iter().chain(after.others).map(|other| (other.key.clone(), other)).collect();
+    before.others = all.values().cloned().collect();
+    after.others = all.into_values().collect();
+    (before, after)
+}
+
 /// A wish, the same with one field set, changed or taken out, and that field. `None` if the kind has no such field.
-pub fn edited_once(
+pub(crate) fn edited_once(
     kind: &Arc<Kind>,
     may_change: impl Fn(&Kind, &Field) -> bool,
 ) -> BoxedStrategy<(Wish, Wish, Option<String>)> {
@@ -76,20 +94,27 @@ pub fn edited_once(
                     put(&mut after, field, other.get(field).cloned());
                 }
             }
-            (make(&kind, before, by_reference), make(&kind, after, by_reference), field)
+            let (before, after) = pair(make(&kind, before, by_reference), make(&kind, after, by_reference));
+            (before, after, field)
         })
         .boxed()
 }
 
 /// Whether a field may change in the life of a resource.
-pub fn is_mutable(kind: &Kind, field: &Field) -> bool {
+pub(crate) fn is_mutable(kind: &Kind, field: &Field) -> bool {
     field.role == Role::Mutable && !is_natural(kind, &field.name)
 }
 
 /// Any behaviour that a well-meaning provider shows.
-pub fn behaviour() -> BoxedStrategy<Behaviour> {
+pub(crate) fn behaviour() -> BoxedStrategy<Behaviour> {
     (any::<bool>(), any::<bool>(), 0u32..3, 0u32..3)
-        .prop_map(|(defaults, normalise, lag, busy)| Behaviour { defaults, normalise, lag, busy, ..Behaviour::default() })
+        .prop_map(|(defaults, normalise, lag, busy)| Behaviour {
+            defaults,
+            normalise,
+            lag,
+            busy,
+            ..Behaviour::default()
+        })
         .boxed()
 }
 
@@ -113,7 +138,7 @@ fn keep_fixed(kind: &Kind, before: &Value, mut after: Value) -> Value {
 }
 
 /// Whether a field is part of what the provider keeps unique.
-pub fn is_natural(kind: &Kind, field: &str) -> bool {
+pub(crate) fn is_natural(kind: &Kind, field: &str) -> bool {
     let is_it = |source: &Source| matches!(source, Source::Spec(path) if path.to_string() == field);
     match &kind.recovery {
         Recovery::Natural(finder) => {
@@ -133,7 +158,7 @@ fn is_required(kind: &Kind, field: &str) -> bool {
 }
 
 /// Whether the field names the resource.
-pub fn is_name(kind: &Kind, field: &str) -> bool {
+pub(crate) fn is_name(kind: &Kind, field: &str) -> bool {
     kind.identity.name.iter().any(|path| path.to_string() == field)
 }
 
@@ -176,7 +201,7 @@ fn tags(kind: &Kind, maximal: bool) -> BoxedStrategy<Option<Value>> {
 }
 
 /// Any value of a field.
-pub fn field_value(kind: &Kind, field: &Field) -> BoxedStrategy<Value> {
+pub(crate) fn field_value(kind: &Kind, field: &Field) -> BoxedStrategy<Value> {
     if is_name(kind, &field.name) {
         return Just(json!("thing")).boxed();
     }
@@ -198,7 +223,7 @@ pub fn field_value(kind: &Kind, field: &Field) -> BoxedStrategy<Value> {
 }
 
 /// The API's shape of a field, from the first call that carries it as a member.
-pub fn carried_shape(kind: &Kind, field: &Field) -> Option<ShapeId> {
+pub(crate) fn carried_shape(kind: &Kind, field: &Field) -> Option<ShapeId> {
     let part = match field.owner {
         Owner::Part(position) => kind.parts.get(position).and_then(|part| match &part.shape {
             Shape::Config { put, .. } => Some(put),
@@ -298,7 +323,7 @@ fn unique(list: Vec<Value>, key: Option<&str>) -> Value {
 }
 
 /// The wish as an object; its references as such, or as literal values.
-pub fn make(kind: &Arc<Kind>, spec: Value, by_reference: bool) -> Wish {
+pub(crate) fn make(kind: &Arc<Kind>, spec: Value, by_reference: bool) -> Wish {
     let mut object = object(kind, "subject", spec);
     let mut others = BTreeMap::new();
     for reference in kind.refs.iter().filter(|_| by_reference) {
@@ -345,7 +370,7 @@ fn without_nulls(value: Value) -> Value {
 }
 
 /// Why a resource is not as wished; `companion` says what references stand for, `before` what was wished last.
-pub fn unfulfilled(
+pub(crate) fn unfulfilled(
     kind: &Kind,
     resource: &Resource,
     wish: &Wish,
@@ -360,7 +385,8 @@ pub fn unfulfilled(
         }
         let stored = resource.values.get(&field.name);
         let wanted = spec.member(&field.name).filter(|value| !value.is_null());
-        let had = before.as_ref().is_some_and(|before| before.member(&field.name).is_some_and(|value| !value.is_null()));
+        let had =
+            before.as_ref().is_some_and(|before| before.member(&field.name).is_some_and(|value| !value.is_null()));
         let fulfilled = match (wanted, stored) {
             (Some(_), Some(stored)) if field.role == Role::Secret => stored.as_str() == Some(SECRET),
             (Some(wanted), Some(stored)) => {
@@ -401,11 +427,11 @@ fn is_start(field: &Field, wanted: &Tree) -> bool {
         Tree::Text(text) => text.is_empty(),
         _ => false,
     };
-    empty || matches!(&field.clear, Clear::Value(value) if Tree::from(value.clone()) == *wanted)
+    empty || matches!(&field.clear, Clear::Value(value) if field.compare.equal(wanted, &Tree::from(value.clone())))
 }
 
 /// Whether the field's part exists for such an object.
-pub fn part_applies(kind: &Kind, field: &Field, spec: &Tree) -> bool {
+pub(crate) fn part_applies(kind: &Kind, field: &Field, spec: &Tree) -> bool {
     let Owner::Part(position) = field.owner else { return true };
     kind.parts[position].when.0.iter().all(|(source, accepted)| {
         let Source::Spec(path) = source else { return true };

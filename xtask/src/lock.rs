@@ -11,63 +11,71 @@ use sha2::{Digest as _, Sha256};
 /// The whole file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Lock {
+pub(crate) struct Lock {
     #[serde(rename = "package")]
-    pub(super) packages: Vec<Package>,
+    pub(crate) packages: Vec<Package>,
     #[serde(rename = "folder")]
-    pub(super) folders: Vec<Folder>,
-    pub(super) aws: Selection,
-    pub(super) ack: Selection,
+    pub(crate) folders: Vec<Folder>,
+    pub(crate) aws: Selection,
+    pub(crate) ack: Selection,
+    pub(crate) traces: Recordings,
 }
 
 /// A package of a registry.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Package {
-    pub(super) name: String,
-    pub(super) registry: Registry,
-    pub(super) version: String,
+pub(crate) struct Package {
+    pub(crate) name: String,
+    pub(crate) registry: Registry,
+    pub(crate) version: String,
     /// Name of the downloaded file.
-    pub(super) file: String,
+    pub(crate) file: String,
     /// Lower-case hexadecimal digest of the file.
-    pub(super) sha256: String,
-    pub(super) licence: String,
-    pub(super) role: String,
+    pub(crate) sha256: String,
+    pub(crate) licence: String,
+    pub(crate) role: String,
 }
 
 /// Registries whose clients we can drive.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Registry {
+pub(crate) enum Registry {
     Pypi,
 }
 
 /// A source that no registry carries.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Folder {
-    pub(super) name: String,
-    pub(super) upstream: String,
-    pub(super) version: String,
-    pub(super) licence: String,
-    pub(super) role: String,
+pub(crate) struct Folder {
+    pub(crate) name: String,
+    pub(crate) upstream: String,
+    pub(crate) version: String,
+    pub(crate) licence: String,
+    pub(crate) role: String,
 }
 
 /// What to extract from a source.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Selection {
-    pub(super) services: Vec<String>,
+pub(crate) struct Selection {
+    pub(crate) services: Vec<String>,
+}
+
+/// Which recorded traces to take.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Recordings {
+    pub(crate) recordings: Vec<String>,
 }
 
 impl Lock {
-    pub(super) fn read(root: &Path) -> Result<Self> {
+    pub(crate) fn read(root: &Path) -> Result<Self> {
         let path = root.join("sources.lock");
         let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         toml::from_str(&text).context("sources.lock")
     }
 
-    pub(super) fn package(&self, name: &str) -> Result<&Package> {
+    pub(crate) fn package(&self, name: &str) -> Result<&Package> {
         self.packages
             .iter()
             .find(|package| package.name == name)
@@ -77,7 +85,7 @@ impl Lock {
 
 impl Package {
     /// Checks downloaded bytes against the pin.
-    pub(super) fn check(&self, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn check(&self, bytes: &[u8]) -> Result<()> {
         let mut found = String::new();
         for byte in Sha256::digest(bytes) {
             write!(found, "{byte:02x}")?;

@@ -1,0 +1,3 @@
+//! Memory in one embedded file: the engine without a cluster.
+
+pub mod state;

@@ -1,0 +1,6 @@
+//! The client against scripted servers, and the protocols against the Smithy project's cases.
+
+mod calls;
+mod fixture;
+mod promise;
+mod server;

@@ -1,0 +1,247 @@
+//! Cloud emulators as child processes.
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::error::{Context as _, Error};
+use crate::http;
+use crate::tools::{Tool, cache_dir};
+
+/// The region that tests work in.
+pub const REGION: &str = "eu-west-1";
+
+const HEALTHY_WITHIN: Duration = Duration::from_mins(1);
+const POLL_EVERY: Duration = Duration::from_millis(20);
+/// Another process can take the free port between our looking and the emulator's binding.
+const START_TRIES: usize = 3;
+/// A log is read soon after the test that failed, or never.
+const KEEP_LOGS: Duration = Duration::from_hours(24);
+
+/// Which emulator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Broad, quick to start: the demo and the primary test bed.
+    Ministack,
+    /// The second opinion: refuses other bad input than ministack does.
+    Moto,
+    /// Native and fast: benchmarks. Knows neither ECR nor the tagging API.
+    Roto,
+}
+
+impl Kind {
+    /// The emulators that every story runs on.
+    pub const OPINIONS: [Self; 2] = [Self::Ministack, Self::Moto];
+
+    /// Lower-case name, as in files and logs.
+    pub fn name(self) -> &'static str {
+        self.tool().name()
+    }
+
+    /// The account that static credentials belong to. It differs, so that nobody hard-codes one.
+    pub fn account(self) -> &'static str {
+        match self {
+            Self::Ministack => "000000000000",
+            Self::Moto | Self::Roto => "123456789012",
+        }
+    }
+
+    fn tool(self) -> Tool {
+        match self {
+            Self::Ministack => Tool::Ministack,
+            Self::Moto => Tool::Moto,
+            Self::Roto => Tool::Roto,
+        }
+    }
+
+    fn command(self, port: u16) -> Result<Command, Error> {
+        let program = self.tool().program(match self {
+            Self::Ministack => "ministack",
+            Self::Moto => "moto_server",
+            Self::Roto => "roto-server",
+        })?;
+        // Dies with this process, however that ends: see the script.
+        let mut command = Command::new("python3");
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/python/leash.py")).arg(program);
+        let port = port.to_string();
+        match self {
+            Self::Ministack => command
+                .env("GATEWAY_PORT", port)
+                .env("BIND_HOST", "127.0.0.1")
+                // Otherwise it listens on every address of the machine as well.
+                .env("IOT_MTLS_ENABLED", "0"),
+            Self::Moto => command.args(["-H", "127.0.0.1", "-p", &port]),
+            Self::Roto => command.args(["--host", "127.0.0.1", "--port", &port, "--ephemeral"]),
+        };
+        Ok(command)
+    }
+
+    fn is_healthy(self, address: SocketAddr) -> bool {
+        let answer = http::exchange(
+            address,
+            &http::Head::get(match self {
+                Self::Ministack => "/_ministack/health",
+                Self::Moto => "/moto-api/data.json",
+                Self::Roto => "/",
+            }),
+        );
+        // Roto has no health page: that it answers at all is the news.
+        answer.is_ok_and(|answer| self == Self::Roto || answer.status() == Some(200))
+    }
+}
+
+/// Where a client connects, and as whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    pub address: SocketAddr,
+    /// Twelve-digit id of the account behind the credentials.
+    pub account: String,
+}
+
+impl Endpoint {
+    /// `http://127.0.0.1:PORT`
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The environment that points a standard AWS client here. Clear the rest of its environment first.
+    pub fn env(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("AWS_ENDPOINT_URL", self.url()),
+            ("AWS_ACCESS_KEY_ID", "test".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+            ("AWS_REGION", REGION.to_owned()),
+            // Never wait for a metadata service that a laptop does not have.
+            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+        ]
+    }
+}
+
+/// A running emulator. Dropping it ends its process.
+pub struct Emulator {
+    kind: Kind,
+    endpoint: Endpoint,
+    process: Process,
+}
+
+impl Emulator {
+    /// Installs the emulator if need be, starts it on a free port of the loopback interface, and waits until it answers.
+    pub fn start(kind: Kind) -> Result<Self, Error> {
+        let mut tries = 1;
+        let (process, address) = loop {
+            let address = free_address()?;
+            match Process::start(kind, address) {
+                Err(Error::Ended { .. }) if tries < START_TRIES => tries += 1,
+                Err(error) => return Err(error),
+                Ok(process) => break (process, address),
+            }
+        };
+        Ok(Self { kind, endpoint: Endpoint { address, account: kind.account().to_owned() }, process })
+    }
+
+    /// Which emulator this is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Where it listens.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// What it printed. Kept for a day.
+    pub fn log(&self) -> &Path {
+        &self.process.log
+    }
+
+    /// Forgets every resource. The endpoint stays.
+    pub fn reset(&mut self) -> Result<(), Error> {
+        let path = match self.kind {
+            Kind::Ministack => "/_ministack/reset",
+            Kind::Moto => "/moto-api/reset",
+            // It has no such page, but starts in a tenth of a second and keeps nothing.
+            Kind::Roto => {
+                self.process.end();
+                self.process = Process::start(self.kind, self.endpoint.address)?;
+                return Ok(());
+            }
+        };
+        let what = || format!("resetting {}", self.kind.name());
+        let answer = http::exchange(self.endpoint.address, &http::Head::post(path)).context(what)?;
+        match answer.status() {
+            Some(200..300) => Ok(()),
+            status => Err(std::io::Error::other(format!("it answered {status:?}"))).context(what),
+        }
+    }
+}
+
+/// The leash of an emulator (see `python/leash.py`), and what the emulator prints.
+struct Process {
+    leash: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    fn start(kind: Kind, address: SocketAddr) -> Result<Self, Error> {
+        let logs = cache_dir().join("logs");
+        fs::create_dir_all(&logs).context(|| format!("making {}", logs.display()))?;
+        forget_old(&logs);
+        let log = logs.join(format!("{}-{}.log", kind.name(), address.port()));
+        let output = File::create(&log).context(|| format!("opening {}", log.display()))?;
+        let errors = output.try_clone().context(|| format!("opening {}", log.display()))?;
+        let mut command = kind.command(address.port())?;
+        command.stdin(Stdio::piped()).stdout(output).stderr(errors);
+        let leash = command.spawn().context(|| format!("starting {}", kind.name()))?;
+        let mut process = Self { leash, log };
+        process.wait_healthy(kind, address)?;
+        Ok(process)
+    }
+
+    fn wait_healthy(&mut self, kind: Kind, address: SocketAddr) -> Result<(), Error> {
+        let (emulator, log) = (kind.name(), || self.log.clone());
+        let deadline = Instant::now() + HEALTHY_WITHIN;
+        while Instant::now() < deadline {
+            let healthy = kind.is_healthy(address);
+            // Asked after the health: somebody else's server on the port is healthy too, while ours could not bind.
+            if let Some(status) = self.leash.try_wait().context(|| format!("watching {emulator}"))? {
+                return Err(Error::Ended { emulator, status: status.to_string(), log: log() });
+            }
+            if healthy {
+                return Ok(());
+            }
+            thread::sleep(POLL_EVERY);
+        }
+        Err(Error::NotHealthy { emulator, seconds: HEALTHY_WITHIN.as_secs(), log: log() })
+    }
+
+    fn end(&mut self) {
+        // Closing the pipe is the signal; the leash ends as soon as the emulator has.
+        drop(self.leash.stdin.take());
+        let _ = self.leash.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Removes the logs of other days. Best effort: another process may be doing the same.
+fn forget_old(logs: &Path) {
+    for log in fs::read_dir(logs).into_iter().flatten().flatten() {
+        let age = log.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|then| then.elapsed().ok());
+        if age.is_some_and(|age| age > KEEP_LOGS) {
+            let _ = fs::remove_file(log.path());
+        }
+    }
+}
+
+fn free_address() -> Result<SocketAddr, Error> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .context(|| "looking for a free port".to_owned())
+}

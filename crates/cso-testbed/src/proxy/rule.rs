@@ -1,0 +1,194 @@
+//! What the proxy does to which calls.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::call::AwsCall;
+use super::failure::Failure;
+
+/// Which calls a rule is about. Unless told otherwise, the first one only.
+#[derive(Clone, Debug)]
+pub struct Match {
+    service: Option<String>,
+    operation: Option<String>,
+    containing: Option<String>,
+    mutating_only: bool,
+    skip: usize,
+    times: usize,
+}
+
+impl Match {
+    /// Every call.
+    pub fn any() -> Self {
+        Self { service: None, operation: None, containing: None, mutating_only: false, skip: 0, times: 1 }
+    }
+
+    /// Calls that may change something.
+    pub fn mutating() -> Self {
+        Self { mutating_only: true, ..Self::any() }
+    }
+
+    /// Calls of an operation, as `CreateQueue`.
+    pub fn operation(name: impl Into<String>) -> Self {
+        Self { operation: Some(name.into()), ..Self::any() }
+    }
+
+    /// ... of a service, by its signing name.
+    #[must_use]
+    pub fn of(self, service: impl Into<String>) -> Self {
+        Self { service: Some(service.into()), ..self }
+    }
+
+    /// ... whose input contains a text, as the name of a queue.
+    #[must_use]
+    pub fn containing(self, text: impl Into<String>) -> Self {
+        Self { containing: Some(text.into()), ..self }
+    }
+
+    /// ... only the `n`th of them, counted from 1 and from when the rule was made.
+    #[must_use]
+    pub fn nth(self, n: usize) -> Self {
+        Self { skip: n.saturating_sub(1), ..self }
+    }
+
+    /// ... that many of them.
+    #[must_use]
+    pub fn times(self, times: usize) -> Self {
+        Self { times, ..self }
+    }
+
+    /// ... all of them.
+    #[must_use]
+    pub fn always(self) -> Self {
+        self.times(usize::MAX)
+    }
+
+    fn fits(&self, call: &AwsCall) -> bool {
+        let same = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|wanted| wanted == found);
+        same(&self.service, &call.service)
+            && same(&self.operation, &call.operation)
+            && self.containing.as_ref().is_none_or(|text| call.input.to_string().contains(text))
+            && (!self.mutating_only || call.is_mutating())
+    }
+}
+
+/// What happens to a call after its hook returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// It goes on as if nothing had been.
+    GoOn,
+    /// The caller's connection is closed without a word.
+    HangUp,
+}
+
+type Hook = Arc<dyn Fn(&AwsCall) -> Then + Send + Sync>;
+
+/// What is done to a call.
+#[derive(Clone)]
+pub enum Action {
+    /// The cloud carries the call out, and the caller's connection closes instead of an answer.
+    DropReply,
+    /// The cloud never sees the call, and the caller's connection closes.
+    DropRequest,
+    /// The cloud never sees the call, and the caller is told this.
+    Fail(Failure),
+    /// The call goes on after this long.
+    Delay(Duration),
+    /// Runs before the cloud sees the call: [`Action::before`].
+    Before(Hook),
+    /// Runs when the cloud has answered and the caller does not know yet: [`Action::after`].
+    After(Hook),
+}
+
+impl Action {
+    /// Runs a hook before the cloud sees the call. `HangUp` means that it never will.
+    pub fn before(hook: impl Fn(&AwsCall) -> Then + Send + Sync + 'static) -> Self {
+        Self::Before(Arc::new(hook))
+    }
+
+    /// Runs a hook when the cloud has carried the call out and before the caller learns of it.
+    pub fn after(hook: impl Fn(&AwsCall) -> Then + Send + Sync + 'static) -> Self {
+        Self::After(Arc::new(hook))
+    }
+}
+
+impl fmt::Debug for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DropReply => f.write_str("DropReply"),
+            Self::DropRequest => f.write_str("DropRequest"),
+            Self::Fail(failure) => f.debug_tuple("Fail").field(failure).finish(),
+            Self::Delay(time) => f.debug_tuple("Delay").field(time).finish(),
+            Self::Before(_) => f.write_str("Before"),
+            Self::After(_) => f.write_str("After"),
+        }
+    }
+}
+
+/// A rule in force. Ask it whether it fired: a fault that never happened proves nothing.
+#[derive(Clone, Debug)]
+pub struct Rule(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    matches: Match,
+    action: Action,
+    seen: AtomicUsize,
+}
+
+impl Rule {
+    pub(crate) fn new(matches: Match, action: Action) -> Self {
+        Self(Arc::new(State { matches, action, seen: AtomicUsize::new(0) }))
+    }
+
+    /// How many calls the action was done to.
+    pub fn fired(&self) -> usize {
+        let State { matches, seen, .. } = &*self.0;
+        seen.load(Ordering::SeqCst).saturating_sub(matches.skip).min(matches.times)
+    }
+
+    /// The action, if it is this call's turn.
+    pub(crate) fn apply(&self, call: &AwsCall) -> Option<&Action> {
+        let State { matches, action, seen } = &*self.0;
+        if !matches.fits(call) {
+            return None;
+        }
+        let before = seen.fetch_add(1, Ordering::SeqCst);
+        (before >= matches.skip && before - matches.skip < matches.times).then_some(action)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::call::Outcome;
+    use super::*;
+
+    fn call(service: &str, operation: &str) -> AwsCall {
+        let (service, operation) = (service.to_owned(), operation.to_owned());
+        let input = json!({"QueueName": "orders"});
+        AwsCall { sequence: 0, service, region: String::new(), operation, input, outcome: Outcome::Pending }
+    }
+
+    fn turns(matches: Match, calls: &[AwsCall]) -> Vec<bool> {
+        let rule = Rule::new(matches, Action::DropReply);
+        let turns: Vec<bool> = calls.iter().map(|call| rule.apply(call).is_some()).collect();
+        assert_eq!(rule.fired(), turns.iter().filter(|turn| **turn).count());
+        turns
+    }
+
+    #[test]
+    fn a_rule_takes_its_turns_among_the_calls_that_fit() {
+        let calls = ["CreateQueue", "ListQueues", "CreateQueue", "CreateQueue"].map(|name| call("sqs", name));
+        assert_eq!(turns(Match::operation("CreateQueue"), &calls), [true, false, false, false]);
+        assert_eq!(turns(Match::operation("CreateQueue").nth(2), &calls), [false, false, true, false]);
+        assert_eq!(turns(Match::operation("CreateQueue").nth(2).always(), &calls), [false, false, true, true]);
+        assert_eq!(turns(Match::mutating().times(2), &calls), [true, false, true, false]);
+        assert_eq!(turns(Match::any().of("sns").always(), &calls), [false; 4]);
+        assert_eq!(turns(Match::any().containing("orders").always(), &calls), [true; 4]);
+        assert_eq!(turns(Match::any().containing("billing").always(), &calls), [false; 4]);
+    }
+}
