@@ -72,16 +72,27 @@ struct Run<C, S, P, K> {
     goal: Goal,
     queue: Queue,
     turns: JoinSet<(ObjectKey, Result<Turn, StoreError>)>,
-    /// Objects with a turn in flight, and whether another was asked for meanwhile.
-    busy: BTreeMap<ObjectKey, bool>,
+    /// Objects with a turn in flight.
+    busy: BTreeMap<ObjectKey, Flight>,
     /// The next turn of these follows a create of ours.
     fresh: BTreeSet<ObjectKey>,
     /// By what is waited for.
     waiters: BTreeMap<ObjectKey, BTreeSet<ObjectKey>>,
+    /// When each object last woke its waiters, counted in wakes of the run.
+    woke: BTreeMap<ObjectKey, u64>,
+    wakes: u64,
     failures: BTreeMap<ObjectKey, u32>,
     rests: BTreeMap<ObjectKey, Rest>,
     /// Objects whose resource was changed since they last settled.
     acted: BTreeSet<ObjectKey>,
+}
+
+/// A turn on its way.
+struct Flight {
+    /// Another turn was asked for meanwhile.
+    again: bool,
+    /// Wakes of the run when it began.
+    since: u64,
 }
 
 impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
@@ -101,6 +112,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             busy: BTreeMap::new(),
             fresh: BTreeSet::new(),
             waiters: BTreeMap::new(),
+            woke: BTreeMap::new(),
+            wakes: 0,
             failures: BTreeMap::new(),
             rests: BTreeMap::new(),
             acted: BTreeSet::new(),
@@ -153,11 +166,11 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
     fn start(&mut self) {
         while self.turns.len() < self.engine.settings.concurrency.max(1) {
             let Some(key) = self.queue.pop(self.now()) else { break };
-            if let Some(again) = self.busy.get_mut(&key) {
-                *again = true;
+            if let Some(flight) = self.busy.get_mut(&key) {
+                flight.again = true;
                 continue;
             }
-            self.busy.insert(key.clone(), false);
+            self.busy.insert(key.clone(), Flight { again: false, since: self.wakes });
             let engine = Arc::clone(&self.engine);
             let fresh = self.fresh.remove(&key);
             self.turns.spawn(async move {
@@ -186,7 +199,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
     }
 
     fn finish(&mut self, key: ObjectKey, turn: Turn) {
-        let again = self.busy.remove(&key).unwrap_or(false);
+        let Flight { again, since } = self.busy.remove(&key).unwrap_or(Flight { again: false, since: self.wakes });
         let now = self.now();
         if !matches!(turn, Turn::Failed { .. }) {
             self.failures.remove(&key);
@@ -226,7 +239,12 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
             Turn::WaitsFor { on, standing } => {
                 let message = standing.message().to_owned();
                 self.rests.insert(key.clone(), Rest::Waiting { message });
-                self.waiters.entry(on).or_default().insert(key.clone());
+                // What is waited for may have come while this turn was on its way: its wake found nobody waiting.
+                if self.woke.get(&on).is_some_and(|woke| *woke > since) {
+                    self.queue.push(key.clone(), Priority::Wake);
+                } else {
+                    self.waiters.entry(on).or_default().insert(key.clone());
+                }
             }
             Turn::Forgotten => {
                 self.rests.insert(key.clone(), Rest::Forgotten);
@@ -240,6 +258,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
 
     /// Makes those that wait for an object due.
     fn wake(&mut self, key: &ObjectKey) {
+        self.wakes += 1;
+        self.woke.insert(key.clone(), self.wakes);
         for waiter in self.waiters.remove(key).unwrap_or_default() {
             self.queue.push(waiter, Priority::Wake);
         }
