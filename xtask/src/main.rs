@@ -11,6 +11,7 @@ mod facts;
 mod lock;
 mod oracle;
 mod pages;
+mod protocol_tests;
 mod traces;
 
 #[derive(Parser)]
@@ -21,6 +22,9 @@ enum Command {
     /// What providers' APIs say: from pinned packages to `facts/` to the catalogue.
     #[command(subcommand)]
     Facts(facts::Command),
+    /// The Smithy project's cases for the AWS wire protocols.
+    #[command(subcommand)]
+    ProtocolTests(protocol_tests::Command),
     /// What ACK's controllers were seen to do: recordings to test against.
     #[command(subcommand)]
     Traces(traces::Command),
@@ -30,6 +34,7 @@ fn main() -> anyhow::Result<()> {
     match Command::parse() {
         Command::Demo => demo::run(&root()),
         Command::Facts(command) => facts::run(&root(), command),
+        Command::ProtocolTests(command) => protocol_tests::run(&root(), command),
         Command::Traces(command) => traces::run(&root(), command),
     }
 }

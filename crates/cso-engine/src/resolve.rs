@@ -65,8 +65,7 @@ impl<P: Secrets> Resolver<'_, P> {
     }
 
     fn resolve_reference(&self, reference: &Ref, spec: &mut Tree, others: &impl Others) -> Result<(), Unresolved> {
-        let Some(wrapper) = spec.at(&reference.field).cloned() else { return Ok(()) };
-        spec.set(&reference.field, Tree::Null);
+        let Some(wrapper) = spec.take(&reference.field) else { return Ok(()) };
         let field = &reference.field;
         if spec.at(&reference.fills).is_some() {
             return Err(Unresolved::Invalid(format!(

@@ -73,26 +73,26 @@ struct Run<C, S, P, K> {
     queue: Queue,
     turns: JoinSet<(ObjectKey, Result<Turn, StoreError>)>,
     /// Objects with a turn in flight.
-    busy: BTreeMap<ObjectKey, Flight>,
+    busy: BTreeMap<ObjectKey, InFlight>,
+    /// Counts turns that began or ended, to tell which was first.
+    tick: u64,
+    /// When an object last settled or was forgotten.
+    ended: BTreeMap<ObjectKey, u64>,
     /// The next turn of these follows a create of ours.
     fresh: BTreeSet<ObjectKey>,
     /// By what is waited for.
     waiters: BTreeMap<ObjectKey, BTreeSet<ObjectKey>>,
-    /// When each object last woke its waiters, counted in wakes of the run.
-    woke: BTreeMap<ObjectKey, u64>,
-    wakes: u64,
     failures: BTreeMap<ObjectKey, u32>,
     rests: BTreeMap<ObjectKey, Rest>,
     /// Objects whose resource was changed since they last settled.
     acted: BTreeSet<ObjectKey>,
 }
 
-/// A turn on its way.
-struct Flight {
+/// A turn that has begun.
+struct InFlight {
+    began: u64,
     /// Another turn was asked for meanwhile.
     again: bool,
-    /// Wakes of the run when it began.
-    since: u64,
 }
 
 impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
@@ -110,10 +110,10 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             queue: Queue::default(),
             turns: JoinSet::new(),
             busy: BTreeMap::new(),
+            tick: 0,
+            ended: BTreeMap::new(),
             fresh: BTreeSet::new(),
             waiters: BTreeMap::new(),
-            woke: BTreeMap::new(),
-            wakes: 0,
             failures: BTreeMap::new(),
             rests: BTreeMap::new(),
             acted: BTreeSet::new(),
@@ -166,11 +166,12 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
     fn start(&mut self) {
         while self.turns.len() < self.engine.settings.concurrency.max(1) {
             let Some(key) = self.queue.pop(self.now()) else { break };
-            if let Some(flight) = self.busy.get_mut(&key) {
-                flight.again = true;
+            if let Some(turn) = self.busy.get_mut(&key) {
+                turn.again = true;
                 continue;
             }
-            self.busy.insert(key.clone(), Flight { again: false, since: self.wakes });
+            self.tick += 1;
+            self.busy.insert(key.clone(), InFlight { began: self.tick, again: false });
             let engine = Arc::clone(&self.engine);
             let fresh = self.fresh.remove(&key);
             self.turns.spawn(async move {
@@ -199,7 +200,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
     }
 
     fn finish(&mut self, key: ObjectKey, turn: Turn) {
-        let Flight { again, since } = self.busy.remove(&key).unwrap_or(Flight { again: false, since: self.wakes });
+        let (began, again) = self.busy.remove(&key).map_or((0, false), |turn| (turn.began, turn.again));
         let now = self.now();
         if !matches!(turn, Turn::Failed { .. }) {
             self.failures.remove(&key);
@@ -239,8 +240,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
             Turn::WaitsFor { on, standing } => {
                 let message = standing.message().to_owned();
                 self.rests.insert(key.clone(), Rest::Waiting { message });
-                // What is waited for may have come while this turn was on its way: its wake found nobody waiting.
-                if self.woke.get(&on).is_some_and(|woke| *woke > since) {
+                if self.ended.get(&on).is_some_and(|ended| *ended > began) {
+                    // What it waits for happened while it looked.
                     self.queue.push(key.clone(), Priority::Wake);
                 } else {
                     self.waiters.entry(on).or_default().insert(key.clone());
@@ -256,10 +257,10 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
         }
     }
 
-    /// Makes those that wait for an object due.
+    /// Makes those that wait for an object due, now and when a turn that began before this ends in waiting.
     fn wake(&mut self, key: &ObjectKey) {
-        self.wakes += 1;
-        self.woke.insert(key.clone(), self.wakes);
+        self.tick += 1;
+        self.ended.insert(key.clone(), self.tick);
         for waiter in self.waiters.remove(key).unwrap_or_default() {
             self.queue.push(waiter, Priority::Wake);
         }
