@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 
 mod facts;
+mod kinds;
 mod lock;
 mod oracle;
 mod pages;
@@ -18,6 +19,9 @@ enum Command {
     /// What providers' APIs say: from pinned packages to `facts/` to the catalogue.
     #[command(subcommand)]
     Facts(facts::Command),
+    /// The descriptors of managed kinds.
+    #[command(subcommand)]
+    Kinds(kinds::Command),
     /// What ACK's controllers were seen to do: recordings to test against.
     #[command(subcommand)]
     Traces(traces::Command),
@@ -26,6 +30,7 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Command::parse() {
         Command::Facts(command) => facts::run(&root(), command),
+        Command::Kinds(command) => kinds::run(&root(), command),
         Command::Traces(command) => traces::run(&root(), command),
     }
 }
