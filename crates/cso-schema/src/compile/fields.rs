@@ -125,11 +125,7 @@ impl Compiler<'_> {
             return Some(place(seen, read.attributes.as_deref()));
         }
         if let Some(key) = self.attribute(name) {
-            let Some(map) = read.attributes.clone() else {
-                self.fail(&at, "`inside` names a map that the read does not return");
-                return None;
-            };
-            return Some(Place::Attribute { map, key });
+            return Some(Place::Attribute { map: read.attributes.clone()?, key });
         }
         let shape = self.answer_shape(part, body)?;
         let wanted = part
