@@ -37,4 +37,4 @@ pub use emulator::{Emulator, Endpoint, Kind, REGION};
 pub use error::Error;
 pub use proxy::{Action, AwsCall, Failure, Match, Outcome, Proxy, Rule, Then};
 pub use reader::{ReadError, Reader};
-pub use tools::{Tool, cache_dir};
+pub use tools::cache_dir;
