@@ -139,6 +139,16 @@ impl Tree {
         *here = value;
     }
 
+    /// Takes the member out that a path of names leads to, if it is there.
+    pub fn remove(&mut self, path: &FieldPath) {
+        let (Self::Object(members), Some((first, rest))) = (self, path.split_first()) else { return };
+        if rest.is_root() {
+            members.remove(first);
+        } else if let Some(member) = members.get_mut(first) {
+            member.remove(&rest);
+        }
+    }
+
     /// All holes, outside in.
     pub fn holes(&self) -> Vec<&Hole> {
         match self {
@@ -224,6 +234,14 @@ mod tests {
         assert_eq!(tree.shown(), json!({"a": {"b": [null, {"c": "x"}]}}));
         assert_eq!(tree.at(&"a.b[1].c".parse().expect("a path")).and_then(Tree::as_str), Some("x"));
         assert_eq!(tree.at(&"a.b[0]".parse().expect("a path")), None);
+    }
+
+    #[test]
+    fn removes_what_is_there_and_nothing_else() {
+        let mut tree = Tree::from(json!({"a": {"b": 1, "c": 2}}));
+        tree.remove(&"a.b".parse().expect("a path"));
+        tree.remove(&"a.x.y".parse().expect("a path"));
+        assert_eq!(tree.shown(), json!({"a": {"c": 2}}));
     }
 
     #[test]

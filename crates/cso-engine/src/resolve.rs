@@ -66,7 +66,8 @@ impl<P: Secrets> Resolver<'_, P> {
 
     fn resolve_reference(&self, reference: &Ref, spec: &mut Tree, others: &impl Others) -> Result<(), Unresolved> {
         let Some(wrapper) = spec.at(&reference.field).cloned() else { return Ok(()) };
-        spec.set(&reference.field, Tree::Null);
+        // Gone, not null: a wish by reference and the same by value are one wish.
+        spec.remove(&reference.field);
         let field = &reference.field;
         if spec.at(&reference.fills).is_some() {
             return Err(Unresolved::Invalid(format!(
