@@ -18,6 +18,9 @@ pub struct Record {
     pub key: ObjectKey,
     /// Identity of this object's life: a new one after delete and create under the same name.
     pub uid: String,
+    /// When that life began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<Timestamp>,
     /// Counts changes of the spec, from 1.
     pub generation: u64,
     /// Digest of the spec that `generation` counts.
@@ -121,6 +124,7 @@ impl Record {
         Self {
             key,
             uid,
+            created: None,
             generation: 1,
             spec_digest,
             wish: LastWish::default(),

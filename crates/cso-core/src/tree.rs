@@ -139,13 +139,20 @@ impl Tree {
         *here = value;
     }
 
-    /// Takes the member out that a path of names leads to, if it is there.
-    pub fn remove(&mut self, path: &FieldPath) {
-        let (Self::Object(members), Some((first, rest))) = (self, path.split_first()) else { return };
-        if rest.is_root() {
-            members.remove(first);
-        } else if let Some(member) = members.get_mut(first) {
-            member.remove(&rest);
+    /// Takes a value out of its object; `None` if there is nothing at the path. Lists are only walked through.
+    pub fn take(&mut self, path: &FieldPath) -> Option<Self> {
+        let (last, parents) = path.segments().split_last()?;
+        let mut here = self;
+        for segment in parents {
+            here = match (segment, here) {
+                (Segment::Name(name), Self::Object(members)) => members.get_mut(name)?,
+                (Segment::Index(index), Self::List(elements)) => elements.get_mut(*index)?,
+                _ => return None,
+            };
+        }
+        match (last, here) {
+            (Segment::Name(name), Self::Object(members)) => members.remove(name).filter(|value| !value.is_null()),
+            _ => None,
         }
     }
 
@@ -234,14 +241,8 @@ mod tests {
         assert_eq!(tree.shown(), json!({"a": {"b": [null, {"c": "x"}]}}));
         assert_eq!(tree.at(&"a.b[1].c".parse().expect("a path")).and_then(Tree::as_str), Some("x"));
         assert_eq!(tree.at(&"a.b[0]".parse().expect("a path")), None);
-    }
-
-    #[test]
-    fn removes_what_is_there_and_nothing_else() {
-        let mut tree = Tree::from(json!({"a": {"b": 1, "c": 2}}));
-        tree.remove(&"a.b".parse().expect("a path"));
-        tree.remove(&"a.x.y".parse().expect("a path"));
-        assert_eq!(tree.shown(), json!({"a": {"c": 2}}));
+        assert_eq!(tree.take(&"a.b[1].c".parse().expect("a path")), Some(Tree::text("x")));
+        assert_eq!(tree.shown(), json!({"a": {"b": [null, {}]}}));
     }
 
     #[test]

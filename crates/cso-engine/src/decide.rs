@@ -204,7 +204,6 @@ enum Claim {
 /// Whose resource was seen. Only called when one was.
 fn ownership(input: &Input<'_>) -> Claim {
     let seen = seen_mark(input);
-    let name = input.key;
     if input.record.ownership.is_ours() {
         return match seen {
             Some(mark) if mark.to_string() != input.owner_mark() => Claim::Foreign(format!(
@@ -218,12 +217,12 @@ fn ownership(input: &Input<'_>) -> Claim {
     if let Some(mark) = &seen
         && mark == input.mark
     {
-        return Claim::Take(Ownership::Created, format!("{name}: found again by its owner mark"));
+        return Claim::Take(Ownership::Created, "found again by its owner mark".to_owned());
     }
     if let Some(intent) = open_create(input) {
         // The resource was absent when the intent was opened. A kind that can carry our mark would carry it.
         if !input.kind.can_be_marked() {
-            return Claim::Take(Ownership::Created, format!("{name}: our own create took effect"));
+            return Claim::Take(Ownership::Created, "our own create took effect".to_owned());
         }
         if seen.is_none()
             && matches!(input.observation.tags, Seen::Value(_) | Seen::Unknown(_))
@@ -236,17 +235,17 @@ fn ownership(input: &Input<'_>) -> Claim {
         if mark.same_object(input.mark) && input.policies.take_back {
             return Claim::Take(
                 Ownership::TakenBack { mark: mark.to_string() },
-                format!("{name}: taken back from the lost state {}", mark.state()),
+                format!("taken back from the lost state {}", mark.state()),
             );
         }
     } else if input.policies.take_back && !input.kind.can_be_marked() {
         return Claim::Take(
             Ownership::TakenBack { mark: input.mark.to_string() },
-            format!("{name}: taken back; resources of this kind carry no mark"),
+            "taken back; resources of this kind carry no mark".to_owned(),
         );
     }
     if input.policies.adoption.is_some() {
-        return Claim::Take(Ownership::Adopted, format!("{name}: adopted"));
+        return Claim::Take(Ownership::Adopted, "adopted".to_owned());
     }
     if input.policies.read_only {
         return Claim::Ours;

@@ -20,7 +20,7 @@ use crate::classify;
 use crate::conditions::{Standing, conditions};
 use crate::decide::{CREATED, DELETED, Decision, Input, Settled, call_digest, change_digest, decide, written_as};
 use crate::dialect::{self, Deletion, Policies};
-use crate::read::{self, Reader};
+use crate::read::{self, Marked, Reader};
 use crate::resolve::{Mode, Resolver, Unresolved};
 use crate::world::{Kinds, World};
 
@@ -54,6 +54,7 @@ pub struct Engine<C, S, P, K> {
     pub(crate) kinds: Kinds,
     pub(crate) settings: Settings,
     world: Mutex<World>,
+    marked: Marked,
     progress: UnboundedSender<Progress>,
 }
 
@@ -66,6 +67,8 @@ pub enum Progress {
     Called { object: ObjectKey, step: Step, error: Option<CallError> },
     /// The object stands differently than before.
     Standing { object: ObjectKey, standing: Standing },
+    /// A resource that exists is ours from now on, without a call.
+    Owned { object: ObjectKey, message: String },
     /// The object's resource is deleted or let go of.
     Forgotten { object: ObjectKey, message: String },
 }
@@ -116,7 +119,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     ) -> Result<Self, StoreError> {
         let records = ports.store.load().await?;
         let world = Mutex::new(World::new(records, &kinds));
-        Ok(Self { ports, kinds, settings, world, progress })
+        Ok(Self { ports, kinds, settings, world, marked: Marked::default(), progress })
     }
 
     /// The world, locked. A panic of another holder left it as it was before or after one change.
@@ -164,7 +167,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
                 prepared.record.ownership = how;
                 prepared.record.intent = None;
                 Self::learn(&mut prepared, &observation);
-                self.save(prepared.record, Some(("Owned", message, EventKind::Normal))).await?;
+                self.save(prepared.record, Some(("Owned", message.clone(), EventKind::Normal))).await?;
+                self.tell(Progress::Owned { object: key.clone(), message });
                 Ok(Turn::Again { fresh: false })
             }
             Decision::Wait { reason, message, after } => {
@@ -181,6 +185,9 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     }
 
     /// Looks and decides as a turn does, and does nothing. Steps may have holes for what other objects will bring.
+    ///
+    /// A resource that was found is remembered in the world, and only there: objects that refer to it and are previewed
+    /// after it see what a turn would see. So a preview is for an engine that does not act.
     pub async fn preview(&self, key: &ObjectKey) -> Preview {
         let prepared = match self.prepare(key, Mode::Plan).await {
             Ok(prepared) => prepared,
@@ -201,8 +208,15 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             first = Some(message);
             decision = decide(&self.input(&owned, &observation));
         }
+        if matches!(observation.body, Seen::Value(_)) && owned.record.ownership.is_ours() {
+            Self::learn(&mut owned, &observation);
+            self.world().remember(owned.record);
+        }
         match decision {
-            Decision::Act(plan) => Preview::Steps(plan),
+            Decision::Act(mut plan) => {
+                plan.notes.splice(0..0, first);
+                Preview::Steps(plan)
+            }
             Decision::Settle(settled) => Preview::Nothing { notes: first.into_iter().chain(settled.notes).collect() },
             Decision::Wait { message, .. } => Preview::Waits { message },
             Decision::Blocked { class, message, .. } => Preview::Blocked { class, message },
@@ -235,9 +249,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     async fn observe(&self, prepared: &Prepared, fresh: bool) -> Result<Observation, CallError> {
         let nothing = Observation::nothing();
         let input = self.input(prepared, &nothing);
-        // Plans and turns look with the same care while the store does not know what it once knew.
-        let store_is_new = self.ports.store.meta().is_new && !prepared.record.ownership.is_ours();
-        Reader { cloud: &self.ports.cloud, input: &input, fresh, store_is_new }.observe().await
+        Reader { cloud: &self.ports.cloud, input: &input, fresh, marked: &self.marked }.observe().await
     }
 
     async fn prepare(&self, key: &ObjectKey, mode: Mode) -> Result<Prepared, Unprepared> {
@@ -304,9 +316,9 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             annotations: annotations.map(|(name, value)| (name.clone(), value.clone())).collect(),
         };
         let mut record = record.unwrap_or_else(|| {
-            let born = self.ports.clock.now().as_nanosecond().to_string();
-            let uid = meta.digest_key.token(&["uid", &object.key.to_string(), &born]);
-            Record::new(object.key.clone(), uid, digest.clone())
+            let born = self.ports.clock.now();
+            let uid = meta.digest_key.token(&["uid", &object.key.to_string(), &born.as_nanosecond().to_string()]);
+            Record { created: Some(born), ..Record::new(object.key.clone(), uid, digest.clone()) }
         });
         if record.spec_digest != digest {
             record.generation += 1;

@@ -1,0 +1,270 @@
+//! Fields: role, owner, place, comparator and clearing of each.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cso_core::FieldPath;
+use cso_facts::api::ShapeId;
+use cso_facts::surface::{Schema, SchemaType};
+use serde_json::Value;
+
+use super::Compiler;
+use super::lookup::{is_value, member_like, place, place_path, shape_at};
+use super::parts::{part_fields, part_get};
+use super::refs::is_reference;
+use crate::compare::Compare;
+use crate::descriptor::{FieldSpec, PartSpec};
+use crate::kind::{BodyRead, CallTemplate, Clear, Field, Owner, Part, Place, Role, Source, Write};
+use crate::lens::Lens;
+use crate::names::nearest;
+
+impl Compiler<'_> {
+    pub(super) fn fields(&mut self, read: &BodyRead, body: ShapeId) -> BTreeMap<String, Field> {
+        let surface = Arc::clone(&self.surface);
+        for name in self.spec.fields.keys() {
+            if !surface.spec.properties.contains_key(name) {
+                let hint = nearest(name, surface.spec.properties.keys().map(String::as_str));
+                let hint = hint.map(|hint| format!("; did you mean {hint}?")).unwrap_or_default();
+                self.fail(&["fields", name], format!("the published kind has no field spec.{name}{hint}"));
+            }
+        }
+        self.check_names(read, body);
+        let tags = self.spec.tags.is_some();
+        surface
+            .spec
+            .properties
+            .iter()
+            .filter(|(name, _)| !is_reference(name, &surface.spec))
+            .filter(|(name, _)| !tags || *name != "tags")
+            .map(|(name, schema)| (name.clone(), self.field(name, schema, read, body)))
+            .collect()
+    }
+
+    fn field(&mut self, name: &str, schema: &Schema, read: &BodyRead, body: ShapeId) -> Field {
+        let at = ["fields", name];
+        let spec = self.spec.fields.get(name).cloned().unwrap_or_default();
+        let position = self.spec.parts.values().position(|part| part_fields(part).any(|field| field == name));
+        let part = position.and_then(|position| self.spec.parts.get_index(position)).map(|(_, part)| part);
+        let role = match spec.role.as_deref() {
+            None => Role::Mutable,
+            Some("create-only") => Role::CreateOnly,
+            Some("secret") => Role::Secret,
+            Some("option") => Role::Option,
+            Some(other) => {
+                self.fail(&at, format!("`{other}` is not a role: create-only, secret or option"));
+                Role::Mutable
+            }
+        };
+        let read = if spec.unreadable || matches!(role, Role::Secret | Role::Option) {
+            None
+        } else {
+            self.field_place(name, &spec, part, read, body)
+        };
+        let clear = match part {
+            Some(part) => Self::part_clear(name, part),
+            None => spec.clear.clone().map_or(Clear::Keep, Clear::Value),
+        };
+        self.check_clear(&at, &clear, read.as_ref(), schema, part, body);
+        for path in spec.nested.keys().filter(|path| nested_schema(schema, path).is_none()) {
+            self.fail(&at, format!("field `{name}` has no member {path}"));
+        }
+        let compare = spec.compare.as_deref().or_else(|| part.and_then(|part| part.compare.as_deref()));
+        Field {
+            name: name.to_owned(),
+            schema: schema.clone(),
+            owner: position.map_or(Owner::Body, Owner::Part),
+            role,
+            read,
+            compare: self.compare(&at, compare),
+            nested: spec.nested.iter().map(|(path, rule)| (path.clone(), self.compare(&at, Some(rule)))).collect(),
+            lens: spec.prefix.clone().map_or(Lens::Same, Lens::Prefix),
+            clear,
+            late: spec.late,
+        }
+    }
+
+    fn compare(&mut self, at: &[&str], name: Option<&str>) -> Compare {
+        let Some(name) = name else { return Compare::Exact };
+        Compare::by_name(name).unwrap_or_else(|| {
+            self.fail(at, format!("`{name}` is not a comparator: {}", Compare::NAMES.join(", ")));
+            Compare::Exact
+        })
+    }
+
+    fn part_clear(name: &str, part: &PartSpec) -> Clear {
+        if part.table.is_some() {
+            return Clear::Elements;
+        }
+        if part.config.as_ref().is_some_and(|config| config.delete.is_some()) {
+            return Clear::Delete;
+        }
+        let said = match (&part.clear, part.fields.is_empty()) {
+            (Some(Value::Object(by_field)), false) => by_field.get(name),
+            (clear, _) => clear.as_ref(),
+        };
+        match said {
+            None => Clear::Keep,
+            Some(Value::String(word)) if word == "omit" => Clear::Omit,
+            Some(value) => Clear::Value(value.clone()),
+        }
+    }
+
+    /// Where a field is read: said, in the attribute map, or the member of the same name.
+    fn field_place(
+        &mut self,
+        name: &str,
+        spec: &FieldSpec,
+        part: Option<&PartSpec>,
+        read: &BodyRead,
+        body: ShapeId,
+    ) -> Option<Place> {
+        let at = ["fields", name];
+        if let Some(seen) = spec.seen.as_deref().or_else(|| part.and_then(|part| part.seen.as_deref())) {
+            let shape = self.answer_shape(part, body);
+            self.answer_path(&at, seen, shape);
+            return Some(place(seen, read.attributes.as_deref()));
+        }
+        if let Some(key) = self.attribute(name) {
+            return Some(Place::Attribute { map: read.attributes.clone()?, key });
+        }
+        let shape = self.answer_shape(part, body)?;
+        let wanted = part
+            .and_then(|part| part.member.as_deref())
+            .or_else(|| self.spec.names.get(name).map(String::as_str))
+            .unwrap_or(name);
+        member_like(self.api.shape(shape), wanted).map(|member| Place::Member(member.name.clone()))
+    }
+
+    /// The shape of the answer that has a part's fields: its own read's, or the body.
+    fn answer_shape(&self, part: Option<&PartSpec>, body: ShapeId) -> Option<ShapeId> {
+        match part.and_then(part_get) {
+            Some(get) => self.api.operation(&get.op)?.output,
+            None => Some(body),
+        }
+    }
+
+    /// `names` and `inside` speak of fields that exist, of members that some call has, and of keys that the map may have.
+    fn check_names(&mut self, read: &BodyRead, body: ShapeId) {
+        let api = Arc::clone(&self.api);
+        let surface = Arc::clone(&self.surface);
+        let spec = self.spec;
+        for (field, member) in &spec.names {
+            if !surface.spec.properties.contains_key(field) {
+                self.fail(&["names", field], format!("the published kind has no field spec.{field}"));
+            }
+            let taken =
+                [&spec.api.create.op, &spec.api.update.op].iter().any(|op| self.input_member(op, member).is_some());
+            if !taken && api.shape(body).member(member).is_none() {
+                self.fail(&["names", field], format!("neither create, update nor the body has a member {member}"));
+            }
+        }
+        for (map, keys) in &spec.inside {
+            for (field, key) in keys {
+                let at = ["inside", map, field];
+                if !surface.spec.properties.contains_key(field) {
+                    self.fail(&at, format!("the published kind has no field spec.{field}"));
+                }
+                let known = FieldPath::root().child(map).child(key);
+                if read.attributes.as_ref() == Some(map) && shape_at(&api, body, &known).is_none() {
+                    self.fail(&at, format!("{} does not answer with {known}", read.call.operation));
+                }
+            }
+        }
+    }
+
+    /// The value that clears a field is one that the field can have.
+    fn check_clear(
+        &mut self,
+        at: &[&str],
+        clear: &Clear,
+        read: Option<&Place>,
+        schema: &Schema,
+        part: Option<&PartSpec>,
+        body: ShapeId,
+    ) {
+        let Clear::Value(value) = clear else { return };
+        if !has_type(value, schema) {
+            self.fail(at, format!("`clear: {value}` is not a value of the published field"));
+        }
+        let path = read.and_then(place_path);
+        let api = Arc::clone(&self.api);
+        let shape = self.answer_shape(part, body).and_then(|shape| shape_at(&api, shape, &path?));
+        if let (Some(shape), Some(text)) = (shape, value.as_str())
+            && !is_value(&api, shape, text)
+        {
+            self.fail(at, format!("`clear: {text}` is not a value of {}", api.shape(shape).name));
+        }
+    }
+
+    pub(super) fn attribute(&self, field: &str) -> Option<String> {
+        self.spec.inside.values().find_map(|map| map.get(field)).cloned()
+    }
+
+    /// Every field can be written as often as it may change, and read back or said not to be.
+    pub(super) fn check_fields(
+        &mut self,
+        fields: &BTreeMap<String, Field>,
+        parts: &[Part],
+        create: &CallTemplate,
+        update: Option<&Write>,
+    ) {
+        let surface = Arc::clone(&self.surface);
+        let carried = |call: &CallTemplate, field: &str| call.carries.iter().any(|carried| carried.field == field);
+        for field in fields.values() {
+            let at = ["fields", field.name.as_str()];
+            let name = &field.name;
+            let facts = surface.fields.get(name);
+            let immutable = field.schema.immutable || facts.is_some_and(|facts| facts.immutable);
+            if immutable && field.role != Role::CreateOnly {
+                self.fail(&at, format!("field `{name}` is published as immutable: say `create-only`"));
+            }
+            if facts.is_some_and(|facts| facts.secret) && field.role != Role::Secret {
+                self.fail(&at, format!("field `{name}` is published as a secret: say `secret`"));
+            }
+            let at_create = carried(create, name)
+                || create
+                    .inputs
+                    .iter()
+                    .any(|(_, source)| matches!(source, Source::Spec(path) if path.to_string() == *name));
+            if field.role == Role::CreateOnly && !at_create {
+                self.fail(&at, format!("field `{name}` is create-only, but {} does not carry it", create.operation));
+            }
+            let updated = match field.owner {
+                Owner::Part(position) => parts.get(position).is_some_and(|part| part.fields.contains(name)),
+                Owner::Body => update.is_some_and(|update| carried(&update.call, name)),
+            };
+            if matches!(field.role, Role::Mutable | Role::Secret) && !updated {
+                self.fail(
+                    &at,
+                    format!(
+                        "field `{name}` is mutable, but no update call carries it: say `create-only` or add a part"
+                    ),
+                );
+            }
+            let unreadable = self.spec.fields.get(name).is_some_and(|spec| spec.unreadable);
+            if matches!(field.role, Role::Mutable | Role::CreateOnly) && field.read.is_none() && !unreadable {
+                self.fail(&at, format!("field `{name}` is in no answer: say where with `seen`, or `unreadable: true`"));
+            }
+        }
+    }
+}
+
+/// Whether a value may stand in a field; members are checked by name.
+fn has_type(value: &Value, schema: &Schema) -> bool {
+    match (value, schema.schema_type) {
+        (Value::Object(members), SchemaType::Object) => members.iter().all(|(name, value)| {
+            schema.properties.get(name).or(schema.additional.as_deref()).is_some_and(|schema| has_type(value, schema))
+        }),
+        (Value::Array(elements), SchemaType::Array) => {
+            schema.items.as_ref().is_none_or(|schema| elements.iter().all(|element| has_type(element, schema)))
+        }
+        (Value::String(text), SchemaType::String) => schema.values.is_empty() || schema.values.contains(text),
+        (Value::Bool(_), SchemaType::Boolean) | (Value::Number(_), SchemaType::Integer | SchemaType::Number) => true,
+        _ => false,
+    }
+}
+
+/// The schema at a dotted path below a field; elements of lists and maps have no step of their own.
+fn nested_schema<'a>(schema: &'a Schema, path: &str) -> Option<&'a Schema> {
+    path.split('.').try_fold(schema, |schema, name| schema.element().properties.get(name))
+}

@@ -1,0 +1,126 @@
+//! `plan`: every call that apply would make, and none made.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use anyhow::Result;
+use cso_core::{Object, ObjectKey, Record};
+use cso_engine::engine::Preview;
+use cso_engine::resolve::order;
+use cso_local::manifest::FileSecrets;
+use tokio::task::JoinSet;
+
+use super::{Exit, validate};
+use crate::args::{self, Global};
+use crate::kinds::builtin;
+use crate::manifests;
+use crate::output::{self, plan};
+use crate::session::{self, Account};
+use crate::snapshot::Snapshot;
+
+/// Shows a plan.
+pub(super) async fn run(global: &Global, args: &args::Plan) -> Result<Exit> {
+    let kinds = builtin()?;
+    let snapshot = Snapshot::of(&global.state)?;
+    let namespace = session::namespace(global);
+    let declared = manifests::load(&args.manifests.paths, namespace, &kinds, &validate::known(&snapshot));
+    if validate::refuse(&declared) {
+        return Ok(Exit::Failed);
+    }
+    let gone = gone(snapshot.records(), &declared.objects);
+    let leaving: Vec<Object> = if args.prune { gone.iter().map(session::deleted).collect() } else { Vec::new() };
+    let reported = if args.prune { Vec::new() } else { gone.into_iter().map(|record| record.key).collect() };
+    let edges = declared.edges(&kinds);
+    let arriving = order(&edges);
+    let mut departing = order(&manifests::edges(&leaving, &kinds));
+    departing.reverse();
+
+    let account = Account::of(global).await?;
+    let secrets = FileSecrets::new(&declared.set, namespace);
+    let (engine, _progress) = session::open(global, account, snapshot, secrets, kinds, args.take_back).await?;
+    for object in declared.objects.into_iter().chain(leaving) {
+        engine.set(object);
+    }
+    let keys: Vec<ObjectKey> = arriving.into_iter().chain(departing).collect();
+    let report = plan::Report::new(previews(&engine, keys, &edges, global.concurrency).await?, reported);
+    match args.output {
+        args::Report::Text => output::result(&report.text()),
+        args::Report::Json => output::json(&report)?,
+    }
+    Ok(match (report.summary.blocked, report.has_changes()) {
+        (0, false) => Exit::Done,
+        (0, true) => Exit::Changes,
+        _ => Exit::Failed,
+    })
+}
+
+/// Records whose objects nobody declares any more.
+pub(super) fn gone(records: &[Record], declared: &[Object]) -> Vec<Record> {
+    let declared: BTreeSet<&ObjectKey> = declared.iter().map(|object| &object.key).collect();
+    records.iter().filter(|record| !declared.contains(&record.key)).cloned().collect()
+}
+
+/// What would be done about each object, in the order given. Objects are looked at side by side, but none before those that
+/// it refers to: what is learnt of them fills its references, and what stops them stops it.
+async fn previews(
+    engine: &Arc<session::Worker<Snapshot, FileSecrets>>,
+    keys: Vec<ObjectKey>,
+    edges: &BTreeMap<ObjectKey, BTreeSet<ObjectKey>>,
+    concurrency: usize,
+) -> Result<Vec<plan::Planned>> {
+    let mut previews: BTreeMap<ObjectKey, Preview> = BTreeMap::new();
+    let mut looks: JoinSet<(ObjectKey, Preview)> = JoinSet::new();
+    let mut waiting: Vec<ObjectKey> = keys.clone();
+    loop {
+        let (ready, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|key| {
+            edges
+                .get(key)
+                .into_iter()
+                .flatten()
+                .all(|target| previews.contains_key(target) || !edges.contains_key(target))
+        });
+        waiting = rest;
+        for key in ready {
+            if let Some(message) = stopped(&key, edges, &previews) {
+                previews.insert(key, Preview::Waits { message });
+                continue;
+            }
+            while looks.len() >= concurrency.max(1) {
+                take(&mut looks, &mut previews).await?;
+            }
+            let engine = Arc::clone(engine);
+            looks.spawn(async move {
+                let preview = engine.preview(&key).await;
+                (key, preview)
+            });
+        }
+        // Without a look on its way, what still waits is in a circle, and validation has refused that.
+        if !take(&mut looks, &mut previews).await? && waiting.iter().all(|key| stopped(key, edges, &previews).is_none())
+        {
+            break;
+        }
+    }
+    let planned =
+        keys.into_iter().filter_map(|object| Some(plan::Planned { preview: previews.remove(&object)?, object }));
+    Ok(planned.collect())
+}
+
+/// Takes one finished look in; says whether there was one to wait for.
+async fn take(looks: &mut JoinSet<(ObjectKey, Preview)>, previews: &mut BTreeMap<ObjectKey, Preview>) -> Result<bool> {
+    let Some(done) = looks.join_next().await else { return Ok(false) };
+    let (key, preview) = done?;
+    previews.insert(key, preview);
+    Ok(true)
+}
+
+/// Why an object would only wait: something that it refers to goes nowhere.
+fn stopped(
+    key: &ObjectKey,
+    edges: &BTreeMap<ObjectKey, BTreeSet<ObjectKey>>,
+    previews: &BTreeMap<ObjectKey, Preview>,
+) -> Option<String> {
+    let stuck =
+        |target: &&ObjectKey| matches!(previews.get(*target), Some(Preview::Blocked { .. } | Preview::Waits { .. }));
+    let target = edges.get(key)?.iter().find(stuck)?;
+    Some(format!("waits for {target}, which is not going on"))
+}
