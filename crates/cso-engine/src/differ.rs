@@ -115,13 +115,10 @@ fn verdict(wish: &Wish<'_>, field: &Field) -> Verdict {
     };
     let digest = digest_of(wish.input, &field.name, wanted);
     if wish.fresh {
-        // Setting what the provider starts with is no call.
-        let start = if let Clear::Value(value) = &field.clear { Some(Tree::from(value.clone())) } else { None };
-        let set = start.as_ref() != Some(wanted);
-        return if set {
-            Verdict::Differs(difference(field, None, wanted, DifferenceKind::FirstWrite))
-        } else {
+        return if is_start(field, wanted) {
             Verdict::Equal
+        } else {
+            Verdict::Differs(difference(field, None, wanted, DifferenceKind::FirstWrite))
         };
     }
     if field.role == Role::Secret {
@@ -149,7 +146,7 @@ fn verdict(wish: &Wish<'_>, field: &Field) -> Verdict {
     match wish.input.kind.seen(field, wish.observation, Some(wanted)) {
         Seen::NotAsked => Verdict::Equal,
         Seen::Unknown(why) => Verdict::Unknown(why),
-        Seen::Absent if is_empty(wanted) => Verdict::Equal,
+        Seen::Absent if is_empty(wanted) || is_start(field, wanted) => Verdict::Equal,
         Seen::Absent => Verdict::Differs(difference(field, None, wanted, kind_of_change)),
         Seen::Value(seen) => {
             if field.compare.equal_with(wanted, &seen, &field.nested) {
@@ -196,6 +193,11 @@ fn removed(wish: &Wish<'_>, field: &Field) -> Verdict {
         Clear::Omit | Clear::Delete | Clear::Elements if is_empty(&seen) => Verdict::Equal,
         Clear::Omit | Clear::Delete | Clear::Elements => Verdict::Removed(gone(None), None),
     }
+}
+
+/// Whether the provider starts with this value: setting it on what has none is no call.
+fn is_start(field: &Field, wanted: &Tree) -> bool {
+    matches!(&field.clear, Clear::Value(value) if field.compare.equal(wanted, &Tree::from(value.clone())))
 }
 
 fn is_empty(value: &Tree) -> bool {

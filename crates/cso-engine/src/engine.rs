@@ -18,7 +18,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::classify;
 use crate::conditions::{Standing, conditions};
-use crate::decide::{CREATED, DELETED, Decision, Input, Settled, call_digest, change_digest, decide};
+use crate::decide::{CREATED, DELETED, Decision, Input, Settled, call_digest, change_digest, decide, written_as};
 use crate::dialect::{self, Deletion, Policies};
 use crate::read::{self, Marked, Reader};
 use crate::resolve::{Mode, Resolver, Unresolved};
@@ -403,7 +403,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         if let Value::Object(late) = late.shown() {
             record.late = late;
         }
-        record.writes.retain(|path, _| settled.stuck.contains(path));
+        record.writes.retain(|place, _| settled.stuck.contains(place));
         let has_late = kind.fields.values().any(|field| field.late);
         let standing = Standing::Synced { notes: settled.notes, late: has_late, references };
         let before = std::mem::take(&mut record.conditions);
@@ -519,9 +519,10 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             Verb::Update => {
                 for change in &step.changes {
                     let digest = change_digest(&self.ports.store.meta().digest_key, change);
-                    let before = prepared.record.writes.get(&change.path).filter(|before| before.digest == digest);
+                    let place = written_as(step, change);
+                    let before = prepared.record.writes.get(&place).filter(|before| before.digest == digest);
                     let count = before.map_or(1, |before| before.count + 1);
-                    prepared.record.writes.insert(change.path.clone(), Written { digest, count, at: now });
+                    prepared.record.writes.insert(place, Written { digest, count, at: now });
                 }
                 let paths: Vec<&str> = step.changes.iter().map(|change| change.path.as_str()).collect();
                 ("Updated", format!("{}: {}", step.call.operation, paths.join(", ")), EventKind::Normal)
