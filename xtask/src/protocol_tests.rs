@@ -108,7 +108,7 @@ fn verify(root: &Path, given: Option<PathBuf>) -> Result<()> {
         println!("{FOLDER}: comparison skipped: neither --ast, nor {}", ast.display());
         return Ok(());
     }
-    let wrong = pages::differences(&pages::read(root, FOLDER)?, &extract(&ast)?);
+    let wrong = pages::differences(&pages::read(&root.join(FOLDER), FOLDER)?, &extract(&ast)?);
     println!("{FOLDER}: compared with {}", ast.display());
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())

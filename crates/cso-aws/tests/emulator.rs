@@ -6,10 +6,8 @@
 //!     cargo test -p cso-aws --test emulator -- --ignored --nocapture
 //! ```
 #![expect(clippy::print_stdout, reason = "the throughput is for a person to read")]
-#![expect(clippy::disallowed_methods, reason = "measures real time, and names things by it")]
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use cso_aws::Aws;
 use cso_core::port::{Cloud, Effect, Request};
@@ -17,6 +15,7 @@ use cso_core::{CallError, ErrorClass, Outcome};
 use cso_facts::Catalog;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 async fn aws() -> Aws {
     Aws::from_environment(Catalog::builtin()).await.unwrap()

@@ -40,7 +40,8 @@ pub struct Record {
     /// The mutating call whose outcome is not recorded yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<Intent>,
-    /// How often the same difference of a part was written without effect.
+    /// How often the same difference was written without effect, by surface path; and when the resource was created or
+    /// deleted, until that is seen.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub writes: BTreeMap<String, Written>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -91,10 +92,10 @@ pub struct Intent {
     pub applies: BTreeMap<String, Option<Digest>>,
 }
 
-/// Memory of the convergence guard for one part.
+/// Memory of the convergence guard for one path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Written {
-    /// Digest of the differences that were written.
+    /// Digest of the difference that was written.
     pub digest: Digest,
     pub count: u32,
     pub at: Timestamp,

@@ -106,7 +106,7 @@ impl fmt::Display for Source {
 /// dot are passed over. Lists are taken apart. Objects without a namespace get `default_namespace`.
 pub fn load<P: AsRef<Path>>(paths: &[P], default_namespace: &str) -> ManifestSet {
     let mut set = ManifestSet::default();
-    for file in files::find(paths, &mut set.problems) {
+    for files::Found { path: file, .. } in files::find(paths, &mut set.problems) {
         match files::read(&file) {
             Ok(text) => read(&file, &text, default_namespace, &mut set),
             Err(problem) => set.problems.push(*problem),

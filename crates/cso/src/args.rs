@@ -1,4 +1,5 @@
 //! What can be typed. Parsing only; what it means is decided in `commands`.
+#![expect(clippy::doc_markdown, reason = "these texts are the help that people read in a terminal, without backticks")]
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -15,7 +15,7 @@ use serde_json::Value;
 /// What was declared, and everything that is wrong with it.
 pub(crate) struct Declared {
     pub(crate) set: ManifestSet,
-    /// The objects to manage; Secrets and ConfigMaps are not among them.
+    /// The objects to manage; Secrets and config maps are not among them.
     pub(crate) objects: Vec<Object>,
     /// By place.
     pub(crate) problems: Vec<Problem>,
@@ -50,7 +50,7 @@ pub(crate) fn load(paths: &[PathBuf], namespace: &str, kinds: &Kinds, known: &BT
     let mut objects = Vec::new();
     for manifest in set.manifests.iter().filter(|manifest| !is_input(&manifest.object.key)) {
         match kind_of(manifest, kinds) {
-            Err(problem) => problems.push(problem),
+            Err(problem) => problems.push(*problem),
             Ok(kind) => {
                 problems.extend(manifest::validate(manifest, &kind.surface));
                 if certain {
@@ -86,10 +86,10 @@ fn problem(manifest: &Manifest, path: FieldPath, message: String, help: Option<S
     }
 }
 
-fn kind_of<'a>(manifest: &Manifest, kinds: &'a Kinds) -> Result<&'a Kind, Problem> {
+fn kind_of<'a>(manifest: &Manifest, kinds: &'a Kinds) -> Result<&'a Kind, Box<Problem>> {
     let key = &manifest.object.key;
     let wrong = |field: &str, message: String, help: String| {
-        Err(problem(manifest, FieldPath::root().child(field), message, Some(help)))
+        Err(Box::new(problem(manifest, FieldPath::root().child(field), message, Some(help))))
     };
     let Some(kind) = kinds.of(key) else {
         let in_group: Vec<&str> =

@@ -1,8 +1,9 @@
 //! Which files hold manifests, and their text.
 
-use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::collections::HashSet;
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::Problem;
@@ -11,37 +12,45 @@ use super::yaml::position;
 /// The largest file that is read. A thousand objects take about one megabyte.
 const MAX_BYTES: u64 = 16 << 20;
 
+/// A file to read.
+pub(super) struct Found {
+    pub(super) path: PathBuf,
+    pub(super) metadata: Metadata,
+}
+
 /// The files to read, each once however often it is reached, in the order of the roots and then of paths.
-pub(super) fn find<P: AsRef<Path>>(roots: &[P], problems: &mut Vec<Problem>) -> Vec<PathBuf> {
-    let mut walk = Walk { found: Vec::new(), seen: BTreeSet::new(), above: Vec::new(), problems };
+pub(super) fn find<P: AsRef<Path>>(roots: &[P], problems: &mut Vec<Problem>) -> Vec<Found> {
+    let mut walk = Walk { found: Vec::new(), seen: HashSet::new(), above: Vec::new(), problems };
     for root in roots.iter().map(AsRef::as_ref) {
         match fs::metadata(root) {
-            Ok(metadata) if metadata.is_dir() => walk.directory(root),
+            Ok(metadata) if metadata.is_dir() => walk.directory(root, &metadata),
             // Named by the user: read whatever it is called, also a pipe.
-            Ok(_) => walk.file(root),
+            Ok(metadata) => walk.file(root, metadata),
             Err(error) => walk.problem(root, &error),
         }
     }
     walk.found
 }
 
+/// Device and inode: what a file is, under whatever name. Asking for its real path instead costs a call for each part.
+type FileId = (u64, u64);
+
+fn id(metadata: &Metadata) -> FileId {
+    (metadata.dev(), metadata.ino())
+}
+
 struct Walk<'a> {
-    found: Vec<PathBuf>,
-    /// Real paths of the files found.
-    seen: BTreeSet<PathBuf>,
-    /// Real paths of the directories around the current one.
-    above: Vec<PathBuf>,
+    found: Vec<Found>,
+    seen: HashSet<FileId>,
+    /// The directories around the current one.
+    above: Vec<(FileId, PathBuf)>,
     problems: &'a mut Vec<Problem>,
 }
 
 impl Walk<'_> {
-    fn directory(&mut self, directory: &Path) {
-        let real = match fs::canonicalize(directory) {
-            Ok(real) => real,
-            Err(error) => return self.problem(directory, &error),
-        };
-        if self.above.contains(&real) {
-            let message = format!("is a symbolic link that leads back to {}, which holds it", real.display());
+    fn directory(&mut self, directory: &Path, metadata: &Metadata) {
+        if let Some((_, holder)) = self.above.iter().find(|(above, _)| *above == id(metadata)) {
+            let message = format!("is a symbolic link that leads back to {}, which holds it", holder.display());
             let help = Some("remove the link".to_owned());
             return self.problems.push(Problem { help, ..Problem::of_file(directory, message) });
         }
@@ -52,11 +61,11 @@ impl Walk<'_> {
             Err(error) => return self.problem(directory, &error),
         };
         paths.sort();
-        self.above.push(real);
+        self.above.push((id(metadata), directory.to_owned()));
         for path in paths.iter().filter(|path| !is_hidden(path)) {
             match fs::metadata(path) {
-                Ok(metadata) if metadata.is_dir() => self.directory(path),
-                Ok(metadata) if is_manifest(path) && metadata.is_file() => self.file(path),
+                Ok(metadata) if metadata.is_dir() => self.directory(path, &metadata),
+                Ok(metadata) if is_manifest(path) && metadata.is_file() => self.file(path, metadata),
                 Ok(_) if is_manifest(path) => {
                     self.problems.push(Problem::of_file(path, "is neither a file nor a directory"));
                 }
@@ -70,14 +79,9 @@ impl Walk<'_> {
         self.above.pop();
     }
 
-    fn file(&mut self, path: &Path) {
-        match fs::canonicalize(path) {
-            Ok(real) => {
-                if self.seen.insert(real) {
-                    self.found.push(path.to_owned());
-                }
-            }
-            Err(error) => self.problem(path, &error),
+    fn file(&mut self, path: &Path, metadata: Metadata) {
+        if self.seen.insert(id(&metadata)) {
+            self.found.push(Found { path: path.to_owned(), metadata });
         }
     }
 

@@ -1,7 +1,7 @@
 //! Noticing that manifests changed.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::files;
 ///
 /// Looking is chosen over the kernel's notifications: these do not work on network and container mounts, miss what is
 /// behind symbolic links, run out of handles on large trees, and tell of every step of an editor's save. A look at 1,000
-/// files takes about two milliseconds.
+/// files takes about 2.5 ms.
 #[derive(Debug)]
 pub struct Watch {
     roots: Vec<PathBuf>,
@@ -26,7 +26,7 @@ pub struct Watch {
 /// What the files look like from outside. Unreadable places are part of it, as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Snapshot {
-    files: BTreeMap<PathBuf, Option<Stamp>>,
+    files: BTreeMap<PathBuf, Stamp>,
     problems: Vec<String>,
 }
 
@@ -74,19 +74,18 @@ impl Snapshot {
     fn take(roots: &[PathBuf]) -> Self {
         let mut problems = Vec::new();
         let found = files::find(roots, &mut problems);
-        let files = found.into_iter().map(|path| (path.clone(), Stamp::of(&path))).collect();
+        let files = found.into_iter().map(|file| (file.path, Stamp::of(&file.metadata))).collect();
         Self { files, problems: problems.iter().map(ToString::to_string).collect() }
     }
 }
 
 impl Stamp {
-    fn of(path: &PathBuf) -> Option<Self> {
-        let metadata = fs::metadata(path).ok()?;
-        Some(Self {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
             inode: (metadata.dev(), metadata.ino()),
             size: metadata.len(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
-        })
+        }
     }
 }

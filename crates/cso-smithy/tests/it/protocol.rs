@@ -101,6 +101,7 @@ fn page(rows: &str) -> String {
     page + "\n"
 }
 
+#[expect(clippy::disallowed_methods, reason = "the update switch of golden files")]
 fn compare_table(page: &str) {
     let path = root().join("docs/protocols.md");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {

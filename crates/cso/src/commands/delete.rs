@@ -24,10 +24,7 @@ pub(super) async fn run(global: &Global, args: &args::Delete) -> Result<Exit> {
     let snapshot = Snapshot::of(&global.state)?;
     let records: BTreeMap<ObjectKey, Record> =
         snapshot.records().iter().map(|record| (record.key.clone(), record.clone())).collect();
-    let (leaving, unknown) = match leaving(global, args, &kinds, &records)? {
-        Some(found) => found,
-        None => return Ok(Exit::Failed),
-    };
+    let Some((leaving, unknown)) = leaving(global, args, &kinds, &records)? else { return Ok(Exit::Failed) };
     for key in &unknown {
         output::note(&format!("{}: not in {}: nothing to delete", styled(STRONG, key), global.state.display()));
     }

@@ -71,7 +71,9 @@ pub(super) async fn drive<S: Store, P: Secrets>(
             Some(event) = happens.recv() => live.hear(&event),
             result = &mut run => break result,
             (keys, told) = editor.edits(), if !interrupted => {
-                told.iter().for_each(|text| live.tell(text));
+                if let Some(text) = told {
+                    live.tell(&text);
+                }
                 let _ = control.send(Control::Changed(keys));
             }
         }
@@ -128,6 +130,8 @@ impl Driven {
             return lines.join("\n");
         }
         let at_rest = objects.len() - unrest.len();
+        // What was told on the way scrolled by: how it ended stands apart.
+        lines.push(String::new());
         lines.extend(unrest);
         let calls = count(self.board.calls(), "call");
         lines.push(format!(

@@ -42,17 +42,17 @@ impl Board {
             Progress::Called { object, step, error } => {
                 self.in_flight.remove(object);
                 // A failure is told by the standing that follows it.
-                if error.is_some() { None } else { self.say(object, &action(step), done(step), true) }
+                if error.is_some() { None } else { self.say(object, &action(step), &done(step), true) }
             }
             Progress::Standing { object, standing } => self.stand(object, standing),
             Progress::Owned { object, message } => {
                 self.decided = true;
-                self.say(object, message, styled(GOOD, message), true)
+                self.say(object, message, &styled(GOOD, message), true)
             }
             Progress::Forgotten { object, message } => {
                 self.decided = true;
                 self.at_rest.insert(object.clone());
-                self.say(object, message, styled(GOOD, "gone") + ": " + message, true)
+                self.say(object, message, &(styled(GOOD, "gone") + ": " + message), true)
             }
         }
     }
@@ -66,23 +66,28 @@ impl Board {
                     return None;
                 }
                 let noted: Vec<String> = notes.iter().map(|note| format!("; {note}")).collect();
-                self.say(object, &format!("settled{}", noted.concat()), styled(GOOD, "settled") + &noted.concat(), true)
+                self.say(
+                    object,
+                    &format!("settled{}", noted.concat()),
+                    &(styled(GOOD, "settled") + &noted.concat()),
+                    true,
+                )
             }
             // The reason tells a new wait from the same one: messages count seconds.
             Standing::Working { reason, message, .. } => {
                 self.at_rest.remove(object);
-                self.say(object, reason, styled(FAINT, "waits") + ": " + message, false)
+                self.say(object, reason, &(styled(FAINT, "waits") + ": " + message), false)
             }
             Standing::Unresolved { message } => {
-                self.say(object, message, styled(FAINT, "waits") + ": " + message, false)
+                self.say(object, message, &(styled(FAINT, "waits") + ": " + message), false)
             }
             Standing::Failed { class, message, .. } => {
-                self.say(object, message, format!("{} ({}): {message}", styled(BAD, "failed"), class.label()), true)
+                self.say(object, message, &format!("{} ({}): {message}", styled(BAD, "failed"), class.label()), true)
             }
         }
     }
 
-    fn say(&mut self, object: &ObjectKey, gist: &str, sentence: String, lasting: bool) -> Option<Line> {
+    fn say(&mut self, object: &ObjectKey, gist: &str, sentence: &str, lasting: bool) -> Option<Line> {
         let before = self.said.insert(object.clone(), gist.to_owned());
         let text = format!("{}: {sentence}", styled(STRONG, object));
         (before.as_deref() != Some(gist)).then_some(Line { text, lasting })

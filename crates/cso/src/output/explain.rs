@@ -237,7 +237,7 @@ impl Explanation {
 
 /// Splits `queue.redrivePolicy`, `sqs/Queue.spec.tags` or `queue.sqs.tags` into what names the kind and the path below
 /// it: the longest beginning that names a kind.
-pub(crate) fn split<'a, K>(what: &'a str, find: impl Fn(&str) -> Result<K>) -> Result<(K, &'a str)> {
+pub(crate) fn split<K>(what: &str, find: impl Fn(&str) -> Result<K>) -> Result<(K, &str)> {
     let mut ends: Vec<usize> = what.match_indices('.').map(|(at, _)| at).chain([what.len()]).collect();
     ends.reverse();
     for end in &ends {

@@ -75,7 +75,7 @@ pub(crate) fn age(then: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// The value at a path of the JSONPath dialect that printer columns use: names, positions, and one test for equality.
+/// The value at a path of the `JSONPath` dialect that printer columns use: names, positions, and one test for equality.
 fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
     let mut here = value;
     let mut rest = path;

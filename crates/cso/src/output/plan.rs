@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use cso_core::{Difference, DifferenceKind, ObjectKey, Plan, Step, Tree, Verb};
 use cso_engine::engine::Preview;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{BAD, CHANGE, FAINT, GOOD, STRONG, count, styled};
 
@@ -169,8 +170,10 @@ fn describe_step(text: &mut String, number: usize, step: &Step) {
 /// One field difference.
 fn change(difference: &Difference) -> String {
     let path = &difference.path;
-    let shown =
-        |value: &Option<Tree>| value.as_ref().map_or_else(|| "(none)".to_owned(), |value| value.shown().to_string());
+    let shown = |value: &Option<Tree>| match value {
+        Some(value) => readable(value.shown()).to_string(),
+        None => "(none)".to_owned(),
+    };
     let (from, to) = (shown(&difference.from), shown(&difference.to));
     match difference.kind {
         DifferenceKind::FirstWrite => styled(GOOD, format!("+ {path}: {to}")),
@@ -181,10 +184,26 @@ fn change(difference: &Difference) -> String {
     }
 }
 
+/// A value without what only its author needs: line breaks in JSON documents, members that are not set.
+fn readable(value: Value) -> Value {
+    match value {
+        Value::String(text) => match serde_json::from_str::<Value>(&text) {
+            Ok(document @ (Value::Object(_) | Value::Array(_))) => Value::String(document.to_string()),
+            _ => Value::String(text),
+        },
+        Value::Array(elements) => elements.into_iter().map(readable).collect(),
+        Value::Object(members) => {
+            let set = members.into_iter().filter(|(_, member)| !member.is_null());
+            set.map(|(name, member)| (name, readable(member))).collect()
+        }
+        other => other,
+    }
+}
+
 /// A call's value: texts without quotes where that cannot mislead.
 fn plain(value: &Tree) -> String {
-    match value.shown() {
-        serde_json::Value::String(text)
+    match readable(value.shown()) {
+        Value::String(text)
             if !text.is_empty()
                 && !text.contains(|c: char| c.is_whitespace() || c.is_control() || "\"{}[],".contains(c)) =>
         {
