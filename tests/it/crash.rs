@@ -10,10 +10,9 @@ use cso_testbed::{Action, Kind, Match, Then, Victim};
 use serde_json::{Map, Value, json};
 
 use crate::cases::{self, Case};
-use crate::stage::Stage;
+use crate::stage::{APPLY, Stage};
 use crate::steps::Kept;
 
-const APPLY: [&str; 4] = ["apply", "-f", "m", "--wait"];
 const DELETE: [&str; 3] = ["delete", "-f", "m"];
 
 /// What the process was doing.

@@ -7,10 +7,9 @@ use cso_testbed::Kind;
 use serde_json::{Map, Value, json};
 
 use crate::cases::{self, Case};
-use crate::stage::Stage;
+use crate::stage::{APPLY, Stage};
 use crate::steps::{self, Kept};
 
-const APPLY: [&str; 4] = ["apply", "-f", "m", "--wait"];
 
 /// Everything boto3 can say about the case's resource.
 fn portrait(case: &Case, stage: &Stage, kept: &Kept) -> Result<Value> {

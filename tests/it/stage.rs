@@ -8,12 +8,16 @@ use std::sync::LazyLock;
 
 use anyhow::{Context as _, Result, ensure};
 use cso_testbed::{AwsCall, Emulator, Kind, Proxy, Reader, Victim};
+use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// The binary under test, built once.
 static CSO: LazyLock<Result<PathBuf, String>> =
     LazyLock::new(|| cso_testbed::build("cso").map_err(|error| error.to_string()));
+
+/// Applies the manifests of a story; does not wait long for what will never be.
+pub(crate) const APPLY: [&str; 6] = ["apply", "-f", "m", "--wait", "--timeout", "15s"];
 
 /// Everything a story needs.
 pub(crate) struct Stage {
@@ -100,7 +104,7 @@ impl Stage {
     pub(crate) fn rests(&self) -> Result<()> {
         self.mutations();
         let before = self.memory()?;
-        let run = self.cso(&["apply", "-f", "m", "--wait"])?.ends(0)?;
+        let run = self.cso(&APPLY)?.ends(0)?;
         let mutating = self.mutations();
         ensure!(mutating.is_empty(), "at rest it made mutating calls: {mutating:?}");
         ensure!(run.stdout.contains("nothing to do"), "at rest it did not say so: {run:?}");
@@ -108,10 +112,12 @@ impl Stage {
         Ok(())
     }
 
-    /// What the state file says to its readers.
-    fn memory(&self) -> Result<(String, String)> {
-        let objects = self.cso(&["get", "-o", "json"])?.ends(0)?.stdout;
-        Ok((objects, self.cso(&["events", "-o", "json"])?.ends(0)?.stdout))
+    /// Every record and event in the state file.
+    fn memory(&self) -> Result<Vec<String>> {
+        let file = Connection::open_with_flags(self.path().join(".cso/state.db"), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let mut query = file.prepare("SELECT body FROM records UNION ALL SELECT body FROM events")?;
+        let rows = query.query_map([], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Everything that exists, as `kind id`, in order, as boto3 sees it. Keys and secrets on their way out do not count.
