@@ -3,3 +3,4 @@
 mod bed;
 mod gaps;
 mod structure;
+mod traces;
