@@ -18,6 +18,7 @@ mod waivers;
 mod wire;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -140,10 +141,12 @@ impl Worker {
             endpoint: self.emulator.endpoint().address.to_string(),
             stage,
             wire,
-            bindings: Bindings::default(),
+            // A scenario about what is missing names identifiers that never were.
+            bindings: Bindings::new(!scenario.name.contains("missing")),
             object: Value::Null,
             cloud: Value::Null,
-            id: None,
+            object_id: None,
+            script_id: None,
             outcome: Outcome::new(&recording.name, &scenario.name),
         };
         for (number, step) in (1..).zip(&scenario.steps) {
@@ -163,8 +166,9 @@ struct Play<'a> {
     bindings: Bindings,
     object: Value,
     cloud: Value,
-    /// Identifier of the resource under test, where the provider gives it.
-    id: Option<String>,
+    /// Identifiers that the provider gave: of the object's resource, as last seen, and of the script's own.
+    object_id: Option<String>,
+    script_id: Option<String>,
     outcome: Outcome,
 }
 
@@ -223,13 +227,15 @@ impl Play<'_> {
 
     /// A call behind our back, whose new identifiers the script's placeholders may mean.
     fn change_cloud(&mut self, service: &str, method: &str, params: &Value) -> Result<()> {
-        // Whatever waits is done before.
         let params = self.bindings.fill(params, &self.endpoint);
         let answer = self.reader.call_in(HOME, service, method, params)?;
+        if let Some((_, suffix)) = answer["ARN"].as_str().and_then(|arn| arn.rsplit_once('-')) {
+            self.bindings.learn("suffix", suffix);
+        }
         let arn = answer["SubscriptionArn"].as_str().and_then(|arn| arn.rsplit(':').next());
         if let Some(id) = answer["KeyMetadata"]["KeyId"].as_str().or(arn) {
             self.bindings.offer(id);
-            self.id.get_or_insert_with(|| id.to_owned());
+            self.script_id.get_or_insert_with(|| id.to_owned());
         }
         Ok(())
     }
@@ -238,11 +244,10 @@ impl Play<'_> {
         let made = self.wire.take();
         let subject = self.stage.key(&self.subject());
         let view = self.stage.view(&subject).await?;
-        if self.id.is_none() {
-            let id = view.as_ref().and_then(|view| view.pointer("/status/keyID")).and_then(Value::as_str);
-            self.id = id.map(ToOwned::to_owned);
-        }
-        let cloud = without_owner_tag(&reading::read(&self.recording.name, self.reader, self.id.as_deref())?);
+        let now = view.as_ref().and_then(|view| view.pointer("/status/keyID")).and_then(Value::as_str);
+        let id = now.or(self.script_id.as_deref()).or(self.object_id.as_deref());
+        let cloud = without_owner_tag(&reading::read(&self.recording.name, self.reader, id)?);
+        self.object_id = now.map(ToOwned::to_owned).or(self.object_id.take());
         if let Some(object) = &step.object {
             self.object = object.clone();
         }
@@ -293,7 +298,14 @@ impl Play<'_> {
         }
         let spec = recorded.get("spec").filter(|spec| !spec.is_null()).cloned().unwrap_or_else(|| json!({}));
         for (name, theirs) in [("spec", spec), ("status", Value::Object(status)), ("conditions", conditions)] {
+            let first = out.len();
             self.bindings.differences(&format!("{prefix}{name}"), &theirs, &ours[name], out);
+            for difference in &mut out[first..] {
+                let place = &difference.path[prefix.len()..];
+                if let Some(words) = ours["messages"].get(place) {
+                    let _ = write!(difference.text, " {words}");
+                }
+            }
         }
     }
 }

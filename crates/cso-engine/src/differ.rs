@@ -366,7 +366,8 @@ fn config_steps(
     if changes.is_empty() {
         return Ok(PartSteps::default());
     }
-    let any_set = part_fields(wish, part).any(|field| wished(wish, field).is_some());
+    // An empty document says that there is to be none.
+    let any_set = part_fields(wish, part).any(|field| wished(wish, field).is_some_and(|value| !is_empty(value)));
     if let (false, Some(delete)) = (any_set, delete) {
         let call = wish.subject.fill(delete, &Load::default())?;
         return Ok(PartSteps { removals: vec![update_step(part.name.clone(), call, changes)], writes: Vec::new() });
@@ -470,8 +471,9 @@ fn tag_steps(wish: &Wish<'_>, notes: &mut Vec<String>) -> Result<PartSteps, Unfi
         }
         _ => return Ok(PartSteps::default()),
     };
-    let wanted = input.tags();
     let wished = input.kind.wished_tags(input.spec);
+    // What is only looked at carries no tags of ours.
+    let wanted = if input.policies.read_only { wished.clone().unwrap_or_default() } else { input.tags() };
     let add: BTreeMap<String, Tree> = wanted
         .iter()
         .filter(|(key, value)| match seen.get(*key) {

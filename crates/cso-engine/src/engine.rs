@@ -257,7 +257,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             self.wait_for_dependents(key)?;
         }
         let record = self.current_record(&object, record);
-        let spec = self.wish(&kind, &object, mode)?;
+        let mut spec = self.wish(&kind, &object, mode)?;
+        dialect::name_adopted(&kind, &policies, &mut spec);
         let identity =
             self.ports.cloud.identity().await.map_err(|error| Unprepared::Turn(Box::new(failed(&kind, error))))?;
         let region = dialect::region(&object).unwrap_or(&self.settings.region).to_owned();
@@ -371,7 +372,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         if let Some(arn) = arn {
             status.set(&at.child("arn"), arn);
         }
-        if let Value::Object(members) = status.shown() {
+        if let Value::Object(members) = without_empty_lists(status.shown()) {
             prepared.record.status = members;
         }
     }
@@ -650,6 +651,18 @@ impl Preview {
 
 fn has_references(prepared: &Prepared) -> bool {
     !crate::resolve::references(&prepared.kind, &prepared.object.key.namespace, &prepared.object.spec).is_empty()
+}
+
+/// The status without lists that hold nothing: the dialect leaves them out.
+fn without_empty_lists(value: Value) -> Value {
+    match value {
+        Value::Object(members) => members
+            .into_iter()
+            .filter(|(_, member)| !member.as_array().is_some_and(Vec::is_empty))
+            .map(|(name, member)| (name, without_empty_lists(member)))
+            .collect(),
+        other => other,
+    }
 }
 
 /// The status values in a create's answer, which may wrap the resource in one member.

@@ -16,13 +16,26 @@ pub(super) struct Bindings {
     values: BTreeMap<String, String>,
     /// Identifiers that the script's own calls brought, oldest first, until a placeholder claims them.
     offers: Vec<String>,
+    claims: bool,
     invented: u32,
 }
 
 impl Bindings {
+    /// `claims`: whether the script's placeholders mean what its own calls brought.
+    pub(super) fn new(claims: bool) -> Self {
+        Self { claims, ..Self::default() }
+    }
+
     /// Keeps an identifier for the next placeholder of the script that stands for nothing yet.
     pub(super) fn offer(&mut self, id: &str) {
-        self.offers.push(id.to_owned());
+        if self.claims {
+            self.offers.push(id.to_owned());
+        }
+    }
+
+    /// Fixes what a placeholder stands for.
+    pub(super) fn learn(&mut self, name: &str, value: &str) {
+        self.values.insert(name.to_owned(), value.to_owned());
     }
 
     /// The script's value with its placeholders filled. One that nobody knows stands for something that never existed.
@@ -143,7 +156,9 @@ impl Bindings {
         let mut left: Vec<&RecordedCall> = recorded.iter().filter(|call| call.mutates()).collect();
         let mut surplus = Vec::new();
         for made in ours {
-            let input = without_owner_tag(&made.input);
+            let mut input = without_owner_tag(&made.input);
+            // A token is fresh for each attempt, and whose attempts are how many is not compared.
+            input.as_object_mut().map(|members| members.remove("ClientRequestToken"));
             if is_empty_tagging(&input) {
                 continue;
             }

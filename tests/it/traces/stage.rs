@@ -282,11 +282,13 @@ impl Stage {
         let mut spec = manifest.get("spec").cloned().unwrap_or_else(|| json!({}));
         let mut view = json!({"status": {}, "conditions": {}});
         if let Some(record) = record {
-            for (name, value) in record.late {
+            for (name, value) in record.late.into_iter().filter(|(name, _)| manifest["spec"].get(name).is_none()) {
                 spec[name] = value;
             }
             view["status"] = Value::Object(record.status);
             for condition in record.conditions {
+                let place = format!("conditions.{}", condition.kind);
+                view["messages"][place] = json!([condition.reason, condition.message]);
                 view["conditions"][condition.kind] = json!(condition.status);
             }
         }
