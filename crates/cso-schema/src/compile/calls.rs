@@ -1,0 +1,267 @@
+//! Calls: operations, their inputs and where the values come from; the body's create, read and update.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cso_core::FieldPath;
+use cso_facts::api::{Member, Shape, ShapeId, ShapeKind};
+use serde_json::Value;
+
+use super::lookup::{member_like, shape_at};
+use super::{Compiler, Extra};
+use crate::descriptor::CallSpec;
+use crate::kind::{BodyRead, CallTemplate, Carried, Context, Field, Owner, Place, Role, Send, Source, Write};
+use crate::names::{nearest, same_name};
+
+impl Compiler<'_> {
+    pub(super) fn body_read(&mut self) -> Option<BodyRead> {
+        let spec = &self.spec.api.read;
+        let call = self.call(&["api", "read"], spec, Extra::None)?;
+        let at = self.path(&["api", "read", "at"], spec.at.as_deref().unwrap_or_default());
+        let pick = spec
+            .pick
+            .iter()
+            .filter_map(|(member, from)| {
+                let source = self.source(&["api", "read", "pick"], from, Extra::None)?;
+                Some((self.path(&["api", "read", "pick"], member), source))
+            })
+            .collect();
+        Some(BodyRead { call, at, pick, attributes: self.spec.inside.keys().next().cloned() })
+    }
+
+    pub(super) fn body_shape(&mut self, read: &BodyRead) -> Option<ShapeId> {
+        let output = self.api.operation(&read.call.operation)?.output?;
+        let shape = shape_at(&self.api, output, &read.at);
+        if shape.is_none() {
+            self.fail(&["api", "read"], format!("{} does not answer with {}", read.call.operation, read.at));
+        }
+        shape
+    }
+
+    pub(super) fn create(&mut self, fields: &BTreeMap<String, Field>) -> Option<CallTemplate> {
+        let at = ["api", "create"];
+        let spec = self.spec.api.create.clone();
+        let mut create = self.call(&at, &spec, Extra::None)?;
+        for field in fields.values() {
+            let Some(place) = self.create_place(&field.name) else { continue };
+            if let Place::Member(member) = &place {
+                // A field of that name is the wish itself: it stands before a handle of the same name.
+                create.inputs.retain(|(name, _)| name != member || spec.inputs.contains_key(name));
+                if create.inputs.iter().any(|(name, _)| name == member) {
+                    continue;
+                }
+            }
+            create.carries.push(Carried { field: field.name.clone(), place });
+        }
+        let operation = self.operation(&at, &spec.op)?;
+        let api = Arc::clone(&self.api);
+        for member in operation.input.map(|id| api.shape(id).members()).unwrap_or_default() {
+            let known = create.inputs.iter().any(|(name, _)| *name == member.name)
+                || create.carries.iter().any(|carried| matches!(&carried.place, Place::Member(name) | Place::Attribute { map: name, .. } if *name == member.name))
+                || create.token.as_ref() == Some(&member.name);
+            if member.required && !known {
+                self.fail(&at, format!("{} requires {}, and no field or source fills it", spec.op, member.name));
+            }
+        }
+        Some(create)
+    }
+
+    /// Where the create call carries a field.
+    pub(super) fn create_place(&self, field: &str) -> Option<Place> {
+        let operation = &self.spec.api.create.op;
+        if let Some(key) = self.attribute(field) {
+            let map = self.spec.inside.iter().find(|(_, keys)| keys.contains_key(field)).map(|(map, _)| map.clone())?;
+            return self.input_member(operation, &map).map(|map| Place::Attribute { map, key });
+        }
+        let wanted = self.spec.names.get(field).map_or(field, String::as_str);
+        self.input_member(operation, wanted).map(Place::Member)
+    }
+
+    pub(super) fn update(&mut self, fields: &BTreeMap<String, Field>) -> Option<Write> {
+        let at = ["api", "update"];
+        let spec = self.spec.api.update.clone();
+        if spec.op == "none" {
+            return None;
+        }
+        let send = match spec.send.as_deref() {
+            None | Some("changed") => Send::Changed,
+            Some("all") => Send::All,
+            Some("one") => Send::One,
+            Some(other) => {
+                self.fail(&at, format!("`{other}` is not a way to send: changed, all or one"));
+                return None;
+            }
+        };
+        let extra = if send == Send::One { Extra::Change } else { Extra::None };
+        let mut call = self.call(&at, &spec, extra)?;
+        for field in fields
+            .values()
+            .filter(|f| f.owner == Owner::Body && matches!(f.role, Role::Mutable | Role::Secret | Role::Option))
+        {
+            if let Some(key) = self.attribute(&field.name) {
+                let map = self.spec.inside.keys().next().cloned().unwrap_or_default();
+                call.carries.push(Carried { field: field.name.clone(), place: Place::Attribute { map, key } });
+                continue;
+            }
+            let wanted = self.spec.names.get(&field.name).unwrap_or(&field.name);
+            if let Some(member) = self.input_member(&spec.op, wanted) {
+                call.inputs.retain(|(name, _)| *name != member);
+                call.carries.push(Carried { field: field.name.clone(), place: Place::Member(member) });
+            }
+        }
+        Some(Write { call, send })
+    }
+
+    /// A call's template: what is said, then handles of the same name, then named fields of the identity.
+    pub(super) fn call(&mut self, at: &[&str], spec: &CallSpec, extra: Extra) -> Option<CallTemplate> {
+        let operation = self.operation(at, &spec.op)?;
+        let mut inputs: Vec<(String, Source)> = Vec::new();
+        let api = Arc::clone(&self.api);
+        let input = operation.input.map(|id| api.shape(id));
+        for (member, value) in &spec.inputs {
+            let Some(found) = input.and_then(|shape| shape.member(member)) else {
+                let hint = input.and_then(|shape| nearest(member, shape.members().iter().map(|m| m.name.as_str())));
+                let hint = hint.map(|hint| format!("; did you mean {hint}?")).unwrap_or_default();
+                self.fail(at, format!("{} takes no member {member}{hint}", spec.op));
+                continue;
+            };
+            if let Some(source) = self.value_source(at, found, value, extra) {
+                inputs.push((member.clone(), source));
+            }
+        }
+        let mut token = None;
+        for member in input.map(Shape::members).unwrap_or_default() {
+            if inputs.iter().any(|(name, _)| *name == member.name) {
+                continue;
+            }
+            if let Some(sources) = self.spec.identity.handle.get(&member.name) {
+                let sources: Vec<Source> = sources
+                    .0
+                    .clone()
+                    .iter()
+                    .filter_map(|text| self.source(&["identity", "handle"], text, extra))
+                    .collect();
+                inputs.push((member.name.clone(), one_or_first(sources)));
+            } else if let Some(name) = self.identity_field(&member.name) {
+                inputs.push((member.name.clone(), Source::Spec(name)));
+            } else if member.idempotency_token {
+                token = Some(member.name.clone());
+            }
+        }
+        Some(CallTemplate {
+            service: self.file.service.clone(),
+            operation: spec.op.clone(),
+            inputs,
+            carries: Vec::new(),
+            token,
+            tags: None,
+        })
+    }
+
+    /// A spec field that identifies the resource and is called like this member.
+    fn identity_field(&self, member: &str) -> Option<FieldPath> {
+        let names = self.spec.identity.name.as_ref()?;
+        names.0.iter().find_map(|path| {
+            let field = path.strip_prefix("spec.")?;
+            let called = self.spec.names.get(field).map_or(field, String::as_str);
+            same_name(called, member).then(|| FieldPath::root().child(field))
+        })
+    }
+
+    /// A status path and an answer path, for each line of an `out`.
+    pub(super) fn outs(&mut self, at: &[&str], out: &BTreeMap<String, String>) -> Vec<(FieldPath, FieldPath)> {
+        out.iter()
+            .filter_map(|(to, from)| {
+                let to = self.path(at, to);
+                let Some(("status", to)) = to.split_first() else {
+                    self.fail(at, format!("`{to}` must start with `status.`"));
+                    return None;
+                };
+                Some((to, self.path(at, from)))
+            })
+            .collect()
+    }
+
+    pub(super) fn input_member(&self, operation: &str, name: &str) -> Option<String> {
+        let shape = self.api.operation(operation)?.input?;
+        member_like(self.api.shape(shape), name).map(|member| member.name.clone())
+    }
+
+    fn value_source(&mut self, at: &[&str], member: &Member, value: &Value, extra: Extra) -> Option<Source> {
+        match value {
+            Value::String(text) => match self.try_source(text, extra) {
+                Some(source) => Some(source),
+                None => self.constant(at, member.shape, text),
+            },
+            Value::Object(map) if map.len() == 1 && map.contains_key("text") => {
+                Some(Source::Const(map["text"].clone()))
+            }
+            Value::Array(list) => {
+                let api = Arc::clone(&self.api);
+                let ShapeKind::List { member: element, .. } = &api.shape(member.shape).kind else {
+                    self.fail(at, format!("{} is not a list", member.name));
+                    return None;
+                };
+                let all: Vec<Source> =
+                    list.iter().filter_map(|one| self.value_source(at, element, one, extra)).collect();
+                Some(Source::List(all))
+            }
+            Value::Bool(_) | Value::Number(_) => Some(Source::Const(value.clone())),
+            _ => {
+                self.fail(at, format!("{}: a value is a source, a constant, or {{text: ...}}", member.name));
+                None
+            }
+        }
+    }
+
+    /// A bare word is a constant only where the API has an enum with that value.
+    fn constant(&mut self, at: &[&str], shape: ShapeId, text: &str) -> Option<Source> {
+        let api = Arc::clone(&self.api);
+        if let ShapeKind::String { values } = &api.shape(shape).kind
+            && values.iter().any(|value| value == text)
+        {
+            return Some(Source::Const(Value::String(text.to_owned())));
+        }
+        self.fail(at, format!("`{text}` is neither a source (spec., status., option., ...) nor a value of the member's enum; free text is {{text: ...}}"));
+        None
+    }
+
+    pub(super) fn source(&mut self, at: &[&str], text: &str, extra: Extra) -> Option<Source> {
+        let source = self.try_source(text, extra);
+        if source.is_none() {
+            self.fail(
+                at,
+                format!("`{text}` is not a source: spec., status., option., arn, account, region or partition"),
+            );
+        }
+        source
+    }
+
+    fn try_source(&mut self, text: &str, extra: Extra) -> Option<Source> {
+        Some(match text {
+            "arn" => Source::Arn,
+            "account" => Source::Context(Context::Account),
+            "region" => Source::Context(Context::Region),
+            "partition" => Source::Context(Context::Partition),
+            "change.key" if extra == Extra::Change => Source::ChangeKey,
+            "change.value" if extra == Extra::Change => Source::ChangeValue,
+            "items" if extra == Extra::Items => Source::Items(None),
+            _ => match text.split_once('.')? {
+                ("spec", path) => Source::Spec(path.parse().ok()?),
+                ("status", path) => Source::Status(path.parse().ok()?),
+                ("option", name) => {
+                    if !self.spec.options.contains_key(name) {
+                        self.fail(&["options"], format!("option `{name}` is used but not declared"));
+                    }
+                    Source::Option(name.to_owned())
+                }
+                ("items", member) if extra == Extra::Items => Source::Items(Some(member.to_owned())),
+                _ => return None,
+            },
+        })
+    }
+}
+
+fn one_or_first(mut sources: Vec<Source>) -> Source {
+    if sources.len() == 1 { sources.remove(0) } else { Source::FirstKnown(sources) }
+}

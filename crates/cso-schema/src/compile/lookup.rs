@@ -1,0 +1,42 @@
+//! Lookups in shapes and schemas.
+
+use cso_core::FieldPath;
+use cso_facts::api::{Member, Service, Shape, ShapeId, ShapeKind};
+use cso_facts::surface::Schema;
+
+use crate::kind::Place;
+use crate::names::same_name;
+
+/// A place as descriptors write it: `Map.key` inside the attribute map, else a member.
+pub(super) fn place(path: &str, attributes: Option<&str>) -> Place {
+    match (path.split_once('.'), attributes) {
+        (Some((map, key)), Some(attributes)) if map == attributes => {
+            Place::Attribute { map: map.to_owned(), key: key.to_owned() }
+        }
+        _ => Place::Member(path.to_owned()),
+    }
+}
+
+/// A member whatever its spelling.
+pub(super) fn member_like<'a>(shape: &'a Shape, name: &str) -> Option<&'a Member> {
+    shape.member(name).or_else(|| shape.members().iter().find(|member| same_name(&member.name, name)))
+}
+
+/// The shape that a path leads to.
+pub(super) fn shape_at(api: &Service, from: ShapeId, path: &FieldPath) -> Option<ShapeId> {
+    use cso_core::path::Segment;
+    path.segments().iter().try_fold(from, |here, segment| match (segment, &api.shape(here).kind) {
+        (Segment::Name(name), _) => api.shape(here).member(name).map(|member| member.shape),
+        (_, ShapeKind::List { member, .. }) => Some(member.shape),
+        _ => None,
+    })
+}
+
+/// The schema that a path leads to.
+pub(super) fn schema_at<'a>(schema: &'a Schema, path: &FieldPath) -> Option<&'a Schema> {
+    use cso_core::path::Segment;
+    path.segments().iter().try_fold(schema, |here, segment| match segment {
+        Segment::Name(name) => here.properties.get(name),
+        _ => here.items.as_deref(),
+    })
+}

@@ -1,0 +1,49 @@
+//! What a kind tells others: its status and its exports.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cso_facts::api::ShapeId;
+use cso_facts::surface::Surface;
+
+use super::lookup::{member_like, place};
+use super::{Compiler, Extra};
+use crate::kind::{BodyRead, Place, Source, StatusField};
+
+impl Compiler<'_> {
+    pub(super) fn status(&mut self, surface: &Surface, read: &BodyRead, body: ShapeId) -> Vec<StatusField> {
+        let api = Arc::clone(&self.api);
+        surface
+            .status
+            .properties
+            .iter()
+            .filter(|(name, _)| !matches!(name.as_str(), "conditions" | "ackResourceMetadata"))
+            .filter_map(|(name, schema)| {
+                let read = if let Some(said) = self.spec.status.get(name) {
+                    place(said, read.attributes.as_deref())
+                } else if let Some(member) = member_like(api.shape(body), name) {
+                    Place::Member(member.name.clone())
+                } else {
+                    Place::Attribute { map: read.attributes.clone()?, key: name.clone() }
+                };
+                Some(StatusField { name: name.clone(), schema: schema.clone(), read })
+            })
+            .collect()
+    }
+
+    pub(super) fn exports(&mut self) -> BTreeMap<String, Source> {
+        let specs: Vec<(&String, &String)> = self.spec.exports.iter().collect();
+        specs
+            .into_iter()
+            .filter_map(|(name, from)| {
+                let secret = from.strip_prefix("spec.").is_some_and(|field| {
+                    self.spec.fields.get(field).is_some_and(|field| field.role.as_deref() == Some("secret"))
+                });
+                if secret {
+                    self.fail(&["exports", name], "a secret cannot be exported");
+                }
+                Some((name.clone(), self.source(&["exports", name], from, Extra::None)?))
+            })
+            .collect()
+    }
+}
