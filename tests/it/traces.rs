@@ -113,8 +113,9 @@ impl Worker {
     fn start() -> Result<Self> {
         let emulator = Emulator::start(Kind::Ministack)?;
         let reader = Reader::connect(emulator.endpoint())?;
-        let kinds = cso_schema::catalog::kinds(Catalog::builtin())
-            .map_err(|wrong| anyhow::anyhow!("{} violations in the descriptors", wrong.len()))?;
+        let kinds = cso_schema::catalog::kinds(Catalog::builtin()).map_err(|wrong| {
+            anyhow::anyhow!("{}", wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+        })?;
         let secret = SecretValue::new("test");
         let aws = Aws::fixed(Catalog::builtin(), &emulator.endpoint().url(), "test", &secret);
         Ok(Self {

@@ -59,6 +59,12 @@ pub(crate) fn differences(wish: &Wish<'_>) -> Result<Found, Unfilled> {
     for field in kind.fields.values() {
         if field.role == Role::CreateOnly {
             match verdict(wish, field) {
+                // Nobody asked for another value: that it was changed elsewhere is no reason to stop working on the rest.
+                Verdict::Differs(difference) if difference.kind == DifferenceKind::Drift => found.notes.push(format!(
+                    "{} was changed elsewhere and cannot be changed back ({})",
+                    difference.path,
+                    change_text(&difference)
+                )),
                 Verdict::Differs(difference) => found.replaces.push(difference),
                 Verdict::Unknown(why) => found.notes.push(format!("{}: {why}", spec_path(&field.name))),
                 _ => {}
