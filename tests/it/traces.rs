@@ -230,7 +230,8 @@ impl Play<'_> {
     fn change_cloud(&mut self, service: &str, method: &str, params: &Value) -> Result<()> {
         let params = self.bindings.fill(params, &self.endpoint);
         let answer = self.reader.call_in(HOME, service, method, params)?;
-        if let Some((_, suffix)) = answer["ARN"].as_str().and_then(|arn| arn.rsplit_once('-')) {
+        let created = answer["ARN"].as_str().filter(|_| method.starts_with("create"));
+        if let Some((_, suffix)) = created.and_then(|arn| arn.rsplit_once('-')) {
             self.bindings.learn("suffix", suffix);
         }
         let arn = answer["SubscriptionArn"].as_str().and_then(|arn| arn.rsplit(':').next());

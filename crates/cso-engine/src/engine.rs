@@ -105,8 +105,13 @@ struct Prepared {
 /// Why a turn cannot look.
 enum Unprepared {
     Forgotten,
+    /// On its way out, and no resource was ever its own.
+    Unowned,
     Turn(Box<Turn>),
 }
+
+/// Why an object goes without a call.
+const UNOWNED: &str = "no resource was made or adopted for this object";
 
 impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     /// An engine over what the store remembers.
@@ -146,6 +151,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let mut prepared = match self.prepare(key, Mode::Act).await {
             Ok(prepared) => prepared,
             Err(Unprepared::Forgotten) => return Ok(Turn::Forgotten),
+            Err(Unprepared::Unowned) => return self.forget(key, UNOWNED.to_owned()).await,
             Err(Unprepared::Turn(turn)) => return self.stand(key, *turn).await,
         };
         let observation = match self.observe(&prepared, fresh).await {
@@ -172,11 +178,11 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             }
             Decision::Wait { reason, message, after } => {
                 let references = !prepared.kind.refs.is_empty() && has_references(&prepared);
-                self.stand(key, Turn::Later { after, standing: Standing::Working { reason, message, references } })
-                    .await
+                let standing = Standing::Working { reason, message, references };
+                self.stand_seen(prepared, &observation, Turn::Later { after, standing }).await
             }
             Decision::Blocked { class, message, .. } => {
-                self.stand(key, Turn::Failed { class, error: None, message }).await
+                self.stand_seen(prepared, &observation, Turn::Failed { class, error: None, message }).await
             }
             Decision::Release { message } => self.forget(key, message).await,
             Decision::Gone => self.forget(key, "the resource is deleted".to_owned()).await,
@@ -188,6 +194,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let prepared = match self.prepare(key, Mode::Plan).await {
             Ok(prepared) => prepared,
             Err(Unprepared::Forgotten) => return Preview::Nothing { notes: Vec::new() },
+            Err(Unprepared::Unowned) => return Preview::Releases { message: UNOWNED.to_owned() },
             Err(Unprepared::Turn(turn)) => return Preview::of_turn(*turn),
         };
         let observation = match self.observe(&prepared, false).await {
@@ -252,6 +259,11 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             let Some(object) = world.wish(key) else { return Err(Unprepared::Forgotten) };
             (object, crate::resolve::Others::record(&*world, key).cloned())
         };
+        let owns = |record: &Record| record.ownership.is_ours() || record.intent.is_some();
+        if object.deleting && !record.as_ref().is_some_and(owns) {
+            // Whatever else is wrong with the object, it need not stay.
+            return Err(Unprepared::Unowned);
+        }
         let Some(kind) = self.kinds.of(key).cloned() else {
             return Err(fail(ErrorClass::Unsupported, format!("there is no kind {}/{}", key.group, key.kind)));
         };
@@ -564,6 +576,19 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             Some(object) => self.stand_with(&object, known, turn).await,
             None => Ok(turn),
         }
+    }
+
+    /// The same after a look: what was seen of our resource is shown.
+    async fn stand_seen(
+        &self,
+        mut prepared: Prepared,
+        observation: &Observation,
+        turn: Turn,
+    ) -> Result<Turn, StoreError> {
+        if prepared.record.ownership.is_ours() {
+            Self::learn(&mut prepared, observation);
+        }
+        self.stand_with(&prepared.object, Some(prepared.record), turn).await
     }
 
     async fn stand_with(&self, object: &Object, record: Option<Record>, turn: Turn) -> Result<Turn, StoreError> {

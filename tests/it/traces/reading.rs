@@ -23,7 +23,7 @@ pub(super) fn read(recording: &str, reader: &Reader, id: Option<&str>) -> Result
     let value = match recording {
         "sqs_Queue" => queue(&aws)?,
         "kms_Key" => key(&aws, id)?,
-        "kms_Alias" => json!({"aliases": aws.call("kms", "ListAliases", json!({}))?["Aliases"]}),
+        "kms_Alias" => aliases(&aws)?,
         "secretsmanager_Secret" => secret(&aws)?,
         "ecr_Repository" => repository(&aws)?,
         "sns_Topic" => topic(&aws)?,
@@ -87,6 +87,14 @@ fn key(aws: &Aws<'_>, id: Option<&str>) -> Result<Value> {
         "rotation": aws.ask("kms", "GetKeyRotationStatus", about.clone())?.map(|answer| answer["KeyRotationEnabled"].clone()),
         "tags": aws.call("kms", "ListResourceTags", about)?["Tags"],
     }))
+}
+
+/// The recordings leave out what belongs to AWS.
+fn aliases(aws: &Aws<'_>) -> Result<Value> {
+    let all = aws.call("kms", "ListAliases", json!({}))?;
+    let is_aws = |alias: &&Value| alias["AliasName"].as_str().is_some_and(|name| name.starts_with("alias/aws/"));
+    let ours: Vec<&Value> = all["Aliases"].as_array().into_iter().flatten().filter(|alias| !is_aws(alias)).collect();
+    Ok(json!({"aliases": ours}))
 }
 
 fn secret(aws: &Aws<'_>) -> Result<Value> {
