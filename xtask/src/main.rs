@@ -8,6 +8,7 @@ use clap::Parser;
 
 mod demo;
 mod facts;
+mod kinds;
 mod lock;
 mod oracle;
 mod pages;
@@ -25,6 +26,9 @@ enum Command {
     /// The Smithy project's cases for the AWS wire protocols.
     #[command(subcommand)]
     ProtocolTests(protocol_tests::Command),
+    /// The descriptors of managed kinds.
+    #[command(subcommand)]
+    Kinds(kinds::Command),
     /// What ACK's controllers were seen to do: recordings to test against.
     #[command(subcommand)]
     Traces(traces::Command),
@@ -35,6 +39,7 @@ fn main() -> anyhow::Result<()> {
         Command::Demo => demo::run(&root()),
         Command::Facts(command) => facts::run(&root(), command),
         Command::ProtocolTests(command) => protocol_tests::run(&root(), command),
+        Command::Kinds(command) => kinds::run(&root(), command),
         Command::Traces(command) => traces::run(&root(), command),
     }
 }

@@ -62,9 +62,6 @@ pub trait Store: Send + Sync + 'static {
 
     /// Writes changes as one atomic step. Once started it may take effect even if the caller stops waiting.
     fn commit(&self, changes: Vec<Change>) -> impl Future<Output = Result<(), StoreError>> + Send;
-
-    /// Notes that every object was looked at once, so that the next opening no longer finds [`StoreMeta::is_new`].
-    fn mark_settled(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
 /// Facts that a store keeps from its birth.
@@ -74,9 +71,6 @@ pub struct StoreMeta {
     pub id: String,
     /// Key of the digests in records.
     pub digest_key: DigestKey,
-    /// When it was opened, no pass over all objects had ever been completed with this store (see
-    /// [`Store::mark_settled`]): what it does not know may still exist in the cloud. A crash in the first pass keeps it.
-    pub is_new: bool,
 }
 
 /// One change of a store.

@@ -20,7 +20,7 @@ use crate::classify;
 use crate::conditions::{Standing, conditions};
 use crate::decide::{CREATED, DELETED, Decision, Input, Settled, call_digest, change_digest, decide};
 use crate::dialect::{self, Deletion, Policies};
-use crate::read::{self, Reader};
+use crate::read::{self, Marked, Reader};
 use crate::resolve::{Mode, Resolver, Unresolved};
 use crate::world::{Kinds, World};
 
@@ -54,6 +54,7 @@ pub struct Engine<C, S, P, K> {
     pub(crate) kinds: Kinds,
     pub(crate) settings: Settings,
     world: Mutex<World>,
+    marked: Marked,
     progress: UnboundedSender<Progress>,
 }
 
@@ -123,7 +124,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     ) -> Result<Self, StoreError> {
         let records = ports.store.load().await?;
         let world = Mutex::new(World::new(records, &kinds));
-        Ok(Self { ports, kinds, settings, world, progress })
+        Ok(Self { ports, kinds, settings, world, marked: Marked::default(), progress })
     }
 
     /// The world, locked. A panic of another holder left it as it was before or after one change.
@@ -190,6 +191,9 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     }
 
     /// Looks and decides as a turn does, and does nothing. Steps may have holes for what other objects will bring.
+    ///
+    /// A resource that was found is remembered in the world, and only there: objects that refer to it and are previewed
+    /// after it see what a turn would see. So a preview is for an engine that does not act.
     pub async fn preview(&self, key: &ObjectKey) -> Preview {
         let prepared = match self.prepare(key, Mode::Plan).await {
             Ok(prepared) => prepared,
@@ -210,6 +214,10 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             owned.record.intent = None;
             first = Some(message);
             decision = decide(&self.input(&owned, &observation));
+        }
+        if matches!(observation.body, Seen::Value(_)) && owned.record.ownership.is_ours() {
+            Self::learn(&mut owned, &observation);
+            self.world().remember(owned.record);
         }
         match decision {
             Decision::Act(mut plan) => {
@@ -248,9 +256,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     async fn observe(&self, prepared: &Prepared, fresh: bool) -> Result<Observation, CallError> {
         let nothing = Observation::nothing();
         let input = self.input(prepared, &nothing);
-        // Plans and turns look with the same care while the store does not know what it once knew.
-        let store_is_new = self.ports.store.meta().is_new && !prepared.record.ownership.is_ours();
-        Reader { cloud: &self.ports.cloud, input: &input, fresh, store_is_new }.observe().await
+        Reader { cloud: &self.ports.cloud, input: &input, fresh, marked: &self.marked }.observe().await
     }
 
     async fn prepare(&self, key: &ObjectKey, mode: Mode) -> Result<Prepared, Unprepared> {

@@ -1,13 +1,16 @@
 //! The read program of a kind, run against a cloud: handle first, then the body, then the parts that somebody cares about.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use cso_core::port::{Cloud, Effect, Request};
 use cso_core::{Call, CallError, ErrorClass, FieldPath, OwnerMark, Tree, Verb};
 use cso_schema::fill::Load;
 use cso_schema::kind::{CallTemplate, Finder, PartRead, Recovery, Source, State, TagRead};
 use cso_schema::observe::{Observation, Seen};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
 use crate::classify::is_absent;
 use crate::decide::Input;
@@ -19,8 +22,8 @@ pub(crate) struct Reader<'a, C> {
     pub(crate) input: &'a Input<'a>,
     /// The resource was created a moment ago by us: what the create carried need not be read back.
     pub(crate) fresh: bool,
-    /// The store is new: a resource that is marked for this object by another store must be found.
-    pub(crate) store_is_new: bool,
+    /// Resources that carry a mark, shared by the objects of an engine.
+    pub(crate) marked: &'a Marked,
 }
 
 type Reading<T> = Result<T, CallError>;
@@ -106,19 +109,16 @@ impl<C: Cloud> Reader<'_, C> {
         })
     }
 
-    /// Looks for the owner mark where it can matter: after a create of unknown outcome, and while the store is new.
+    /// Looks for the owner mark: ours after a create of unknown outcome, and that of a lost store before a first create.
     async fn find_by_mark(&self, resource_type: &str, status: &Tree) -> Reading<Handle> {
-        let open = self.input.record.intent.as_ref().is_some_and(|intent| intent.verb == Verb::Create);
-        if !open && !self.store_is_new {
-            return Ok(Handle::Absent);
-        }
-        let mut filter = json!({"Key": cso_core::owner::OWNER_TAG});
-        if !self.store_is_new {
-            filter["Values"] = json!([self.input.mark.to_string()]);
-        }
-        let input = json!({"TagFilters": [filter], "ResourceTypeFilters": [resource_type]});
-        let answer = Tree::from(self.send("resourcegroupstaggingapi", "GetResources", input).await?);
-        let mapped = answer.member("ResourceTagMappingList").and_then(Tree::as_list).unwrap_or_default();
+        let record = &self.input.record;
+        let open = record.intent.as_ref().is_some_and(|intent| intent.verb == Verb::Create);
+        let mapped = match (open, record.ownership.is_ours()) {
+            (true, _) => Arc::new(self.marked_resources(resource_type, Some(self.input.mark)).await?),
+            // What we made is gone, or the record would know its handle.
+            (false, true) => return Ok(Handle::Absent),
+            (false, false) => self.all_marked(resource_type).await?,
+        };
         let mut alive = Vec::new();
         for resource in mapped.iter().filter(|resource| self.is_marked_for_us(resource)) {
             let Some(arn) = resource.member("ResourceARN") else { continue };
@@ -139,6 +139,31 @@ impl<C: Cloud> Reader<'_, C> {
             }
             many => Handle::Many(many.iter().filter_map(Tree::as_str).map(str::to_owned).collect()),
         })
+    }
+
+    /// Every marked resource of a type in the region. Listed once for all objects that are looked for about the same time:
+    /// what a lost store made was made long before.
+    async fn all_marked(&self, resource_type: &str) -> Reading<Arc<Vec<Tree>>> {
+        let place = (self.input.surroundings.region.clone(), resource_type.to_owned());
+        let mut lists = self.marked.0.lock().await;
+        if let Some((at, list)) = lists.get(&place)
+            && self.input.now.duration_since(*at) < LIST_LIFE
+        {
+            return Ok(Arc::clone(list));
+        }
+        let list = Arc::new(self.marked_resources(resource_type, None).await?);
+        lists.insert(place, (self.input.now, Arc::clone(&list)));
+        Ok(list)
+    }
+
+    async fn marked_resources(&self, resource_type: &str, mark: Option<&OwnerMark>) -> Reading<Vec<Tree>> {
+        let mut filter = json!({"Key": cso_core::owner::OWNER_TAG});
+        if let Some(mark) = mark {
+            filter["Values"] = json!([mark.to_string()]);
+        }
+        let input = json!({"TagFilters": [filter], "ResourceTypeFilters": [resource_type]});
+        let answer = Tree::from(self.send("resourcegroupstaggingapi", "GetResources", input).await?);
+        Ok(answer.member("ResourceTagMappingList").and_then(Tree::as_list).unwrap_or_default().to_vec())
     }
 
     fn is_marked_for_us(&self, resource: &Tree) -> bool {
@@ -248,6 +273,16 @@ impl<C: Cloud> Reader<'_, C> {
             .await
     }
 }
+
+/// Lists of marked resources by region and type.
+#[derive(Debug, Default)]
+pub(crate) struct Marked(Mutex<BTreeMap<(String, String), MarkedList>>);
+
+/// When a list was made, and what was on it.
+type MarkedList = (Timestamp, Arc<Vec<Tree>>);
+
+/// How long such a list serves.
+const LIST_LIFE: SignedDuration = SignedDuration::from_secs(30);
 
 enum Handle {
     /// The name is handle enough.

@@ -124,14 +124,9 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         }
         let mut stopping = false;
         let mut listening = true;
-        let mut marked = !run.engine.ports.store.meta().is_new;
         loop {
             if !stopping {
                 run.start();
-            }
-            if !marked && run.has_settled_everything() {
-                run.engine.ports.store.mark_settled().await?;
-                marked = true;
             }
             if run.is_over(stopping, started) {
                 break;
@@ -179,15 +174,6 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
                 (key, result)
             });
         }
-    }
-
-    /// Whether every object was found or made as wished: from now on the store knows what exists. An object that was
-    /// refused or not looked at could still have a resource that the store does not know.
-    fn has_settled_everything(&self) -> bool {
-        let settled = |rest: &Rest| matches!(rest, Rest::Settled | Rest::Forgotten);
-        self.turns.is_empty()
-            && self.rests.values().all(settled)
-            && self.rests.values().any(|rest| *rest == Rest::Settled)
     }
 
     fn changed(&mut self, keys: Vec<ObjectKey>) {

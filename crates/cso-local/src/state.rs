@@ -113,10 +113,6 @@ impl Store for StateFile {
         })?;
         self.ask(|reply| Request::Commit(rows, reply)).await
     }
-
-    async fn mark_settled(&self) -> Result<(), StoreError> {
-        self.ask(Request::MarkSettled).await
-    }
 }
 
 impl Drop for StateFile {

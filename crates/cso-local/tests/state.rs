@@ -50,11 +50,6 @@ async fn load(state: &StateFile) -> Result<Vec<Record>, StoreError> {
     state.load().await
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn settle(state: &StateFile) -> Result<(), StoreError> {
-    state.mark_settled().await
-}
-
 /// Name and generation of each record.
 fn contents(state: &StateFile) -> Vec<(String, u64)> {
     load(state).expect("loads").into_iter().map(|record| (record.key.name, record.generation)).collect()
@@ -100,24 +95,19 @@ fn told<'a>(child: &'a mut Child, word: &'a str) -> impl Iterator<Item = String>
 }
 
 #[test]
-fn identity_is_made_once_and_a_store_is_new_until_it_settled() {
+fn identity_is_made_once() {
     let (_scratch, path) = scratch();
     let state = open(&path);
     let meta = state.meta().clone();
     assert_eq!(meta.id.len(), 16);
     assert!(meta.id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')), "{}", meta.id);
-    assert!(meta.is_new);
     commit(&state, vec![put("a", 1)]).expect("commits");
     drop(state);
 
     let state = open(&path);
-    assert!(state.meta().is_new, "the first pass was never completed");
     assert_eq!(state.meta().id, meta.id);
     let digest = |key: &DigestKey| key.digest("x", &json!(1));
     assert_eq!(digest(&state.meta().digest_key), digest(&meta.digest_key));
-    settle(&state).expect("settles");
-    drop(state);
-    assert!(!open(&path).meta().is_new);
 
     let (_other, other_path) = scratch();
     let other = open(&other_path);

@@ -3,13 +3,15 @@
 //! A descriptor that compiles cannot make the engine fail: operations, members, fields and codes exist, each field has
 //! one owner and a way to be written and read, and each create can be recovered.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cso_core::FieldPath;
-use cso_facts::api::{Operation, Service};
+use cso_facts::api::{Operation, Service, ShapeId};
 use cso_facts::surface::Surface;
 
+use self::lookup::shape_at;
 use self::position::line_of;
 use crate::descriptor::{File, KindSpec};
 use crate::kind::{CallTemplate, Kind};
@@ -78,18 +80,33 @@ pub fn compile(file: &str, text: &str, facts: &dyn Facts) -> Result<Vec<Kind>, V
             message,
         }]);
     };
+    let group = format!("{}.services.k8s.aws", parsed.service);
     for (name, spec) in &parsed.kinds {
-        let mut compiler = Compiler { file: &parsed, name, spec, api: Arc::clone(&api), found: Vec::new() };
-        match facts.surface(&format!("{}.services.k8s.aws", parsed.service), name) {
-            Some(surface) => kinds.extend(compiler.kind(&surface)),
-            None => compiler.fail(&[], format!("no kind `{name}` is published for service `{}`", parsed.service)),
-        }
-        found.extend(compiler.found.into_iter().map(|(path, message)| {
+        let kind = format!("{}/{name}", parsed.service);
+        let Some(surface) = facts.surface(&group, name) else {
+            let message = format!("no kind `{name}` is published for service `{}`", parsed.service);
+            found.push(Violation { file: file.to_owned(), line: line_of(text, &["kinds", name]), kind, message });
+            continue;
+        };
+        let mut compiler = Compiler::new(&parsed, name, spec, &api, surface, facts);
+        kinds.extend(compiler.kind());
+        for (path, message) in compiler.found {
             let path: Vec<&str> = ["kinds", name].into_iter().chain(path.iter().map(String::as_str)).collect();
-            let kind = format!("{}/{name}", parsed.service);
-            Violation { file: file.to_owned(), line: line_of(text, &path), kind, message }
-        }));
+            let violation =
+                Violation { file: file.to_owned(), line: line_of(text, &path), kind: kind.clone(), message };
+            // A handle is looked at for every call; its mistake is one.
+            if !found.contains(&violation) {
+                found.push(violation);
+            }
+        }
     }
+    let surfaces: Vec<_> = parsed.kinds.keys().filter_map(|kind| facts.surface(&group, kind)).collect();
+    found.extend(errors::unknown(&parsed.errors, &api, &surfaces).into_iter().map(|(list, message)| Violation {
+        file: file.to_owned(),
+        line: line_of(text, &["errors", list]),
+        kind: String::new(),
+        message,
+    }));
     if found.is_empty() { Ok(kinds) } else { Err(found) }
 }
 
@@ -98,6 +115,11 @@ struct Compiler<'a> {
     name: &'a str,
     spec: &'a KindSpec,
     api: Arc<Service>,
+    surface: Arc<Surface>,
+    facts: &'a dyn Facts,
+    /// Handles that some call takes.
+    handles: BTreeSet<String>,
+    /// What is wrong: path of keys below the kind, and message.
     found: Vec<(Vec<String>, String)>,
 }
 
@@ -109,39 +131,53 @@ enum Extra {
     Items,
 }
 
-impl Compiler<'_> {
+impl<'a> Compiler<'a> {
+    fn new(
+        file: &'a File,
+        name: &'a str,
+        spec: &'a KindSpec,
+        api: &Arc<Service>,
+        surface: Arc<Surface>,
+        facts: &'a dyn Facts,
+    ) -> Self {
+        let api = Arc::clone(api);
+        Self { file, name, spec, api, surface, facts, handles: BTreeSet::new(), found: Vec::new() }
+    }
+
     fn fail(&mut self, path: &[&str], message: impl Into<String>) {
         self.found.push((path.iter().map(|part| (*part).to_owned()).collect(), message.into()));
     }
 
-    fn kind(&mut self, surface: &Arc<Surface>) -> Option<Kind> {
+    fn kind(&mut self) -> Option<Kind> {
         let spec = self.spec;
-        let identity = self.identity(surface)?;
+        let identity = self.identity()?;
         let read = self.body_read()?;
         let body = self.body_shape(&read)?;
-        let fields = self.fields(surface, &read, body);
-        let parts = self.parts(&fields, surface)?;
+        let fields = self.fields(&read, body);
+        let parts = self.parts(&fields)?;
         let create = self.create(&fields)?;
-        let create_out = self.outs(&["api", "create", "out"], &spec.api.create.out);
+        let create_answer = self.api.operation(&spec.api.create.op).and_then(|operation| operation.output);
+        let create_out = self.outs(&["api", "create"], &spec.api.create.out, create_answer);
         let update = self.update(&fields);
         let mut delete = self.call(&["api", "delete"], &spec.api.delete, Extra::None)?;
         delete.token = None;
         let tags = match &spec.tags {
-            Some(tags) => self.tags(tags, surface, body),
+            Some(tags) => self.tags(tags, body),
             None => None,
         };
+        self.check_at_create();
         let create = CallTemplate { tags: spec.tags.as_ref().and_then(|tags| tags.at_create.clone()), ..create };
-        self.check_fields(surface, &fields, &parts, &create, update.as_ref());
+        self.check_fields(&fields, &parts, &create, update.as_ref());
         let kind = Kind {
             service: self.file.service.clone(),
             api: Arc::clone(&self.api),
-            surface: Arc::clone(surface),
+            surface: Arc::clone(&self.surface),
             recovery: self.recovery(&identity, &create)?,
             states: spec.states.iter().filter_map(|axis| self.axis(axis, &read, body)).collect(),
-            tombstone: spec.tombstone.as_deref().map(|path| self.path(&["tombstone"], path)),
-            refs: self.refs(surface),
+            tombstone: spec.tombstone.as_deref().map(|path| self.answer_path(&["tombstone"], path, Some(body))),
+            refs: self.refs(),
             options: self.options(),
-            status: self.status(surface, &read, body),
+            status: self.status(&read, body),
             exports: self.exports(),
             errors: self.errors(&self.file.errors),
             consistency: self.duration(&[], self.file.consistency.as_deref()).unwrap_or(Duration::from_secs(10)),
@@ -155,6 +191,8 @@ impl Compiler<'_> {
             parts,
             tags,
         };
+        self.check_arn(&kind.identity.arn, body);
+        self.check_handles();
         self.found.is_empty().then_some(kind)
     }
 
@@ -174,6 +212,15 @@ impl Compiler<'_> {
             self.fail(at, error.to_string());
             FieldPath::root()
         })
+    }
+
+    /// A path that an answer of this shape has.
+    fn answer_path(&mut self, at: &[&str], text: &str, shape: Option<ShapeId>) -> FieldPath {
+        let path = self.path(at, text);
+        if shape.and_then(|shape| shape_at(&self.api, shape, &path)).is_none() {
+            self.fail(at, format!("the answer has no {text}"));
+        }
+        path
     }
 
     fn duration(&mut self, at: &[&str], text: Option<&str>) -> Option<Duration> {

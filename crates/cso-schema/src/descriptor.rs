@@ -40,6 +40,9 @@ pub(crate) struct Errors {
     pub(crate) foreign: Vec<String>,
     #[serde(default)]
     pub(crate) later: BTreeMap<String, String>,
+    /// Codes of the other lists that facts do not know.
+    #[serde(default)]
+    pub(crate) unlisted: Vec<String>,
 }
 
 /// One kind.

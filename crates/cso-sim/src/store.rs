@@ -21,22 +21,20 @@ struct Contents {
     records: BTreeMap<ObjectKey, String>,
     events: Vec<Event>,
     commits: usize,
-    settled: bool,
 }
 
 impl MemoryStore {
     /// An empty store. Stores with different ids are different states.
     pub fn new(id: &str) -> Self {
         let digest_key = DigestKey::from_bytes([7; 32]);
-        let meta = StoreMeta { id: id.to_owned(), digest_key, is_new: true };
+        let meta = StoreMeta { id: id.to_owned(), digest_key };
         Self { contents: Arc::default(), meta, kill: Kill::never() }
     }
 
     /// The store as the next process opens it, which dies when `kill` says so.
     #[must_use]
     pub fn open(&self, kill: Kill) -> Self {
-        let is_new = !self.lock().settled;
-        Self { contents: Arc::clone(&self.contents), meta: StoreMeta { is_new, ..self.meta.clone() }, kill }
+        Self { contents: Arc::clone(&self.contents), meta: self.meta.clone(), kill }
     }
 
     /// All records, read back from their text.
@@ -104,12 +102,6 @@ impl Store for MemoryStore {
         self.kill.point().await;
         self.write(changes)?;
         self.kill.point().await;
-        Ok(())
-    }
-
-    async fn mark_settled(&self) -> Result<(), StoreError> {
-        self.kill.point().await;
-        self.lock().settled = true;
         Ok(())
     }
 }

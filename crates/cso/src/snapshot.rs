@@ -31,7 +31,7 @@ impl Snapshot {
             .and_then(|()| getrandom::fill(&mut id))
             .context("the system gives no random bytes")?;
         let id = format!("{:016x}", u64::from_be_bytes(id));
-        Ok(Self { meta: StoreMeta { id, digest_key: DigestKey::from_bytes(key), is_new: true }, records: Vec::new() })
+        Ok(Self { meta: StoreMeta { id, digest_key: DigestKey::from_bytes(key) }, records: Vec::new() })
     }
 
     /// What is remembered.
@@ -50,10 +50,6 @@ impl Store for Snapshot {
     }
 
     async fn commit(&self, _changes: Vec<Change>) -> Result<(), StoreError> {
-        Err(read_only())
-    }
-
-    async fn mark_settled(&self) -> Result<(), StoreError> {
         Err(read_only())
     }
 }

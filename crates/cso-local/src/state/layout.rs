@@ -22,14 +22,12 @@ const APPLICATION: i64 = 0x6373_6f00;
 /// A checkpoint of another process may hold the file for a moment; longer means something is wrong.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// Records and events are JSON text, so that `sqlite3` shows them and a new field needs no migration. `settled` is a
-/// fact of the store and not of its connection, as a crash in the first pass must not lose it.
+/// Records and events are JSON text, so that `sqlite3` shows them and a new field needs no migration.
 const TABLES: &str = "
     CREATE TABLE meta (
         one        INTEGER PRIMARY KEY CHECK (one = 1),
         id         TEXT NOT NULL,
         digest_key BLOB NOT NULL,
-        settled    INTEGER NOT NULL DEFAULT 0,
         writer     BLOB NOT NULL DEFAULT x''
     );
     CREATE TABLE records (
@@ -118,12 +116,8 @@ pub(super) fn open_existing(path: &Path) -> Result<Connection, StateError> {
 /// The facts that the file keeps from its birth.
 pub(super) fn read_meta(connection: &Connection, path: &Path) -> Result<StoreMeta, StateError> {
     let row = connection
-        .query_row("SELECT id, digest_key, settled FROM meta", [], |row| {
-            Ok(StoreMeta {
-                id: row.get(0)?,
-                digest_key: DigestKey::from_bytes(row.get(1)?),
-                is_new: !row.get::<_, bool>(2)?,
-            })
+        .query_row("SELECT id, digest_key FROM meta", [], |row| {
+            Ok(StoreMeta { id: row.get(0)?, digest_key: DigestKey::from_bytes(row.get(1)?) })
         })
         .optional()
         .map_err(|source| StateError::of(path, source))?;

@@ -28,7 +28,6 @@ const GROUP: usize = 1_000;
 pub(super) enum Request {
     Load(Reply<Vec<Record>>),
     Commit(Vec<Row>, Reply<()>),
-    MarkSettled(Reply<()>),
 }
 
 /// One change, encoded.
@@ -88,10 +87,6 @@ impl Writer {
                         self.commit(&mut group);
                         let _ = reply.send(read::records(&self.connection, &self.path).map_err(Arc::new));
                     }
-                    Request::MarkSettled(reply) => {
-                        self.commit(&mut group);
-                        let _ = reply.send(self.mark_settled().map_err(Arc::new));
-                    }
                 }
             }
             self.commit(&mut group);
@@ -122,15 +117,6 @@ impl Writer {
         self.events = events;
         self.transactions.fetch_add(1, Ordering::Relaxed);
         Ok(())
-    }
-
-    fn mark_settled(&mut self) -> Result<(), StateError> {
-        let transaction = begin(&mut self.connection, &self.path, &self.token)?;
-        let settle = || {
-            transaction.execute("UPDATE meta SET settled = 1 WHERE NOT settled", [])?;
-            transaction.commit()
-        };
-        settle().map_err(|source| StateError::of(&self.path, source))
     }
 }
 

@@ -18,12 +18,14 @@ impl Compiler<'_> {
         let spec = &self.spec.api.read;
         let call = self.call(&["api", "read"], spec, Extra::None)?;
         let at = self.path(&["api", "read", "at"], spec.at.as_deref().unwrap_or_default());
+        let output = self.api.operation(&call.operation).and_then(|operation| operation.output);
+        let element = output.and_then(|output| shape_at(&self.api, output, &at));
         let pick = spec
             .pick
             .iter()
             .filter_map(|(member, from)| {
                 let source = self.source(&["api", "read", "pick"], from, Extra::None)?;
-                Some((self.path(&["api", "read", "pick"], member), source))
+                Some((self.answer_path(&["api", "read", "pick"], member, element), source))
             })
             .collect();
         Some(BodyRead { call, at, pick, attributes: self.spec.inside.keys().next().cloned() })
@@ -135,6 +137,7 @@ impl Compiler<'_> {
                 continue;
             }
             if let Some(sources) = self.spec.identity.handle.get(&member.name) {
+                self.handles.insert(member.name.clone());
                 let sources: Vec<Source> = sources
                     .0
                     .clone()
@@ -169,15 +172,16 @@ impl Compiler<'_> {
     }
 
     /// A status path and an answer path, for each line of an `out`.
-    pub(super) fn outs(&mut self, at: &[&str], out: &BTreeMap<String, String>) -> Vec<(FieldPath, FieldPath)> {
+    pub(super) fn outs(
+        &mut self,
+        at: &[&str],
+        out: &BTreeMap<String, String>,
+        answer: Option<ShapeId>,
+    ) -> Vec<(FieldPath, FieldPath)> {
         out.iter()
             .filter_map(|(to, from)| {
-                let to = self.path(at, to);
-                let Some(("status", to)) = to.split_first() else {
-                    self.fail(at, format!("`{to}` must start with `status.`"));
-                    return None;
-                };
-                Some((to, self.path(at, from)))
+                let to = self.rooted(at, to, "status")?;
+                Some((to, self.answer_path(at, from, answer)))
             })
             .collect()
     }
@@ -189,7 +193,7 @@ impl Compiler<'_> {
 
     fn value_source(&mut self, at: &[&str], member: &Member, value: &Value, extra: Extra) -> Option<Source> {
         match value {
-            Value::String(text) => match self.try_source(text, extra) {
+            Value::String(text) => match self.try_source(at, text, extra) {
                 Some(source) => Some(source),
                 None => self.constant(at, member.shape, text),
             },
@@ -227,7 +231,7 @@ impl Compiler<'_> {
     }
 
     pub(super) fn source(&mut self, at: &[&str], text: &str, extra: Extra) -> Option<Source> {
-        let source = self.try_source(text, extra);
+        let source = self.try_source(at, text, extra);
         if source.is_none() {
             self.fail(
                 at,
@@ -237,7 +241,7 @@ impl Compiler<'_> {
         source
     }
 
-    fn try_source(&mut self, text: &str, extra: Extra) -> Option<Source> {
+    fn try_source(&mut self, at: &[&str], text: &str, extra: Extra) -> Option<Source> {
         Some(match text {
             "arn" => Source::Arn,
             "account" => Source::Context(Context::Account),
@@ -247,8 +251,8 @@ impl Compiler<'_> {
             "change.value" if extra == Extra::Change => Source::ChangeValue,
             "items" if extra == Extra::Items => Source::Items(None),
             _ => match text.split_once('.')? {
-                ("spec", path) => Source::Spec(path.parse().ok()?),
-                ("status", path) => Source::Status(path.parse().ok()?),
+                ("spec", _) => Source::Spec(self.rooted(at, text, "spec").unwrap_or_default()),
+                ("status", _) => Source::Status(self.rooted(at, text, "status").unwrap_or_default()),
                 ("option", name) => {
                     if !self.spec.options.contains_key(name) {
                         self.fail(&["options"], format!("option `{name}` is used but not declared"));

@@ -1,12 +1,36 @@
 //! What error codes mean.
 
+use std::sync::Arc;
+
 use cso_core::ErrorClass;
+use cso_facts::api::{Service, ShapeKind};
+use cso_facts::surface::Surface;
 
 use super::Compiler;
 use crate::descriptor::Errors;
 use crate::kind::ErrorTable;
 
+/// Codes that any service may answer, less `Exception`.
+const COMMON: [&str; 11] = [
+    "AccessDenied",
+    "ExpiredToken",
+    "IncompleteSignature",
+    "InternalFailure",
+    "InvalidClientTokenId",
+    "NotAuthorized",
+    "OptInRequired",
+    "RequestExpired",
+    "ServiceUnavailable",
+    "Throttling",
+    "Validation",
+];
+
 impl Compiler<'_> {
+    /// Whether facts know the code as an error of the service.
+    pub(super) fn is_error(&self, code: &str) -> bool {
+        is_known(code, &self.api, std::slice::from_ref(&self.surface))
+    }
+
     pub(super) fn errors(&mut self, spec: &Errors) -> ErrorTable {
         let classes = [
             (&spec.invalid, ErrorClass::Invalid),
@@ -27,4 +51,44 @@ impl Compiler<'_> {
                 .collect(),
         }
     }
+}
+
+/// Codes that no facts know, with the list that has them; `unlisted` names those that are right all the same.
+pub(super) fn unknown(errors: &Errors, api: &Service, surfaces: &[Arc<Surface>]) -> Vec<(&'static str, String)> {
+    let Errors { absent, invalid, conflict, denied, foreign, later, unlisted } = errors;
+    let later: Vec<String> = later.keys().cloned().collect();
+    let lists =
+        [("absent", absent), ("invalid", invalid), ("conflict", conflict), ("denied", denied), ("foreign", foreign)];
+    let used: Vec<(&'static str, &String)> = lists
+        .into_iter()
+        .chain([("later", &later)])
+        .flat_map(|(list, codes)| codes.iter().map(move |code| (list, code)))
+        .collect();
+    let unknown = used.iter().filter(|(_, code)| !is_known(code, api, surfaces) && !unlisted.contains(code));
+    let unused = unlisted.iter().filter(|code| !used.iter().any(|(_, used)| used == code));
+    unknown
+        .map(|(list, code)| {
+            (*list, format!("{} has no error {code}; if it answers it all the same, say so in `unlisted`", api.name))
+        })
+        .chain(unused.map(|code| ("unlisted", format!("{code} is in no other list"))))
+        .collect()
+}
+
+/// Services spell a code with and without `Exception`, and older protocols put a name space in front.
+fn is_known(code: &str, api: &Service, surfaces: &[Arc<Surface>]) -> bool {
+    let bare = |code: &str| {
+        let code = code.rsplit('.').next().unwrap_or(code);
+        code.strip_suffix("Exception").unwrap_or(code).to_owned()
+    };
+    let wanted = bare(code);
+    let modelled = api.shapes.iter().filter_map(|shape| match &shape.kind {
+        ShapeKind::Structure { error: Some(error), .. } => Some((&shape.name, error.code.as_ref())),
+        _ => None,
+    });
+    COMMON.contains(&wanted.as_str())
+        || modelled.flat_map(|(name, code)| [Some(name), code]).flatten().any(|known| bare(known) == wanted)
+        || surfaces
+            .iter()
+            .flat_map(|surface| surface.terminal_codes.iter().chain(&surface.not_found_code))
+            .any(|known| bare(known) == wanted)
 }

@@ -1,14 +1,16 @@
 //! Fields: role, owner, place, comparator and clearing of each.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use cso_core::FieldPath;
 use cso_facts::api::ShapeId;
-use cso_facts::surface::{Schema, Surface};
+use cso_facts::surface::{Schema, SchemaType};
 use serde_json::Value;
 
 use super::Compiler;
-use super::lookup::{member_like, place};
-use super::parts::part_fields;
+use super::lookup::{is_value, member_like, place, place_path, shape_at};
+use super::parts::{part_fields, part_get};
 use super::refs::is_reference;
 use crate::compare::Compare;
 use crate::descriptor::{FieldSpec, PartSpec};
@@ -17,7 +19,8 @@ use crate::lens::Lens;
 use crate::names::nearest;
 
 impl Compiler<'_> {
-    pub(super) fn fields(&mut self, surface: &Surface, read: &BodyRead, body: ShapeId) -> BTreeMap<String, Field> {
+    pub(super) fn fields(&mut self, read: &BodyRead, body: ShapeId) -> BTreeMap<String, Field> {
+        let surface = Arc::clone(&self.surface);
         for name in self.spec.fields.keys() {
             if !surface.spec.properties.contains_key(name) {
                 let hint = nearest(name, surface.spec.properties.keys().map(String::as_str));
@@ -25,6 +28,7 @@ impl Compiler<'_> {
                 self.fail(&["fields", name], format!("the published kind has no field spec.{name}{hint}"));
             }
         }
+        self.check_names(read, body);
         let tags = self.spec.tags.is_some();
         surface
             .spec
@@ -60,6 +64,10 @@ impl Compiler<'_> {
             Some(part) => Self::part_clear(name, part),
             None => spec.clear.clone().map_or(Clear::Keep, Clear::Value),
         };
+        self.check_clear(&at, &clear, read.as_ref(), schema, part, body);
+        for path in spec.nested.keys().filter(|path| nested_schema(schema, path).is_none()) {
+            self.fail(&at, format!("field `{name}` has no member {path}"));
+        }
         let compare = spec.compare.as_deref().or_else(|| part.and_then(|part| part.compare.as_deref()));
         Field {
             name: name.to_owned(),
@@ -112,30 +120,80 @@ impl Compiler<'_> {
     ) -> Option<Place> {
         let at = ["fields", name];
         if let Some(seen) = spec.seen.as_deref().or_else(|| part.and_then(|part| part.seen.as_deref())) {
+            let shape = self.answer_shape(part, body);
+            self.answer_path(&at, seen, shape);
             return Some(place(seen, read.attributes.as_deref()));
         }
         if let Some(key) = self.attribute(name) {
-            let Some(map) = read.attributes.clone() else {
-                self.fail(&at, "`inside` names a map that the read does not return");
-                return None;
-            };
-            return Some(Place::Attribute { map, key });
+            return Some(Place::Attribute { map: read.attributes.clone()?, key });
         }
-        let get = part.and_then(|part| {
-            part.config
-                .as_ref()
-                .and_then(|config| config.get.as_ref())
-                .or_else(|| part.switch.as_ref().and_then(|s| s.get.as_ref()))
-        });
-        let shape = match get {
-            Some(get) => self.operation(&at, &get.op)?.output?,
-            None => body,
-        };
+        let shape = self.answer_shape(part, body)?;
         let wanted = part
             .and_then(|part| part.member.as_deref())
             .or_else(|| self.spec.names.get(name).map(String::as_str))
             .unwrap_or(name);
         member_like(self.api.shape(shape), wanted).map(|member| Place::Member(member.name.clone()))
+    }
+
+    /// The shape of the answer that has a part's fields: its own read's, or the body.
+    fn answer_shape(&self, part: Option<&PartSpec>, body: ShapeId) -> Option<ShapeId> {
+        match part.and_then(part_get) {
+            Some(get) => self.api.operation(&get.op)?.output,
+            None => Some(body),
+        }
+    }
+
+    /// `names` and `inside` speak of fields that exist, of members that some call has, and of keys that the map may have.
+    fn check_names(&mut self, read: &BodyRead, body: ShapeId) {
+        let api = Arc::clone(&self.api);
+        let surface = Arc::clone(&self.surface);
+        let spec = self.spec;
+        for (field, member) in &spec.names {
+            if !surface.spec.properties.contains_key(field) {
+                self.fail(&["names", field], format!("the published kind has no field spec.{field}"));
+            }
+            let taken =
+                [&spec.api.create.op, &spec.api.update.op].iter().any(|op| self.input_member(op, member).is_some());
+            if !taken && api.shape(body).member(member).is_none() {
+                self.fail(&["names", field], format!("neither create, update nor the body has a member {member}"));
+            }
+        }
+        for (map, keys) in &spec.inside {
+            for (field, key) in keys {
+                let at = ["inside", map, field];
+                if !surface.spec.properties.contains_key(field) {
+                    self.fail(&at, format!("the published kind has no field spec.{field}"));
+                }
+                let known = FieldPath::root().child(map).child(key);
+                if read.attributes.as_ref() == Some(map) && shape_at(&api, body, &known).is_none() {
+                    self.fail(&at, format!("{} does not answer with {known}", read.call.operation));
+                }
+            }
+        }
+    }
+
+    /// The value that clears a field is one that the field can have.
+    fn check_clear(
+        &mut self,
+        at: &[&str],
+        clear: &Clear,
+        read: Option<&Place>,
+        schema: &Schema,
+        part: Option<&PartSpec>,
+        body: ShapeId,
+    ) {
+        let Clear::Value(value) = clear else { return };
+        if !has_type(value, schema) {
+            self.fail(at, format!("`clear: {value}` is not a value of the published field"));
+        }
+        let path = read.and_then(place_path);
+        let api = Arc::clone(&self.api);
+        let shape = self.answer_shape(part, body).and_then(|shape| shape_at(&api, shape, &path?));
+        if let (Some(shape), Some(text)) = (shape, value.as_str())
+            && !is_value(&api, shape, text)
+        {
+            self.fail(at, format!("`clear: {text}` is not a value of {}", api.shape(shape).name));
+        }
     }
 
     pub(super) fn attribute(&self, field: &str) -> Option<String> {
@@ -145,12 +203,12 @@ impl Compiler<'_> {
     /// Every field can be written as often as it may change, and read back or said not to be.
     pub(super) fn check_fields(
         &mut self,
-        surface: &Surface,
         fields: &BTreeMap<String, Field>,
         parts: &[Part],
         create: &CallTemplate,
         update: Option<&Write>,
     ) {
+        let surface = Arc::clone(&self.surface);
         let carried = |call: &CallTemplate, field: &str| call.carries.iter().any(|carried| carried.field == field);
         for field in fields.values() {
             let at = ["fields", field.name.as_str()];
@@ -189,4 +247,24 @@ impl Compiler<'_> {
             }
         }
     }
+}
+
+/// Whether a value may stand in a field; members are checked by name.
+fn has_type(value: &Value, schema: &Schema) -> bool {
+    match (value, schema.schema_type) {
+        (Value::Object(members), SchemaType::Object) => members.iter().all(|(name, value)| {
+            schema.properties.get(name).or(schema.additional.as_deref()).is_some_and(|schema| has_type(value, schema))
+        }),
+        (Value::Array(elements), SchemaType::Array) => {
+            schema.items.as_ref().is_none_or(|schema| elements.iter().all(|element| has_type(element, schema)))
+        }
+        (Value::String(text), SchemaType::String) => schema.values.is_empty() || schema.values.contains(text),
+        (Value::Bool(_), SchemaType::Boolean) | (Value::Number(_), SchemaType::Integer | SchemaType::Number) => true,
+        _ => false,
+    }
+}
+
+/// The schema at a dotted path below a field; elements of lists and maps have no step of their own.
+fn nested_schema<'a>(schema: &'a Schema, path: &str) -> Option<&'a Schema> {
+    path.split('.').try_fold(schema, |schema, name| schema.element().properties.get(name))
 }

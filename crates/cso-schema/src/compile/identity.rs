@@ -4,25 +4,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cso_core::FieldPath;
-use cso_facts::surface::Surface;
+use cso_core::path::Segment;
+use cso_facts::api::ShapeId;
 
-use super::lookup::schema_at;
+use super::lookup::{schema_at, shape_at};
 use super::{Compiler, Extra};
 use crate::descriptor::{ArnSpec, CallSpec};
 use crate::kind::{Arn, CallTemplate, Context, Finder, Identity, Lookup, Pattern, PatternPart, Recovery, Source};
 use crate::names::{nearest, same_name};
 
 impl Compiler<'_> {
-    pub(super) fn identity(&mut self, surface: &Surface) -> Option<Identity> {
+    pub(super) fn identity(&mut self) -> Option<Identity> {
         let spec = &self.spec.identity;
         let name: Vec<FieldPath> = spec
             .name
             .iter()
             .flat_map(|names| &names.0)
-            .filter_map(|name| self.rooted(&["identity", "name"], name, "spec", surface))
+            .filter_map(|name| self.rooted(&["identity", "name"], name, "spec"))
             .collect();
         let assigned = match &spec.assigned {
-            Some(path) => Some(self.rooted(&["identity", "assigned"], path, "status", surface)?),
+            Some(path) => Some(self.rooted(&["identity", "assigned"], path, "status")?),
             None => None,
         };
         if name.is_empty() == assigned.is_none() {
@@ -32,21 +33,42 @@ impl Compiler<'_> {
         let lookup = match &spec.lookup {
             Some(call) => Some(Lookup {
                 call: self.call(&["identity", "lookup"], call, Extra::None)?,
-                out: self.outs(&["identity", "lookup", "out"], &call.out),
+                out: {
+                    let answer = self.api.operation(&call.op).and_then(|operation| operation.output);
+                    self.outs(&["identity", "lookup"], &call.out, answer)
+                },
             }),
             None => None,
         };
         let arn = match &spec.arn {
             None => Arn::None,
             Some(ArnSpec::Path(path)) => Arn::Read(self.path(&["identity", "arn"], path)),
-            Some(ArnSpec::Pattern { pattern }) => Arn::Pattern(self.pattern(pattern, surface)?),
+            Some(ArnSpec::Pattern { pattern }) => Arn::Pattern(self.pattern(pattern)?),
         };
         Some(Identity { name, assigned, lookup, arn })
     }
 
+    /// The body has the ARN where it is said to be.
+    pub(super) fn check_arn(&mut self, arn: &Arn, body: ShapeId) {
+        if let Arn::Read(path) = arn {
+            self.answer_path(&["identity", "arn"], &path.to_string(), Some(body));
+        }
+    }
+
+    /// Every handle is a member that some call takes.
+    pub(super) fn check_handles(&mut self) {
+        for member in self.spec.identity.handle.keys().filter(|member| !self.handles.contains(*member)) {
+            self.found.push((
+                vec!["identity".to_owned(), "handle".to_owned()],
+                format!("no call of {} takes a member {member}", self.name),
+            ));
+        }
+    }
+
     /// A path that starts with `root` and exists on the surface; returned below the root.
-    pub(super) fn rooted(&mut self, at: &[&str], text: &str, root: &str, surface: &Surface) -> Option<FieldPath> {
+    pub(super) fn rooted(&mut self, at: &[&str], text: &str, root: &str) -> Option<FieldPath> {
         let path = self.path(at, text);
+        let surface = Arc::clone(&self.surface);
         let schema = if root == "spec" { &surface.spec } else { &surface.status };
         match path.split_first() {
             Some((first, rest)) if first == root => {
@@ -65,8 +87,11 @@ impl Compiler<'_> {
         }
     }
 
-    fn pattern(&mut self, text: &str, surface: &Surface) -> Option<Pattern> {
+    fn pattern(&mut self, text: &str) -> Option<Pattern> {
         let at = ["identity", "arn"];
+        if !text.starts_with("arn:") {
+            self.fail(&at, "the pattern of an ARN starts with `arn:`");
+        }
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some(open) = rest.find('{') {
@@ -81,7 +106,7 @@ impl Compiler<'_> {
                 "account" => PatternPart::Context(Context::Account),
                 "region" => PatternPart::Context(Context::Region),
                 "partition" => PatternPart::Context(Context::Partition),
-                spec => PatternPart::Spec(self.rooted(&at, spec, "spec", surface)?),
+                spec => PatternPart::Spec(self.rooted(&at, spec, "spec")?),
             });
             rest = &rest[close + 1..];
         }
@@ -122,13 +147,18 @@ impl Compiler<'_> {
                     ));
                 }
             }
+            let answer = api.operation(&finder.op).and_then(|operation| operation.output);
+            let elements = self.answer_path(&at, &finder.elements, answer);
+            let element = answer.and_then(|answer| shape_at(&api, answer, &elements.with(Segment::Each)));
             let pick = finder
                 .pick
                 .iter()
-                .filter_map(|(member, from)| Some((self.path(&at, member), self.source(&at, from, Extra::None)?)))
+                .filter_map(|(member, from)| {
+                    let source = self.source(&at, from, Extra::None)?;
+                    Some((self.answer_path(&at, member, element), source))
+                })
                 .collect();
-            let elements = self.path(&at, &finder.elements);
-            return Some(Recovery::Natural(Finder { call, elements, pick, out: self.outs(&at, &finder.out) }));
+            return Some(Recovery::Natural(Finder { call, elements, pick, out: self.outs(&at, &finder.out, element) }));
         }
         let window = self.duration(&["recover", "window"], spec.window.as_deref()).unwrap_or(Duration::from_secs(300));
         if let Some(resource_type) = &spec.owner_tag {

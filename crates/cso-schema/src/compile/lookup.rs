@@ -26,10 +26,21 @@ pub(super) fn member_like<'a>(shape: &'a Shape, name: &str) -> Option<&'a Member
 pub(super) fn shape_at(api: &Service, from: ShapeId, path: &FieldPath) -> Option<ShapeId> {
     use cso_core::path::Segment;
     path.segments().iter().try_fold(from, |here, segment| match (segment, &api.shape(here).kind) {
+        (Segment::Name(key), ShapeKind::Map { key: keys, value, .. }) => {
+            is_value(api, keys.shape, key).then_some(value.shape)
+        }
         (Segment::Name(name), _) => api.shape(here).member(name).map(|member| member.shape),
         (_, ShapeKind::List { member, .. }) => Some(member.shape),
         _ => None,
     })
+}
+
+/// Whether a text may be a value of a shape: an enum lists it, or the shape is no enum.
+pub(super) fn is_value(api: &Service, id: ShapeId, text: &str) -> bool {
+    match &api.shape(id).kind {
+        ShapeKind::String { values } => values.is_empty() || values.iter().any(|value| value == text),
+        _ => true,
+    }
 }
 
 /// The schema that a path leads to.
@@ -39,4 +50,12 @@ pub(super) fn schema_at<'a>(schema: &'a Schema, path: &FieldPath) -> Option<&'a 
         Segment::Name(name) => here.properties.get(name),
         _ => here.items.as_deref(),
     })
+}
+
+/// The path of a place, as an answer is asked for it.
+pub(super) fn place_path(place: &Place) -> Option<FieldPath> {
+    match place {
+        Place::Member(path) => path.parse().ok(),
+        Place::Attribute { map, key } => Some(FieldPath::root().child(map).child(key)),
+    }
 }

@@ -4,15 +4,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cso_facts::api::ShapeId;
-use cso_facts::surface::Surface;
 
 use super::lookup::{member_like, place};
 use super::{Compiler, Extra};
 use crate::kind::{BodyRead, Place, Source, StatusField};
 
 impl Compiler<'_> {
-    pub(super) fn status(&mut self, surface: &Surface, read: &BodyRead, body: ShapeId) -> Vec<StatusField> {
+    pub(super) fn status(&mut self, read: &BodyRead, body: ShapeId) -> Vec<StatusField> {
         let api = Arc::clone(&self.api);
+        let surface = Arc::clone(&self.surface);
+        for (name, member) in &self.spec.status {
+            if !surface.status.properties.contains_key(name) {
+                self.fail(&["status", name], format!("the published kind has no field status.{name}"));
+            }
+            self.answer_path(&["status", name], member, Some(body));
+        }
         surface
             .status
             .properties

@@ -1,27 +1,23 @@
 //! Parts: settings with calls of their own.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use cso_facts::surface::Surface;
+use cso_core::FieldPath;
 use serde_json::Value;
 
+use super::lookup::is_value;
 use super::{Compiler, Extra};
-use crate::descriptor::PartSpec;
+use crate::descriptor::{CallSpec, PartSpec};
 use crate::kind::{CallTemplate, Carried, Field, Part, PartRead, Place, Predicate, Role, Shape as PartShape, Source};
 
 impl Compiler<'_> {
-    pub(super) fn parts(&mut self, fields: &BTreeMap<String, Field>, surface: &Surface) -> Option<Vec<Part>> {
+    pub(super) fn parts(&mut self, fields: &BTreeMap<String, Field>) -> Option<Vec<Part>> {
         let specs: Vec<(&String, &PartSpec)> = self.spec.parts.iter().collect();
-        specs.into_iter().map(|(name, part)| self.part(name, part, fields, surface)).collect()
+        specs.into_iter().map(|(name, part)| self.part(name, part, fields)).collect()
     }
 
-    fn part(
-        &mut self,
-        name: &str,
-        part: &PartSpec,
-        fields: &BTreeMap<String, Field>,
-        surface: &Surface,
-    ) -> Option<Part> {
+    fn part(&mut self, name: &str, part: &PartSpec, fields: &BTreeMap<String, Field>) -> Option<Part> {
         let at = ["parts", name];
         let owned: Vec<String> = part_fields(part).map(str::to_owned).collect();
         for field in &owned {
@@ -29,12 +25,8 @@ impl Compiler<'_> {
                 self.fail(&at, format!("the published kind has no field spec.{field}"));
             }
         }
-        let get = part
-            .config
-            .as_ref()
-            .and_then(|c| c.get.clone())
-            .or_else(|| part.switch.as_ref().and_then(|s| s.get.clone()));
-        let read = match &get {
+        self.check_part_clear(name, part, &owned);
+        let read = match part_get(part) {
             Some(call) => PartRead::Own { call: self.call(&at, call, Extra::None)?, none: call.none.clone() },
             None => PartRead::Body,
         };
@@ -59,7 +51,9 @@ impl Compiler<'_> {
                 };
                 let mut add = self.call(&at, &table.add, Extra::Items)?;
                 self.carry_options(&mut add, fields);
-                PartShape::Table { key, add, remove: self.call(&at, &table.remove, Extra::Items)? }
+                let remove = self.call(&at, &table.remove, Extra::Items)?;
+                self.check_items(&at, &owned, [&add, &remove], &key);
+                PartShape::Table { key, add, remove }
             }
             _ => {
                 self.fail(&at, "a part is exactly one of config, switch or table");
@@ -71,13 +65,59 @@ impl Compiler<'_> {
             .when
             .iter()
             .filter_map(|(source, accepted)| {
-                let path = self.rooted(&at, source, "spec", surface)?;
+                let path = self.rooted(&at, source, "spec")?;
+                for word in accepted.iter().filter(|word| *word != "unset") {
+                    if !self.may_be(&path, word) {
+                        self.fail(&at, format!("{source} has no value {word}"));
+                    }
+                }
                 let accepted =
                     accepted.iter().map(|word| (word != "unset").then(|| Value::String(word.clone()))).collect();
                 Some((Source::Spec(path), accepted))
             })
             .collect();
         Some(Part { name: name.to_owned(), fields: owned, read, shape, at_create, when: Predicate(when) })
+    }
+
+    /// `clear` by field speaks of the part's own fields; codes of `none` are errors of the read.
+    fn check_part_clear(&mut self, name: &str, part: &PartSpec, owned: &[String]) {
+        let at = ["parts", name];
+        if let (Some(Value::Object(by_field)), false) = (&part.clear, part.fields.is_empty()) {
+            for field in by_field.keys().filter(|field| !owned.contains(field)) {
+                self.fail(&at, format!("`clear` speaks of {field}, which is not a field of the part"));
+            }
+        }
+        for code in part_get(part).iter().flat_map(|get| &get.none) {
+            if !self.is_error(code) {
+                self.fail(&at, format!("{} has no error {code}", self.api.name));
+            }
+        }
+    }
+
+    /// A table's key, and the members of its elements that calls take, exist on the surface.
+    fn check_items(&mut self, at: &[&str], owned: &[String], calls: [&CallTemplate; 2], key: &str) {
+        let surface = Arc::clone(&self.surface);
+        let inputs = calls.into_iter().flat_map(|call| &call.inputs);
+        let named = inputs.filter_map(|(_, source)| match source {
+            Source::Items(Some(member)) => Some(member.as_str()),
+            _ => None,
+        });
+        for member in named.chain([key]) {
+            let has_it = |field: &String| {
+                surface.spec.properties.get(field).is_some_and(|field| field.element().properties.contains_key(member))
+            };
+            if !owned.iter().all(has_it) {
+                self.fail(at, format!("elements of the table have no member {member}"));
+            }
+        }
+    }
+
+    /// Whether the create call may take a value for a spec field.
+    fn may_be(&self, field: &FieldPath, word: &str) -> bool {
+        let Some(Place::Member(member)) = self.create_place(&field.to_string()) else { return true };
+        let input = self.api.operation(&self.spec.api.create.op).and_then(|operation| operation.input);
+        let member = input.and_then(|input| self.api.shape(input).member(&member));
+        member.is_none_or(|member| is_value(&self.api, member.shape, word))
     }
 
     /// The part's fields, and the options, in its write.
@@ -105,4 +145,10 @@ impl Compiler<'_> {
 
 pub(super) fn part_fields(part: &PartSpec) -> impl Iterator<Item = &str> {
     part.field.iter().chain(&part.fields).map(String::as_str)
+}
+
+/// The read of a part's own.
+pub(super) fn part_get(part: &PartSpec) -> Option<&CallSpec> {
+    let config = part.config.as_ref().and_then(|config| config.get.as_ref());
+    config.or_else(|| part.switch.as_ref().and_then(|switch| switch.get.as_ref()))
 }

@@ -1,9 +1,10 @@
 //! References to other kinds.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use cso_core::FieldPath;
-use cso_facts::surface::{Schema, Surface};
+use cso_facts::surface::{Reference, Schema};
 
 use super::Compiler;
 use super::lookup::schema_at;
@@ -11,7 +12,8 @@ use crate::kind::Ref;
 use crate::names::same_name;
 
 impl Compiler<'_> {
-    pub(super) fn refs(&mut self, surface: &Surface) -> Vec<Ref> {
+    pub(super) fn refs(&mut self) -> Vec<Ref> {
+        let surface = Arc::clone(&self.surface);
         let mut declared = BTreeSet::new();
         let mut refs = Vec::new();
         for (field, target) in &self.spec.refs {
@@ -31,13 +33,17 @@ impl Compiler<'_> {
                 continue;
             };
             match filled_by(field, &surface.spec) {
-                Some(fills) => refs.push(Ref {
-                    field: path,
-                    fills,
-                    group: format!("{service}.services.k8s.aws"),
-                    kind: kind.to_owned(),
-                    path: self.path(&at, target),
-                }),
+                Some(fills) => {
+                    let reference = Ref {
+                        field: path,
+                        fills,
+                        group: format!("{service}.services.k8s.aws"),
+                        kind: kind.to_owned(),
+                        path: self.path(&at, target),
+                    };
+                    self.check_target(field, &reference, service);
+                    refs.push(reference);
+                }
                 None => self.fail(&at, "there is no field that this reference could fill"),
             }
         }
@@ -45,6 +51,32 @@ impl Compiler<'_> {
             self.fail(&["refs"], format!("spec.{missing} is published but not declared"));
         }
         refs
+    }
+
+    /// The target is the published one; where nothing is published, it is a field that the target's kind has.
+    fn check_target(&mut self, field: &str, reference: &Ref, service: &str) {
+        let Ref { fills, group, kind, path, .. } = reference;
+        let at = ["refs", field];
+        let published = self.surface.fields.get(&fills.to_string()).and_then(|facts| facts.reference.as_ref());
+        if let Some(Reference { service: its, kind: kind_of_it, path: path_of_it, .. }) = published {
+            if (its.as_str(), kind_of_it, path_of_it) != (service, kind, &path.to_string()) {
+                let message = format!("published as {its}/{kind_of_it} {path_of_it}");
+                self.fail(&at, message);
+            }
+            return;
+        }
+        let Some(target) = self.facts.surface(group, kind) else {
+            self.fail(&at, format!("no kind `{kind}` is published for service `{service}`"));
+            return;
+        };
+        let found = match path.split_first() {
+            Some(("spec", rest)) => schema_at(&target.spec, &rest).is_some(),
+            Some(("status", rest)) => schema_at(&target.status, &rest).is_some(),
+            _ => false,
+        };
+        if !found {
+            self.fail(&at, format!("{service}/{kind} has no field {path}"));
+        }
     }
 }
 

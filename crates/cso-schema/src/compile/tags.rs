@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use cso_core::FieldPath;
 use cso_facts::api::{Service, ShapeId, ShapeKind};
-use cso_facts::surface::Surface;
 
 use super::{Compiler, Extra};
 use crate::descriptor::{CallSpec, TagsSpec};
 use crate::kind::{CallTemplate, Source, TagRead, Tags};
 
 impl Compiler<'_> {
-    pub(super) fn tags(&mut self, spec: &TagsSpec, surface: &Surface, body: ShapeId) -> Option<Tags> {
+    pub(super) fn tags(&mut self, spec: &TagsSpec, body: ShapeId) -> Option<Tags> {
         let at = ["tags"];
+        let surface = Arc::clone(&self.surface);
         let Some(schema) = surface.spec.properties.get("tags") else {
             self.fail(&at, "the published kind has no field spec.tags");
             return None;
@@ -65,6 +65,16 @@ impl Compiler<'_> {
             surface_names,
             api_names,
         })
+    }
+
+    /// The create call takes tags in the member that is named for them.
+    pub(super) fn check_at_create(&mut self) {
+        let create = &self.spec.api.create.op;
+        let Some(member) = self.spec.tags.as_ref().and_then(|tags| tags.at_create.as_ref()) else { return };
+        let input = self.api.operation(create).and_then(|operation| operation.input);
+        if input.and_then(|input| self.api.shape(input).member(member)).is_none() {
+            self.fail(&["tags"], format!("{create} takes no member {member}"));
+        }
     }
 
     /// Fills the one member of a tag call that takes tags, or keys of tags.

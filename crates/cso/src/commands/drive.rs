@@ -55,6 +55,13 @@ pub(super) async fn drive<S: Store, P: Secrets>(
     let mut signals = Signals::listen()?;
     let mut interrupted = false;
     let mut run = pin!(engine.run(goal, inbox));
+    let (edited, mut edits) = mpsc::unbounded_channel();
+    // One future for as long as the run takes: begun anew with each event, it would never get to look at the files.
+    let mut editing = pin!(async move {
+        loop {
+            let _ = edited.send(editor.edits().await);
+        }
+    });
     let result = loop {
         tokio::select! {
             biased;
@@ -70,7 +77,8 @@ pub(super) async fn drive<S: Store, P: Secrets>(
             }
             Some(event) = happens.recv() => live.hear(&event),
             result = &mut run => break result,
-            (keys, told) = editor.edits(), if !interrupted => {
+            () = &mut editing, if !interrupted => {}
+            Some((keys, told)) = edits.recv() => {
                 if let Some(text) = told {
                     live.tell(&text);
                 }

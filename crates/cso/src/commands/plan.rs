@@ -1,6 +1,7 @@
 //! `plan`: every call that apply would make, and none made.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use anyhow::Result;
 use cso_core::{Object, ObjectKey, Record};
@@ -29,7 +30,8 @@ pub(super) async fn run(global: &Global, args: &args::Plan) -> Result<Exit> {
     let gone = gone(snapshot.records(), &declared.objects);
     let leaving: Vec<Object> = if args.prune { gone.iter().map(session::deleted).collect() } else { Vec::new() };
     let reported = if args.prune { Vec::new() } else { gone.into_iter().map(|record| record.key).collect() };
-    let arriving = order(&declared.edges(&kinds));
+    let edges = declared.edges(&kinds);
+    let arriving = order(&edges);
     let mut departing = order(&manifests::edges(&leaving, &kinds));
     departing.reverse();
 
@@ -40,7 +42,7 @@ pub(super) async fn run(global: &Global, args: &args::Plan) -> Result<Exit> {
         engine.set(object);
     }
     let keys: Vec<ObjectKey> = arriving.into_iter().chain(departing).collect();
-    let report = plan::Report::new(previews(&engine, keys, global.concurrency).await?, reported);
+    let report = plan::Report::new(previews(&engine, keys, &edges, global.concurrency).await?, reported);
     match args.output {
         args::Report::Text => output::result(&report.text()),
         args::Report::Json => output::json(&report)?,
@@ -58,26 +60,67 @@ pub(super) fn gone(records: &[Record], declared: &[Object]) -> Vec<Record> {
     records.iter().filter(|record| !declared.contains(&record.key)).cloned().collect()
 }
 
-/// What would be done about each object, in the order given; looked at side by side.
+/// What would be done about each object, in the order given. Objects are looked at side by side, but none before those that
+/// it refers to: what is learnt of them fills its references, and what stops them stops it.
 async fn previews(
-    engine: &std::sync::Arc<session::Worker<Snapshot, FileSecrets>>,
+    engine: &Arc<session::Worker<Snapshot, FileSecrets>>,
     keys: Vec<ObjectKey>,
+    edges: &BTreeMap<ObjectKey, BTreeSet<ObjectKey>>,
     concurrency: usize,
 ) -> Result<Vec<plan::Planned>> {
-    let mut previews: Vec<Option<Preview>> = vec![None; keys.len()];
-    let mut looks: JoinSet<(usize, Preview)> = JoinSet::new();
-    let mut waiting = keys.iter().cloned().enumerate();
+    let mut previews: BTreeMap<ObjectKey, Preview> = BTreeMap::new();
+    let mut looks: JoinSet<(ObjectKey, Preview)> = JoinSet::new();
+    let mut waiting: Vec<ObjectKey> = keys.clone();
     loop {
-        while looks.len() < concurrency
-            && let Some((position, key)) = waiting.next()
-        {
-            let engine = std::sync::Arc::clone(engine);
-            looks.spawn(async move { (position, engine.preview(&key).await) });
+        let (ready, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|key| {
+            edges
+                .get(key)
+                .into_iter()
+                .flatten()
+                .all(|target| previews.contains_key(target) || !edges.contains_key(target))
+        });
+        waiting = rest;
+        for key in ready {
+            if let Some(message) = stopped(&key, edges, &previews) {
+                previews.insert(key, Preview::Waits { message });
+                continue;
+            }
+            while looks.len() >= concurrency.max(1) {
+                take(&mut looks, &mut previews).await?;
+            }
+            let engine = Arc::clone(engine);
+            looks.spawn(async move {
+                let preview = engine.preview(&key).await;
+                (key, preview)
+            });
         }
-        let Some(done) = looks.join_next().await else { break };
-        let (position, preview) = done?;
-        previews[position] = Some(preview);
+        // Without a look on its way, what still waits is in a circle, and validation has refused that.
+        if !take(&mut looks, &mut previews).await? && waiting.iter().all(|key| stopped(key, edges, &previews).is_none())
+        {
+            break;
+        }
     }
-    let planned = keys.into_iter().zip(previews);
-    Ok(planned.filter_map(|(object, preview)| Some(plan::Planned { object, preview: preview? })).collect())
+    let planned =
+        keys.into_iter().filter_map(|object| Some(plan::Planned { preview: previews.remove(&object)?, object }));
+    Ok(planned.collect())
+}
+
+/// Takes one finished look in; says whether there was one to wait for.
+async fn take(looks: &mut JoinSet<(ObjectKey, Preview)>, previews: &mut BTreeMap<ObjectKey, Preview>) -> Result<bool> {
+    let Some(done) = looks.join_next().await else { return Ok(false) };
+    let (key, preview) = done?;
+    previews.insert(key, preview);
+    Ok(true)
+}
+
+/// Why an object would only wait: something that it refers to goes nowhere.
+fn stopped(
+    key: &ObjectKey,
+    edges: &BTreeMap<ObjectKey, BTreeSet<ObjectKey>>,
+    previews: &BTreeMap<ObjectKey, Preview>,
+) -> Option<String> {
+    let stuck =
+        |target: &&ObjectKey| matches!(previews.get(*target), Some(Preview::Blocked { .. } | Preview::Waits { .. }));
+    let target = edges.get(key)?.iter().find(stuck)?;
+    Some(format!("waits for {target}, which is not going on"))
 }

@@ -1,0 +1,361 @@
+//! A compiled kind as text, in the descriptors' own words: left of an arrow where a value goes, right where it is from.
+
+use std::fmt::{Display, Write as _};
+
+use cso_core::FieldPath;
+use cso_schema::kind::{
+    Arn, CallTemplate, Clear, Context, Field, Finder, Identity, Kind, Lookup, OptionKind, Owner, Part, PartRead,
+    Pattern, PatternPart, Place, Predicate, Recovery, Role, Send, Shape, Source, State, TagRead, Tags, Write,
+};
+use cso_schema::lens::Lens;
+
+/// The whole kind.
+pub(super) fn kind(kind: &Kind) -> String {
+    let mut page = Page::default();
+    page.line(0, format!("{}/{} ({}/{})", kind.service, kind.name(), kind.group(), kind.surface.version));
+    identity(&mut page, &kind.identity);
+    recovery(&mut page, &kind.recovery);
+    calls(&mut page, kind);
+    page.line(0, "fields");
+    for one in kind.fields.values() {
+        field(&mut page, one, &kind.parts);
+    }
+    page.line(0, "parts");
+    for one in &kind.parts {
+        part(&mut page, one);
+    }
+    if let Some(one) = &kind.tags {
+        tags(&mut page, one);
+    }
+    rest(&mut page, kind);
+    page.text
+}
+
+/// Indented lines.
+#[derive(Default)]
+struct Page {
+    text: String,
+}
+
+impl Page {
+    fn line(&mut self, depth: usize, line: impl Display) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.text, "{:width$}{line}", "", width = 2 * depth);
+    }
+
+    fn pairs<'a>(&mut self, depth: usize, pairs: impl IntoIterator<Item = &'a (FieldPath, FieldPath)>) {
+        for (to, from) in pairs {
+            self.line(depth, format!("status.{to} <- answer.{from}"));
+        }
+    }
+
+    fn picks<'a>(&mut self, depth: usize, picks: impl IntoIterator<Item = &'a (FieldPath, Source)>) {
+        for (member, from) in picks {
+            self.line(depth, format!("pick {member} = {}", source(from)));
+        }
+    }
+}
+
+fn identity(page: &mut Page, identity: &Identity) {
+    let Identity { name, assigned, lookup, arn } = identity;
+    page.line(0, "identity");
+    for field in name {
+        page.line(1, format!("name spec.{field}"));
+    }
+    if let Some(field) = assigned {
+        page.line(1, format!("assigned status.{field}"));
+    }
+    match arn {
+        Arn::None => {}
+        Arn::Read(path) => page.line(1, format!("arn <- body.{path}")),
+        Arn::Pattern(parts) => page.line(1, format!("arn <- {}", pattern(parts))),
+    }
+    if let Some(Lookup { call, out }) = lookup {
+        self::call(page, 1, "lookup", call);
+        page.pairs(2, out);
+    }
+}
+
+fn recovery(page: &mut Page, recovery: &Recovery) {
+    match recovery {
+        Recovery::Name => page.line(0, "recover by name"),
+        Recovery::Token => page.line(0, "recover by token"),
+        Recovery::OwnerTag { resource_type, window } => {
+            page.line(0, format!("recover by owner tag {resource_type}, absent after {}s", window.as_secs()));
+        }
+        Recovery::Natural(Finder { call, elements, pick, out }) => {
+            self::call(page, 0, "recover by list", call);
+            page.line(1, format!("elements {elements}"));
+            page.picks(1, pick);
+            page.pairs(1, out);
+        }
+    }
+}
+
+fn calls(page: &mut Page, kind: &Kind) {
+    call(page, 0, "read", &kind.read.call);
+    if !kind.read.at.is_root() {
+        page.line(1, format!("body at {}", kind.read.at));
+    }
+    page.picks(1, &kind.read.pick);
+    call(page, 0, "create", &kind.create);
+    page.pairs(1, &kind.create_out);
+    match &kind.update {
+        None => page.line(0, "update none"),
+        Some(Write { call, send }) => {
+            let send = match send {
+                Send::Changed => "changed fields",
+                Send::All => "all fields",
+                Send::One => "one field a call",
+            };
+            self::call(page, 0, &format!("update ({send})"), call);
+        }
+    }
+    call(page, 0, "delete", &kind.delete);
+}
+
+fn call(page: &mut Page, depth: usize, what: &str, call: &CallTemplate) {
+    let CallTemplate { service: _, operation, inputs, carries, token, tags } = call;
+    page.line(depth, format!("{what} {operation}"));
+    for (member, from) in inputs {
+        page.line(depth + 1, format!("{member} <- {}", source(from)));
+    }
+    for carried in carries {
+        page.line(depth + 1, format!("{} <- field {}", place(&carried.place), carried.field));
+    }
+    if let Some(member) = token {
+        page.line(depth + 1, format!("{member} <- idempotency token"));
+    }
+    if let Some(member) = tags {
+        page.line(depth + 1, format!("{member} <- tags"));
+    }
+}
+
+fn field(page: &mut Page, field: &Field, parts: &[Part]) {
+    let Field { name, schema: _, owner, role, read, compare, nested, lens, clear, late } = field;
+    let owner = match owner {
+        Owner::Body => "body".to_owned(),
+        Owner::Part(at) => format!("part {}", parts.get(*at).map_or("?", |part| part.name.as_str())),
+    };
+    let role = match role {
+        Role::Mutable => "mutable",
+        Role::CreateOnly => "create-only",
+        Role::Secret => "secret",
+        Role::Option => "option",
+    };
+    let read = read.as_ref().map_or("unreadable".to_owned(), |read| format!("read at {}", place(read)));
+    let clear = match clear {
+        Clear::Keep => "kept".to_owned(),
+        Clear::Value(value) => format!("set to {value}"),
+        Clear::Omit => "left out".to_owned(),
+        Clear::Delete => "deleted with the part".to_owned(),
+        Clear::Elements => "removed by element".to_owned(),
+    };
+    let late = if *late { ", shown late" } else { "" };
+    page.line(1, format!("{name}: {role}, of {owner}, {read}, compared {compare:?}, cleared: {clear}{late}"));
+    for (path, compare) in nested {
+        page.line(2, format!("{path}: compared {compare:?}"));
+    }
+    if let Lens::Prefix(prefix) = lens {
+        page.line(2, format!("prefix {prefix}"));
+    }
+}
+
+fn part(page: &mut Page, part: &Part) {
+    let Part { name, fields, read, shape, at_create, when } = part;
+    let at_create = if *at_create { ", create carries it" } else { "" };
+    page.line(1, format!("{name}: {}{at_create}", fields.join(", ")));
+    let Predicate(tests) = when;
+    for (from, accepted) in tests {
+        let accepted: Vec<String> =
+            accepted.iter().map(|value| value.as_ref().map_or("unset".to_owned(), ToString::to_string)).collect();
+        page.line(2, format!("when {} in {}", source(from), accepted.join(", ")));
+    }
+    match read {
+        PartRead::Body => page.line(2, "read with the body"),
+        PartRead::Own { call, none } => {
+            self::call(page, 2, "read", call);
+            for code in none {
+                page.line(3, format!("none on {code}"));
+            }
+        }
+    }
+    match shape {
+        Shape::Config { put, delete } => {
+            call(page, 2, "put", put);
+            if let Some(delete) = delete {
+                call(page, 2, "delete", delete);
+            }
+        }
+        Shape::Switch { enable, disable } => {
+            call(page, 2, "enable", enable);
+            call(page, 2, "disable", disable);
+        }
+        Shape::Table { key, add, remove } => {
+            page.line(2, format!("key {key}"));
+            call(page, 2, "add", add);
+            call(page, 2, "remove", remove);
+        }
+    }
+}
+
+fn tags(page: &mut Page, tags: &Tags) {
+    let Tags { field, read, add, remove, at_create, surface_names, api_names } = tags;
+    let at_create = if *at_create { ", create carries them" } else { "" };
+    page.line(0, format!("tags: spec.{field}{at_create}"));
+    for (whose, names) in [("surface", surface_names), ("API", api_names)] {
+        if let Some((key, value)) = names {
+            page.line(1, format!("{whose} list of {key}, {value}"));
+        }
+    }
+    match read {
+        TagRead::Body(path) => page.line(1, format!("read at body.{path}")),
+        TagRead::Own { call, at } => {
+            self::call(page, 1, "read", call);
+            page.line(2, format!("at {at}"));
+        }
+    }
+    call(page, 1, "add", add);
+    call(page, 1, "remove", remove);
+}
+
+fn rest(page: &mut Page, kind: &Kind) {
+    for axis in &kind.states {
+        page.line(0, format!("states of {}", place(&axis.at)));
+        for (value, class) in &axis.classes {
+            page.line(1, format!("{value}: {}", state(class)));
+        }
+        page.line(1, format!("unset: {}", state(&axis.unset)));
+    }
+    if let Some(path) = &kind.tombstone {
+        page.line(0, format!("tombstone body.{path}"));
+    }
+    page.line(0, "refs");
+    for one in &kind.refs {
+        page.line(1, format!("spec.{} <- spec.{} = {}/{} {}", one.fills, one.field, one.group, one.kind, one.path));
+    }
+    page.line(0, "options");
+    for (name, rule) in &kind.options {
+        let range = match &rule.kind {
+            OptionKind::Integer { min, max } => format!("{min} to {max}"),
+            OptionKind::Boolean => "boolean".to_owned(),
+        };
+        let default = rule.default.as_ref().map(|value| format!(", default {value}")).unwrap_or_default();
+        page.line(1, format!("{name} <- annotation {}: {range}{default}", rule.annotation));
+    }
+    page.line(0, "status");
+    for one in &kind.status {
+        page.line(1, format!("{} <- {}", one.name, place(&one.read)));
+    }
+    page.line(0, "exports");
+    for (name, from) in &kind.exports {
+        page.line(1, format!("{name} <- {}", source(from)));
+    }
+    page.line(0, "errors");
+    for code in &kind.errors.absent {
+        page.line(1, format!("{code}: absent"));
+    }
+    for (code, class) in &kind.errors.classes {
+        page.line(1, format!("{code}: {class:?}"));
+    }
+    for (code, pause) in &kind.errors.later {
+        page.line(1, format!("{code}: later, after {}s", pause.as_secs()));
+    }
+    page.line(0, format!("consistency {}s", kind.consistency.as_secs()));
+}
+
+fn source(source: &Source) -> String {
+    match source {
+        Source::Const(value) => value.to_string(),
+        Source::Spec(path) => format!("spec.{path}"),
+        Source::Status(path) => format!("status.{path}"),
+        Source::Context(context) => self::context(*context).to_owned(),
+        Source::Option(name) => format!("option.{name}"),
+        Source::Pattern(parts) => pattern(parts),
+        Source::Arn => "arn".to_owned(),
+        Source::FirstKnown(sources) => sources.iter().map(self::source).collect::<Vec<_>>().join(" or "),
+        Source::List(sources) => format!("[{}]", sources.iter().map(self::source).collect::<Vec<_>>().join(", ")),
+        Source::ChangeKey => "change.key".to_owned(),
+        Source::ChangeValue => "change.value".to_owned(),
+        Source::Items(None) => "items".to_owned(),
+        Source::Items(Some(member)) => format!("items.{member}"),
+        Source::Tags => "tags".to_owned(),
+        Source::TagKeys => "keys of tags".to_owned(),
+    }
+}
+
+fn pattern(Pattern(parts): &Pattern) -> String {
+    let part = |part: &PatternPart| match part {
+        PatternPart::Text(text) => text.clone(),
+        PatternPart::Context(context) => format!("{{{}}}", self::context(*context)),
+        PatternPart::Spec(path) => format!("{{spec.{path}}}"),
+    };
+    parts.iter().map(part).collect()
+}
+
+fn context(context: Context) -> &'static str {
+    match context {
+        Context::Account => "account",
+        Context::Region => "region",
+        Context::Partition => "partition",
+    }
+}
+
+fn place(place: &Place) -> String {
+    match place {
+        Place::Member(name) => name.clone(),
+        Place::Attribute { map, key } => format!("{map}.{key}"),
+    }
+}
+
+fn state(state: &State) -> String {
+    match state {
+        State::Ready => "ready".to_owned(),
+        State::Busy => "busy".to_owned(),
+        State::Waiting(sentence) => format!("waiting: {sentence}"),
+        State::Failed => "failed".to_owned(),
+        State::Gone => "gone".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cso_facts::Catalog;
+    use cso_schema::catalog::kinds;
+
+    use super::*;
+
+    /// Lines of a built-in kind that could only come from this rule or that.
+    #[test]
+    fn shows_where_everything_comes_from() {
+        let all = kinds(Catalog::builtin()).expect("the built-in descriptors compile");
+        let shown = |name: &str| kind(all.iter().find(|kind| kind.name() == name).expect(name));
+        let cases = [
+            ("Queue", "sqs/Queue (sqs.services.k8s.aws/v1alpha1)\n"),
+            ("Queue", "  name spec.queueName\n"),
+            (
+                "Queue",
+                "  lookup GetQueueUrl\n    QueueName <- spec.queueName\n    status.queueURL <- answer.QueueUrl\n",
+            ),
+            ("Queue", "  Attributes.Policy <- field policy\n"),
+            ("Queue", "  tags <- tags\n"),
+            ("Queue", "update (changed fields) SetQueueAttributes\n  QueueUrl <- status.queueURL\n"),
+            ("Key", "recover by owner tag kms:key, absent after 300s\n"),
+            ("Key", "\nread DescribeKey\n"),
+            ("Key", "    when spec.keySpec in unset, \"SYMMETRIC_DEFAULT\"\n"),
+            ("Key", "states of KeyState\n  Creating: busy\n"),
+            ("Key", "  pendingWindow <- annotation kms.services.k8s.aws/pending-window-in-days: 7 to 30, default 7\n"),
+            ("Alias", "    prefix alias/\n"),
+            ("Secret", "  ClientRequestToken <- idempotency token\n"),
+            ("Secret", "  SecretId <- status.id or spec.name\n"),
+            ("Secret", "      RemoveReplicaRegions <- items.region\n"),
+            ("Topic", "  arn <- arn:{partition}:sns:{region}:{account}:{spec.name}\n"),
+            ("Subscription", "recover by list ListSubscriptionsByTopic\n"),
+            ("Repository", "      none on LifecyclePolicyNotFoundException\n"),
+        ];
+        for (name, lines) in cases {
+            let text = shown(name);
+            assert!(text.contains(lines), "{name} lacks {lines:?}:\n{text}");
+        }
+    }
+}
