@@ -65,8 +65,7 @@ pub(crate) struct Field {
 impl Field {
     /// How the first or second value shows.
     pub(crate) fn sees(&self, which: usize) -> &Value {
-        self.sees.as_ref().unwrap_or(&self.values)
-            .get(which).unwrap_or(&Value::Null)
+        self.sees.as_ref().unwrap_or(&self.values).get(which).unwrap_or(&Value::Null)
     }
 
     /// What the call that sets the second value has in its input.
@@ -125,7 +124,8 @@ impl Case {
     ) -> Result<()> {
         if !self.secrets.is_empty() {
             let metadata = json!({"name": "values"});
-            let values = json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": self.secrets});
+            let values =
+                json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": self.secrets});
             stage.write("m/values.yaml", &values.to_string())?;
         }
         let metadata = json!({"name": "story", "annotations": annotations});

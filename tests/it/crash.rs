@@ -215,9 +215,7 @@ crash!(
 
 /// Ten objects of every kind, some of which refer to others.
 fn ten() -> String {
-    let object = |api: &str, kind: &str, name: &str, spec: Value| {
-        json!({"apiVersion": format!("{api}.services.k8s.aws/v1alpha1"), "kind": kind, "metadata": {"name": name}, "spec": spec})
-    };
+    let object = |api: &str, kind: &str, name: &str, spec: Value| json!({"apiVersion": format!("{api}.services.k8s.aws/v1alpha1"), "kind": kind, "metadata": {"name": name}, "spec": spec});
     let from = |name: &str| json!({"from": {"name": name}});
     let queue = |name: &str| object("sqs", "Queue", name, json!({"queueName": name, "tags": {"team": "story"}}));
     let all = [
@@ -234,8 +232,18 @@ fn ten() -> String {
             "news",
             json!({"protocol": "sqs", "endpoint": "arn:aws:sqs:eu-west-1:000000000000:in", "topicRef": from("news")}),
         ),
-        object("ecr", "Repository", "images", json!({"name": "images", "imageScanningConfiguration": {"scanOnPush": true}})),
-        object("secretsmanager", "Secret", "secret", json!({"name": "secret", "secretString": {"name": "values", "key": "first"}})),
+        object(
+            "ecr",
+            "Repository",
+            "images",
+            json!({"name": "images", "imageScanningConfiguration": {"scanOnPush": true}}),
+        ),
+        object(
+            "secretsmanager",
+            "Secret",
+            "secret",
+            json!({"name": "secret", "secretString": {"name": "values", "key": "first"}}),
+        ),
         object("sns", "Topic", "olds", json!({"name": "olds"})),
     ];
     all.map(|object| object.to_string()).join("\n---\n")

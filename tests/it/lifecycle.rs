@@ -10,7 +10,6 @@ use crate::cases::{self, Case, Field, holds};
 use crate::gaps::Verdicts;
 use crate::stage::{APPLY, Stage};
 
-
 fn every_kind_lives_as_declared(emulator: Kind) -> Result<()> {
     let mut stage = Stage::open(emulator)?;
     let mut verdicts = Verdicts::on(emulator)?;
@@ -168,7 +167,8 @@ fn drifts(case: &Case, drift: &cases::Drift, stage: &mut Stage) -> Result<()> {
 fn the_table_has_every_field() -> Result<()> {
     let stage = Stage::open(Kind::Roto)?;
     for case in cases::one_of_each_kind()? {
-        let explained = stage.cso(&["explain", &format!("{}.{}", case.kind, service(&case)), "-o", "json"])?.ends(0)?.json()?;
+        let explained =
+            stage.cso(&["explain", &format!("{}.{}", case.kind, service(&case)), "-o", "json"])?.ends(0)?.json()?;
         let fields = explained["fields"].as_array().map_or(&[][..], Vec::as_slice);
         let mut known: BTreeSet<&str> = case.fields.keys().map(String::as_str).collect();
         known.extend(case.immutable.keys().map(String::as_str));

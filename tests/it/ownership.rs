@@ -10,7 +10,6 @@ use crate::cases::{self, Case};
 use crate::stage::{APPLY, Stage};
 use crate::steps::{self, Kept};
 
-
 /// Everything boto3 can say about the case's resource.
 fn portrait(case: &Case, stage: &Stage, kept: &Kept) -> Result<Value> {
     let views = case.view.iter().map(|(name, steps)| {
@@ -25,10 +24,8 @@ fn portrait(case: &Case, stage: &Stage, kept: &Kept) -> Result<Value> {
 fn for_each_kind(emulator: Kind, story: impl Fn(&Case, &mut Stage) -> Result<()>) -> Result<()> {
     let mut stage = Stage::open(emulator)?;
     let results = cases::one_of_each_kind()?;
-    let wrong: Vec<String> = results
-        .iter()
-        .filter_map(|case| Some(format!("{}: {:#}", case.id, story(case, &mut stage).err()?)))
-        .collect();
+    let wrong: Vec<String> =
+        results.iter().filter_map(|case| Some(format!("{}: {:#}", case.id, story(case, &mut stage).err()?))).collect();
     ensure!(wrong.is_empty(), "{}:\n{}", emulator.name(), wrong.join("\n"));
     Ok(())
 }
@@ -152,7 +149,10 @@ fn pruned_on_the_users_word(emulator: Kind) -> Result<()> {
         stage.mutations();
         stage.cso(&["plan", "-f", "m"])?.ends(0)?.tells("manifest is gone")?;
         stage.cso(&APPLY)?.ends(0)?.tells("manifest is gone")?;
-        ensure!(stage.mutations().is_empty() && stage.everything()? == there, "a gone manifest took its resource along");
+        ensure!(
+            stage.mutations().is_empty() && stage.everything()? == there,
+            "a gone manifest took its resource along"
+        );
         let plan = stage.cso(&["plan", "-f", "m", "--prune", "-o", "json"])?.ends(2)?.json()?;
         ensure!(plan["summary"]["delete"] == 1, "the plan with --prune deletes nothing: {plan}");
         stage.cso(&["apply", "-f", "m", "--wait", "--prune"])?.ends(0)?;
