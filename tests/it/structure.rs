@@ -21,7 +21,7 @@ const MAY_USE: [(&str, &[&str]); 16] = [
     ("cso-arm", &["cso-core", "cso-facts"]),
     ("cso-azure", &["cso-core", "cso-facts", "cso-schema", "cso-arm"]),
     ("cso-observe", &["cso-core"]),
-    ("cso-sim", &["cso-core", "cso-facts"]),
+    ("cso-sim", &["cso-core", "cso-facts", "cso-schema"]),
     ("cso", &["*"]),
     ("xtask", &["*", "cso-testbed"]),
     ("cso-testbed", &[]),

@@ -6,22 +6,29 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 
+mod demo;
 mod facts;
 mod kinds;
 mod lock;
 mod oracle;
 mod pages;
+mod protocol_tests;
 mod traces;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Chores of this repository")]
 enum Command {
+    /// Builds, starts an emulated cloud, and shows the main job done; what it installs goes into `.cache`.
+    Demo,
     /// What providers' APIs say: from pinned packages to `facts/` to the catalogue.
     #[command(subcommand)]
     Facts(facts::Command),
     /// The descriptors of managed kinds.
     #[command(subcommand)]
     Kinds(kinds::Command),
+    /// The Smithy project's cases for the AWS wire protocols.
+    #[command(subcommand)]
+    ProtocolTests(protocol_tests::Command),
     /// What ACK's controllers were seen to do: recordings to test against.
     #[command(subcommand)]
     Traces(traces::Command),
@@ -29,8 +36,10 @@ enum Command {
 
 fn main() -> anyhow::Result<()> {
     match Command::parse() {
+        Command::Demo => demo::run(&root()),
         Command::Facts(command) => facts::run(&root(), command),
         Command::Kinds(command) => kinds::run(&root(), command),
+        Command::ProtocolTests(command) => protocol_tests::run(&root(), command),
         Command::Traces(command) => traces::run(&root(), command),
     }
 }

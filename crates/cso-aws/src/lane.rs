@@ -63,6 +63,7 @@ impl Lane {
         state.waiting.push(rank, namespace, ticket);
         if !state.is_pumping {
             state.is_pumping = true;
+            #[expect(clippy::disallowed_methods, reason = "ends by itself, when nobody waits")]
             tokio::spawn(pump(Arc::clone(self)));
         }
         Some(turn)

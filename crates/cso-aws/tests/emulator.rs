@@ -8,7 +8,6 @@
 #![expect(clippy::print_stdout, reason = "the throughput is for a person to read")]
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use cso_aws::Aws;
 use cso_core::port::{Cloud, Effect, Request};
@@ -16,6 +15,7 @@ use cso_core::{CallError, ErrorClass, Outcome};
 use cso_facts::Catalog;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 async fn aws() -> Aws {
     Aws::from_environment(Catalog::builtin()).await.unwrap()
@@ -35,6 +35,7 @@ async fn call(aws: &Aws, effect: Effect, action: &str, input: Value) -> Result<V
 }
 
 /// A name that no earlier run used.
+#[expect(clippy::disallowed_methods, reason = "the only thing that differs between two runs")]
 fn name(what: &str) -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     format!("{what}-{}", now.as_nanos())

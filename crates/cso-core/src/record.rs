@@ -18,6 +18,9 @@ pub struct Record {
     pub key: ObjectKey,
     /// Identity of this object's life: a new one after delete and create under the same name.
     pub uid: String,
+    /// When that life began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<Timestamp>,
     /// Counts changes of the spec, from 1.
     pub generation: u64,
     /// Digest of the spec that `generation` counts.
@@ -37,7 +40,8 @@ pub struct Record {
     /// The mutating call whose outcome is not recorded yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<Intent>,
-    /// How often the same difference of a part was written without effect.
+    /// How often the same difference was written without effect, by surface path; and when the resource was created or
+    /// deleted, until that is seen.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub writes: BTreeMap<String, Written>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -88,10 +92,10 @@ pub struct Intent {
     pub applies: BTreeMap<String, Option<Digest>>,
 }
 
-/// Memory of the convergence guard for one part.
+/// Memory of the convergence guard for one path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Written {
-    /// Digest of the differences that were written.
+    /// Digest of the difference that was written.
     pub digest: Digest,
     pub count: u32,
     pub at: Timestamp,
@@ -120,6 +124,7 @@ impl Record {
         Self {
             key,
             uid,
+            created: None,
             generation: 1,
             spec_digest,
             wish: LastWish::default(),

@@ -139,6 +139,23 @@ impl Tree {
         *here = value;
     }
 
+    /// Takes a value out of its object; `None` if there is nothing at the path. Lists are only walked through.
+    pub fn take(&mut self, path: &FieldPath) -> Option<Self> {
+        let (last, parents) = path.segments().split_last()?;
+        let mut here = self;
+        for segment in parents {
+            here = match (segment, here) {
+                (Segment::Name(name), Self::Object(members)) => members.get_mut(name)?,
+                (Segment::Index(index), Self::List(elements)) => elements.get_mut(*index)?,
+                _ => return None,
+            };
+        }
+        match (last, here) {
+            (Segment::Name(name), Self::Object(members)) => members.remove(name).filter(|value| !value.is_null()),
+            _ => None,
+        }
+    }
+
     /// All holes, outside in.
     pub fn holes(&self) -> Vec<&Hole> {
         match self {
@@ -224,6 +241,8 @@ mod tests {
         assert_eq!(tree.shown(), json!({"a": {"b": [null, {"c": "x"}]}}));
         assert_eq!(tree.at(&"a.b[1].c".parse().expect("a path")).and_then(Tree::as_str), Some("x"));
         assert_eq!(tree.at(&"a.b[0]".parse().expect("a path")), None);
+        assert_eq!(tree.take(&"a.b[1].c".parse().expect("a path")), Some(Tree::text("x")));
+        assert_eq!(tree.shown(), json!({"a": {"b": [null, {}]}}));
     }
 
     #[test]

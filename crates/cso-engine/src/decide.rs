@@ -10,11 +10,12 @@
 //! busy               -> wait            different -> steps, one mutating call a turn
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cso_core::{
-    Digest, DigestKey, ErrorClass, FieldPath, Intent, ObjectKey, OwnerMark, Ownership, Plan, Record, Step, Tree, Verb,
+    Difference, Digest, DigestKey, ErrorClass, FieldPath, Intent, ObjectKey, OwnerMark, Ownership, Plan, Record, Step,
+    Tree, Verb,
 };
 use cso_schema::fill::{Load, Subject, Surroundings, Unfilled};
 use cso_schema::kind::{Kind, Recovery, State};
@@ -27,6 +28,10 @@ use crate::differ::{self, Wish};
 
 /// Reason of a wait that only a person or another system can end.
 pub const WAITING_FOR_OTHERS: &str = "WaitingForOthers";
+
+/// Places in [`Record::writes`] beside paths: our create and our delete, until what they did is seen.
+pub(crate) const CREATED: &str = "create";
+pub(crate) const DELETED: &str = "delete";
 
 /// Everything a decision depends on.
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +83,8 @@ pub struct Settled {
     pub applied: BTreeMap<String, Digest>,
     /// Provider's choices for fields that the dialect shows.
     pub late: BTreeMap<String, Tree>,
+    /// Paths that still differ after repeated writes: how often they were written must not be forgotten.
+    pub stuck: BTreeSet<String>,
 }
 
 impl Input<'_> {
@@ -161,6 +168,18 @@ fn known_status(input: &Input<'_>) -> Tree {
     status
 }
 
+/// How long an answer that our new resource is absent is still not believed.
+fn not_yet_visible(input: &Input<'_>) -> Option<Duration> {
+    let created = input.record.writes.get(CREATED).filter(|_| !input.record.writes.contains_key(DELETED))?;
+    let left = input.window(input.kind.consistency).saturating_sub(input.since(created.at));
+    (!left.is_zero()).then(|| left.min(Duration::from_secs(2)))
+}
+
+fn wait_to_see(after: Duration) -> Decision {
+    let message = "the resource was made; waiting until it can be seen".to_owned();
+    Decision::Wait { reason: "Settling", message, after }
+}
+
 /// Whether an answer means that the resource exists: not in a state that is as good as gone, not soft-deleted.
 fn is_there(input: &Input<'_>, body: &Tree) -> bool {
     input.kind.state(body).0 != State::Gone && !is_tombstone(input.kind, body)
@@ -185,7 +204,6 @@ enum Claim {
 /// Whose resource was seen. Only called when one was.
 fn ownership(input: &Input<'_>) -> Claim {
     let seen = seen_mark(input);
-    let name = input.key;
     if input.record.ownership.is_ours() {
         return match seen {
             Some(mark) if mark.to_string() != input.owner_mark() => Claim::Foreign(format!(
@@ -199,12 +217,12 @@ fn ownership(input: &Input<'_>) -> Claim {
     if let Some(mark) = &seen
         && mark == input.mark
     {
-        return Claim::Take(Ownership::Created, format!("{name}: found again by its owner mark"));
+        return Claim::Take(Ownership::Created, "found again by its owner mark".to_owned());
     }
     if let Some(intent) = open_create(input) {
         // The resource was absent when the intent was opened. A kind that can carry our mark would carry it.
         if !input.kind.can_be_marked() {
-            return Claim::Take(Ownership::Created, format!("{name}: our own create took effect"));
+            return Claim::Take(Ownership::Created, "our own create took effect".to_owned());
         }
         if seen.is_none()
             && matches!(input.observation.tags, Seen::Value(_) | Seen::Unknown(_))
@@ -217,17 +235,17 @@ fn ownership(input: &Input<'_>) -> Claim {
         if mark.same_object(input.mark) && input.policies.take_back {
             return Claim::Take(
                 Ownership::TakenBack { mark: mark.to_string() },
-                format!("{name}: taken back from the lost state {}", mark.state()),
+                format!("taken back from the lost state {}", mark.state()),
             );
         }
     } else if input.policies.take_back && !input.kind.can_be_marked() {
         return Claim::Take(
             Ownership::TakenBack { mark: input.mark.to_string() },
-            format!("{name}: taken back; resources of this kind carry no mark"),
+            "taken back; resources of this kind carry no mark".to_owned(),
         );
     }
     if input.policies.adoption.is_some() {
-        return Claim::Take(Ownership::Adopted, format!("{name}: adopted"));
+        return Claim::Take(Ownership::Adopted, "adopted".to_owned());
     }
     if input.policies.read_only {
         return Claim::Ours;
@@ -268,6 +286,9 @@ fn decide_absent(input: &Input<'_>, status: &Tree) -> Decision {
                       restore it there, or wait until it is gone"
                 .to_owned(),
         };
+    }
+    if let Some(after) = not_yet_visible(input) {
+        return wait_to_see(after);
     }
     if let Some(intent) = open_create(input)
         && let Recovery::OwnerTag { window, .. } = &input.kind.recovery
@@ -313,7 +334,10 @@ fn create_plan(input: &Input<'_>, _status: &Tree) -> Result<Plan, Unfilled> {
     let nothing = Tree::object();
     let subject = input.subject(&nothing, None);
     let tags = input.tags();
-    let call = subject.fill(&kind.create, &Load { tags: Some(&tags), ..Load::default() })?;
+    // A list of nothing is what a new resource has anyway, and some calls refuse to be told so.
+    let is_said = |name: &&String| input.spec.member(name).is_none_or(|value| value.as_list() != Some(&[]));
+    let fields: BTreeSet<String> = kind.fields.keys().filter(is_said).cloned().collect();
+    let call = subject.fill(&kind.create, &Load { fields: Some(&fields), tags: Some(&tags), ..Load::default() })?;
     let carried = kind.create.carries.iter().map(|carried| carried.field.as_str());
     let changes = differ::first_writes(input, carried);
     let mut steps = vec![Step { verb: Verb::Create, part: "body".to_owned(), call, changes, note: None }];
@@ -374,9 +398,10 @@ fn decide_present(input: &Input<'_>, body: &Tree, status: &Tree) -> Decision {
                 .flat_map(|step| &step.changes)
                 .map(|change| format!("read-only: {} differs ({})", change.path, differ::change_text(change))),
         );
-        return settled(input, notes);
+        return settled(input, notes, BTreeSet::new());
     }
     let mut steps = Vec::new();
+    let mut stuck = BTreeSet::new();
     for step in found.steps {
         match guard(input, &step) {
             Guard::Go => steps.push(step),
@@ -387,20 +412,23 @@ fn decide_present(input: &Input<'_>, body: &Tree, status: &Tree) -> Decision {
                     after,
                 };
             }
-            Guard::Stuck => notes.extend(step.changes.iter().map(|change| {
-                format!(
-                    "{} still differs after two updates ({}): left alone until the object or the resource changes",
-                    change.path,
-                    differ::change_text(change)
-                )
-            })),
+            Guard::Stuck => {
+                notes.extend(step.changes.iter().map(|change| {
+                    format!(
+                        "{} still differs after two updates ({}): left alone until the object or the resource changes",
+                        change.path,
+                        differ::change_text(change)
+                    )
+                }));
+                stuck.extend(step.changes.into_iter().map(|change| change.path));
+            }
         }
     }
-    if steps.is_empty() { settled(input, notes) } else { Decision::Act(Plan { steps, notes }) }
+    if steps.is_empty() { settled(input, notes, stuck) } else { Decision::Act(Plan { steps, notes }) }
 }
 
-fn settled(input: &Input<'_>, notes: Vec<String>) -> Decision {
-    Decision::Settle(Settled { notes, applied: differ::wishes(input), late: differ::late(input) })
+fn settled(input: &Input<'_>, notes: Vec<String>, stuck: BTreeSet<String>) -> Decision {
+    Decision::Settle(Settled { notes, applied: differ::wishes(input), late: differ::late(input), stuck })
 }
 
 enum Guard {
@@ -409,24 +437,30 @@ enum Guard {
     Stuck,
 }
 
-/// The same difference again: first give the provider time to show the last write, then write once more, then stop.
+/// The same differences again: first give the provider time to show the last write, then write once more, then stop.
+/// One difference that was not written yet is reason enough to write.
 fn guard(input: &Input<'_>, step: &Step) -> Guard {
-    let Some(written) = input.record.writes.get(&step.part) else { return Guard::Go };
-    if written.digest != step_digest(input.digest_key, step) {
-        return Guard::Go;
-    }
     let window = input.window(input.kind.consistency);
-    let waited = input.since(written.at);
+    let written = |change: &Difference| {
+        let written = input.record.writes.get(&change.path)?;
+        (written.digest == change_digest(input.digest_key, change)).then_some(written)
+    };
+    let Some(written) = step.changes.iter().map(written).collect::<Option<Vec<_>>>() else { return Guard::Go };
+    let Some(waited) = written.iter().map(|written| input.since(written.at)).min() else { return Guard::Go };
     if waited < window {
         return Guard::Settling(window.saturating_sub(waited).min(Duration::from_secs(2)));
     }
-    if written.count >= 2 { Guard::Stuck } else { Guard::Go }
+    if written.iter().all(|written| written.count >= 2) { Guard::Stuck } else { Guard::Go }
 }
 
-/// Digest of a step's differences: the same step again has the same digest.
-pub fn step_digest(key: &DigestKey, step: &Step) -> Digest {
-    let changes = serde_json::to_value(&step.changes).unwrap_or_default();
-    key.digest(&step.part, &serde_json::json!([step.call.operation, step.call.input.shown(), changes]))
+/// Digest of a difference: the same value seen and the same wished again has the same digest, whoever caused it.
+pub fn change_digest(key: &DigestKey, change: &Difference) -> Digest {
+    key.digest(&change.path, &serde_json::json!([change.from, change.to]))
+}
+
+/// Digest of a call with its holes in place.
+pub fn call_digest(key: &DigestKey, step: &Step) -> Digest {
+    key.digest(&step.part, &serde_json::json!([step.call.operation, step.call.input.shown()]))
 }
 
 fn decide_delete(input: &Input<'_>, body: Option<&Tree>, status: &Tree) -> Decision {
@@ -441,6 +475,9 @@ fn decide_delete(input: &Input<'_>, body: Option<&Tree>, status: &Tree) -> Decis
         return Decision::Release { message: "no resource was made or adopted for this object".to_owned() };
     }
     if body.is_none() {
+        if let Some(after) = not_yet_visible(input) {
+            return wait_to_see(after);
+        }
         // A create may still come to light: do not forget it before it must have.
         if let (Some(intent), Recovery::OwnerTag { window, .. }) = (intent, &input.kind.recovery) {
             let left = input.window(*window).saturating_sub(input.since(intent.opened));
@@ -472,7 +509,7 @@ fn decide_delete(input: &Input<'_>, body: Option<&Tree>, status: &Tree) -> Decis
     };
     let step = Step { verb: Verb::Delete, part: "body".to_owned(), call, changes: Vec::new(), note: None };
     let window = input.window(input.kind.consistency);
-    if let Some(written) = input.record.writes.get("delete") {
+    if let Some(written) = input.record.writes.get(DELETED) {
         let waited = input.since(written.at);
         if waited < window {
             return Decision::Wait {

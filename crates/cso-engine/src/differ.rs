@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cso_core::{Difference, DifferenceKind, Digest, Hole, Step, Tree, Verb};
 use cso_schema::convert::as_text;
 use cso_schema::fill::{Load, Subject, Unfilled};
-use cso_schema::kind::{CallTemplate, Clear, Field, Owner, Part, Predicate, Role, Send, Shape, Source};
+use cso_schema::kind::{CallTemplate, Clear, Field, Owner, Part, Place, Predicate, Role, Send, Shape, Source};
 use cso_schema::observe::{Observation, Seen};
 
 use crate::decide::{Input, spec_path};
@@ -371,8 +371,33 @@ fn config_steps(
         let call = wish.subject.fill(delete, &Load::default())?;
         return Ok(PartSteps { removals: vec![update_step(part.name.clone(), call, changes)], writes: Vec::new() });
     }
+    for field in part_fields(wish, part).filter(|field| wished(wish, field).is_none()) {
+        if !cleared.contains_key(&field.name)
+            && is_required(wish, put, &field.name)
+            && let Some(value) = as_it_is(wish, field)
+        {
+            cleared.insert(field.name.clone(), value);
+        }
+    }
     let call = wish.subject.fill(put, &Load { cleared: Some(&cleared), ..Load::default() })?;
     Ok(PartSteps { removals: Vec::new(), writes: vec![update_step(part.name.clone(), call, changes)] })
+}
+
+/// Whether a call cannot be made without the field.
+fn is_required(wish: &Wish<'_>, call: &CallTemplate, field: &str) -> bool {
+    let api = &wish.input.kind.api;
+    let Some(input) = api.operation(&call.operation).and_then(|operation| operation.input) else { return false };
+    let place = call.carries.iter().find(|carried| carried.field == field).map(|carried| &carried.place);
+    matches!(place, Some(Place::Member(name)) if api.shape(input).member(name).is_some_and(|member| member.required))
+}
+
+/// What a field that nobody wishes for is, so that a write that must carry it changes nothing.
+fn as_it_is(wish: &Wish<'_>, field: &Field) -> Option<Tree> {
+    match (wish.input.kind.seen(field, wish.observation, None), &field.clear) {
+        (Seen::Value(seen), _) => Some(seen),
+        (_, Clear::Value(value)) => Some(Tree::from(value.clone())),
+        _ => None,
+    }
 }
 
 fn switch_steps(

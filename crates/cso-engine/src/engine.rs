@@ -18,7 +18,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::classify;
 use crate::conditions::{Standing, conditions};
-use crate::decide::{Decision, Input, Settled, decide, step_digest};
+use crate::decide::{CREATED, DELETED, Decision, Input, Settled, call_digest, change_digest, decide};
 use crate::dialect::{self, Deletion, Policies};
 use crate::read::{self, Reader};
 use crate::resolve::{Mode, Resolver, Unresolved};
@@ -66,6 +66,8 @@ pub enum Progress {
     Called { object: ObjectKey, step: Step, error: Option<CallError> },
     /// The object stands differently than before.
     Standing { object: ObjectKey, standing: Standing },
+    /// A resource that exists is ours from now on, without a call.
+    Owned { object: ObjectKey, message: String },
     /// The object's resource is deleted or let go of.
     Forgotten { object: ObjectKey, message: String },
 }
@@ -164,7 +166,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
                 prepared.record.ownership = how;
                 prepared.record.intent = None;
                 Self::learn(&mut prepared, &observation);
-                self.save(prepared.record, Some(("Owned", message, EventKind::Normal))).await?;
+                self.save(prepared.record, Some(("Owned", message.clone(), EventKind::Normal))).await?;
+                self.tell(Progress::Owned { object: key.clone(), message });
                 Ok(Turn::Again { fresh: false })
             }
             Decision::Wait { reason, message, after } => {
@@ -202,7 +205,10 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             decision = decide(&self.input(&owned, &observation));
         }
         match decision {
-            Decision::Act(plan) => Preview::Steps(plan),
+            Decision::Act(mut plan) => {
+                plan.notes.splice(0..0, first);
+                Preview::Steps(plan)
+            }
             Decision::Settle(settled) => Preview::Nothing { notes: first.into_iter().chain(settled.notes).collect() },
             Decision::Wait { message, .. } => Preview::Waits { message },
             Decision::Blocked { class, message, .. } => Preview::Blocked { class, message },
@@ -304,9 +310,9 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             annotations: annotations.map(|(name, value)| (name.clone(), value.clone())).collect(),
         };
         let mut record = record.unwrap_or_else(|| {
-            let born = self.ports.clock.now().as_nanosecond().to_string();
-            let uid = meta.digest_key.token(&["uid", &object.key.to_string(), &born]);
-            Record::new(object.key.clone(), uid, digest.clone())
+            let born = self.ports.clock.now();
+            let uid = meta.digest_key.token(&["uid", &object.key.to_string(), &born.as_nanosecond().to_string()]);
+            Record { created: Some(born), ..Record::new(object.key.clone(), uid, digest.clone()) }
         });
         if record.spec_digest != digest {
             record.generation += 1;
@@ -391,9 +397,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         if let Value::Object(late) = late.shown() {
             record.late = late;
         }
-        if settled.notes.is_empty() {
-            record.writes.clear();
-        }
+        record.writes.retain(|path, _| settled.stuck.contains(path));
         let has_late = kind.fields.values().any(|field| field.late);
         let standing = Standing::Synced { notes: settled.notes, late: has_late, references };
         let before = std::mem::take(&mut record.conditions);
@@ -443,7 +447,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     fn intent(&self, prepared: &Prepared, step: &Step) -> Intent {
         let meta = self.ports.store.meta();
         let record = &prepared.record;
-        let digest = step_digest(&meta.digest_key, step);
+        let digest = call_digest(&meta.digest_key, step);
         let opened = self.ports.clock.now();
         let same = record.intent.as_ref().filter(|open| open.digest == digest && open.operation == step.call.operation);
         let new_token = || {
@@ -500,23 +504,25 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
                 // What an earlier life left behind names a resource that is gone.
                 prepared.record.status.clear();
                 prepared.record.writes.clear();
+                let digest = call_digest(&self.ports.store.meta().digest_key, step);
+                prepared.record.writes.insert(CREATED.to_owned(), Written { digest, count: 1, at: now });
                 let status = created_status(&prepared.kind, &Tree::from(answer));
                 Self::put_status(&mut prepared, status);
                 ("Created", format!("{} made the resource", step.call.operation), EventKind::Normal)
             }
             Verb::Update => {
-                let digest = step_digest(&self.ports.store.meta().digest_key, step);
-                let count = match prepared.record.writes.get(&step.part) {
-                    Some(written) if written.digest == digest => written.count + 1,
-                    _ => 1,
-                };
-                prepared.record.writes.insert(step.part.clone(), Written { digest, count, at: now });
+                for change in &step.changes {
+                    let digest = change_digest(&self.ports.store.meta().digest_key, change);
+                    let before = prepared.record.writes.get(&change.path).filter(|before| before.digest == digest);
+                    let count = before.map_or(1, |before| before.count + 1);
+                    prepared.record.writes.insert(change.path.clone(), Written { digest, count, at: now });
+                }
                 let paths: Vec<&str> = step.changes.iter().map(|change| change.path.as_str()).collect();
                 ("Updated", format!("{}: {}", step.call.operation, paths.join(", ")), EventKind::Normal)
             }
             Verb::Delete => {
-                let digest = step_digest(&self.ports.store.meta().digest_key, step);
-                prepared.record.writes.insert("delete".to_owned(), Written { digest, count: 1, at: now });
+                let digest = call_digest(&self.ports.store.meta().digest_key, step);
+                prepared.record.writes.insert(DELETED.to_owned(), Written { digest, count: 1, at: now });
                 ("Deleting", format!("{} was accepted", step.call.operation), EventKind::Normal)
             }
         };

@@ -65,8 +65,7 @@ impl<P: Secrets> Resolver<'_, P> {
     }
 
     fn resolve_reference(&self, reference: &Ref, spec: &mut Tree, others: &impl Others) -> Result<(), Unresolved> {
-        let Some(wrapper) = spec.at(&reference.field).cloned() else { return Ok(()) };
-        spec.set(&reference.field, Tree::Null);
+        let Some(wrapper) = spec.take(&reference.field) else { return Ok(()) };
         let field = &reference.field;
         if spec.at(&reference.fills).is_some() {
             return Err(Unresolved::Invalid(format!(
@@ -189,6 +188,32 @@ fn walk<'a>(
     found
 }
 
+/// Objects with their targets before them; those that do not refer to each other by key. What is in a cycle comes in some
+/// order.
+pub fn order(edges: &BTreeMap<ObjectKey, BTreeSet<ObjectKey>>) -> Vec<ObjectKey> {
+    let mut seen = BTreeSet::new();
+    let mut ordered = Vec::with_capacity(edges.len());
+    for key in edges.keys() {
+        place(key, edges, &mut seen, &mut ordered);
+    }
+    ordered
+}
+
+fn place<'a>(
+    key: &'a ObjectKey,
+    edges: &'a BTreeMap<ObjectKey, BTreeSet<ObjectKey>>,
+    seen: &mut BTreeSet<&'a ObjectKey>,
+    ordered: &mut Vec<ObjectKey>,
+) {
+    let Some(targets) = edges.get(key) else { return };
+    if seen.insert(key) {
+        for target in targets {
+            place(target, edges, seen, ordered);
+        }
+        ordered.push(key.clone());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,5 +226,16 @@ mod tests {
         assert_eq!(cycle(&edges), None);
         edges.insert(key("c"), BTreeSet::from([key("a")]));
         assert_eq!(cycle(&edges), Some(vec![key("a"), key("b"), key("c"), key("a")]));
+    }
+
+    #[test]
+    fn targets_come_before_those_who_refer_to_them() {
+        let key = |name: &str| ObjectKey::new("g", "K", "n", name);
+        let edges = BTreeMap::from([
+            (key("a"), BTreeSet::from([key("c"), key("elsewhere")])),
+            (key("b"), BTreeSet::new()),
+            (key("c"), BTreeSet::from([key("b")])),
+        ]);
+        assert_eq!(order(&edges), [key("b"), key("c"), key("a")]);
     }
 }

@@ -72,8 +72,12 @@ struct Run<C, S, P, K> {
     goal: Goal,
     queue: Queue,
     turns: JoinSet<(ObjectKey, Result<Turn, StoreError>)>,
-    /// Objects with a turn in flight, and whether another was asked for meanwhile.
-    busy: BTreeMap<ObjectKey, bool>,
+    /// Objects with a turn in flight.
+    busy: BTreeMap<ObjectKey, InFlight>,
+    /// Counts turns that began or ended, to tell which was first.
+    tick: u64,
+    /// When an object last settled or was forgotten.
+    ended: BTreeMap<ObjectKey, u64>,
     /// The next turn of these follows a create of ours.
     fresh: BTreeSet<ObjectKey>,
     /// By what is waited for.
@@ -82,6 +86,13 @@ struct Run<C, S, P, K> {
     rests: BTreeMap<ObjectKey, Rest>,
     /// Objects whose resource was changed since they last settled.
     acted: BTreeSet<ObjectKey>,
+}
+
+/// A turn that has begun.
+struct InFlight {
+    began: u64,
+    /// Another turn was asked for meanwhile.
+    again: bool,
 }
 
 impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
@@ -99,6 +110,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             queue: Queue::default(),
             turns: JoinSet::new(),
             busy: BTreeMap::new(),
+            tick: 0,
+            ended: BTreeMap::new(),
             fresh: BTreeSet::new(),
             waiters: BTreeMap::new(),
             failures: BTreeMap::new(),
@@ -111,9 +124,14 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         }
         let mut stopping = false;
         let mut listening = true;
+        let mut marked = !run.engine.ports.store.meta().is_new;
         loop {
             if !stopping {
                 run.start();
+            }
+            if !marked && run.has_settled_everything() {
+                run.engine.ports.store.mark_settled().await?;
+                marked = true;
             }
             if run.is_over(stopping, started) {
                 break;
@@ -148,11 +166,12 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
     fn start(&mut self) {
         while self.turns.len() < self.engine.settings.concurrency.max(1) {
             let Some(key) = self.queue.pop(self.now()) else { break };
-            if let Some(again) = self.busy.get_mut(&key) {
-                *again = true;
+            if let Some(turn) = self.busy.get_mut(&key) {
+                turn.again = true;
                 continue;
             }
-            self.busy.insert(key.clone(), false);
+            self.tick += 1;
+            self.busy.insert(key.clone(), InFlight { began: self.tick, again: false });
             let engine = Arc::clone(&self.engine);
             let fresh = self.fresh.remove(&key);
             self.turns.spawn(async move {
@@ -160,6 +179,15 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
                 (key, result)
             });
         }
+    }
+
+    /// Whether every object was found or made as wished: from now on the store knows what exists. An object that was
+    /// refused or not looked at could still have a resource that the store does not know.
+    fn has_settled_everything(&self) -> bool {
+        let settled = |rest: &Rest| matches!(rest, Rest::Settled | Rest::Forgotten);
+        self.turns.is_empty()
+            && self.rests.values().all(settled)
+            && self.rests.values().any(|rest| *rest == Rest::Settled)
     }
 
     fn changed(&mut self, keys: Vec<ObjectKey>) {
@@ -172,7 +200,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
     }
 
     fn finish(&mut self, key: ObjectKey, turn: Turn) {
-        let again = self.busy.remove(&key).unwrap_or(false);
+        let (began, again) = self.busy.remove(&key).map_or((0, false), |turn| (turn.began, turn.again));
         let now = self.now();
         if !matches!(turn, Turn::Failed { .. }) {
             self.failures.remove(&key);
@@ -212,7 +240,12 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
             Turn::WaitsFor { on, standing } => {
                 let message = standing.message().to_owned();
                 self.rests.insert(key.clone(), Rest::Waiting { message });
-                self.waiters.entry(on).or_default().insert(key.clone());
+                if self.ended.get(&on).is_some_and(|ended| *ended > began) {
+                    // What it waits for happened while it looked.
+                    self.queue.push(key.clone(), Priority::Wake);
+                } else {
+                    self.waiters.entry(on).or_default().insert(key.clone());
+                }
             }
             Turn::Forgotten => {
                 self.rests.insert(key.clone(), Rest::Forgotten);
@@ -224,8 +257,10 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
         }
     }
 
-    /// Makes those that wait for an object due.
+    /// Makes those that wait for an object due, now and when a turn that began before this ends in waiting.
     fn wake(&mut self, key: &ObjectKey) {
+        self.tick += 1;
+        self.ended.insert(key.clone(), self.tick);
         for waiter in self.waiters.remove(key).unwrap_or_default() {
             self.queue.push(waiter, Priority::Wake);
         }

@@ -87,6 +87,7 @@ fn child(test: &str, path: &Path) -> Child {
         .expect("a child")
 }
 
+#[expect(clippy::disallowed_methods, reason = "how a test talks to the process it starts")]
 fn child_path() -> PathBuf {
     std::env::var_os(PATH).expect("only started by other tests").into()
 }

@@ -40,6 +40,19 @@ impl Compare {
         })
     }
 
+    /// The rule's name in descriptors.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Set => "set",
+            Self::Json => "json",
+            Self::Policy => "policy",
+            Self::CaseInsensitive => "ci",
+            Self::Number => "number",
+            Self::KmsKey => "kms-key",
+        }
+    }
+
     /// Every name, for messages.
     pub const NAMES: [&'static str; 7] = ["exact", "set", "json", "policy", "ci", "number", "kms-key"];
 
@@ -205,6 +218,13 @@ mod tests {
             (Compare::KmsKey, json!("1234"), json!("arn:aws:kms:eu-west-1:1:key/12345"), false),
         ] {
             assert_eq!(rule.equal(&tree(wished.clone()), &tree(seen.clone())), equal, "{rule:?} {wished} {seen}");
+        }
+    }
+
+    #[test]
+    fn every_name_leads_back() {
+        for name in Compare::NAMES {
+            assert_eq!(Compare::by_name(name).map(Compare::name), Some(name));
         }
     }
 

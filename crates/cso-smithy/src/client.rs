@@ -118,7 +118,11 @@ impl Client {
     /// the environment and from the profile.
     /// Everywhere else the facts tell the host; `partitions` are the catalogue's.
     pub async fn from_environment(config: Config, partitions: &[Partition]) -> Self {
-        let sdk = aws_config::defaults(aws_config::BehaviorVersion::latest()).load().await;
+        Self::load(aws_config::defaults(aws_config::BehaviorVersion::latest()), config, partitions).await
+    }
+
+    async fn load(chain: aws_config::ConfigLoader, config: Config, partitions: &[Partition]) -> Self {
+        let sdk = chain.load().await;
         let region = sdk.region().map(ToString::to_string);
         let credentials = Credentials::new(sdk.credentials_provider());
         Self::assemble(config, region, credentials, Endpoints::from_sdk(&sdk, partitions.to_vec()))
@@ -238,4 +242,68 @@ impl Client {
 /// The operation that a call names.
 fn find<'c>(call: &Call<'c>) -> Result<&'c Operation, CallError> {
     call.service.operation(call.operation).ok_or_else(|| failure::unknown_operation(call.service, call.operation))
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_types::os_shim_internal::{Env, Fs};
+    use cso_facts::Catalog;
+
+    use super::*;
+
+    /// A client in an environment with these variables and this `~/.aws/config`.
+    async fn client(variables: &[(&str, &str)], profile: &str) -> Client {
+        let mut all = vec![("HOME", "/home"), ("AWS_EC2_METADATA_DISABLED", "true")];
+        all.extend(variables);
+        let files = [("/home/.aws/config".to_owned(), profile.as_bytes().to_vec())];
+        let chain = aws_config::defaults(aws_config::BehaviorVersion::latest())
+            .env(Env::from_slice(&all))
+            .fs(Fs::from_map(files.into()));
+        Client::load(chain, Config::default(), Catalog::builtin().partitions().unwrap()).await
+    }
+
+    fn base(client: &Client, service: &str) -> String {
+        let service = Catalog::builtin().service(service).unwrap();
+        client.0.endpoints.resolve(&service, "eu-west-1").unwrap().base.clone()
+    }
+
+    #[tokio::test]
+    async fn endpoints_come_from_the_service_variable_then_the_general_one_then_the_facts() {
+        let variables = [
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
+            ("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:2"),
+            ("AWS_REGION", "eu-west-1"),
+        ];
+        let set = client(&variables, "").await;
+        assert_eq!(base(&set, "secretsmanager"), "http://127.0.0.1:2");
+        assert_eq!(base(&set, "sqs"), "http://127.0.0.1:1");
+        assert_eq!(set.default_region(), Some("eu-west-1"));
+        let unset = client(&[], "").await;
+        assert_eq!(base(&unset, "sqs"), "https://sqs.eu-west-1.amazonaws.com");
+        assert_eq!(unset.default_region(), None);
+    }
+
+    #[tokio::test]
+    async fn a_profile_may_hold_endpoints_region_and_keys() {
+        let profile = "[profile lab]\nregion = eu-north-1\nservices = lab\naws_access_key_id = AKIDLAB\n\
+            aws_secret_access_key = s\n[services lab]\nsqs =\n  endpoint_url = http://127.0.0.1:3\n";
+        let lab = client(&[("AWS_PROFILE", "lab")], profile).await;
+        assert_eq!(base(&lab, "sqs"), "http://127.0.0.1:3");
+        assert_eq!(base(&lab, "sns"), "https://sns.eu-west-1.amazonaws.com");
+        assert_eq!(lab.default_region(), Some("eu-north-1"));
+        let identity = lab.0.credentials.get().await.unwrap();
+        let keys = identity.data::<aws_credential_types::Credentials>().unwrap();
+        assert_eq!(keys.access_key_id(), "AKIDLAB");
+    }
+
+    #[tokio::test]
+    async fn without_credentials_one_sentence_says_what_to_do() {
+        let failure = client(&[], "").await.0.credentials.get().await.unwrap_err();
+        assert_eq!(failure.code, "no-credentials");
+        assert!(
+            failure.message.starts_with("no AWS credentials were found: set AWS_ACCESS_KEY_ID"),
+            "{}",
+            failure.message
+        );
+    }
 }

@@ -14,7 +14,7 @@ use super::layout::beside;
 /// stays when the lock is let go: removing it would let two processes lock two files of one name.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -38,7 +38,16 @@ impl Lock {
         }
         // Only a help for people: a full disk must not keep the state file from being opened.
         let _ = write_pid(&mut file);
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+/// Let go of explicitly: a child that was just forked shares the handle until it executes its program, so that closing
+/// ours is not enough.
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // It cannot fail on an open handle, and closing the handle is the second way.
+        let _ = self.file.unlock();
     }
 }
 

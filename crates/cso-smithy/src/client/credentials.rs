@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
@@ -10,6 +10,7 @@ use aws_smithy_runtime_api::client::identity::Identity;
 use cso_core::ErrorClass;
 
 use super::failure::Failure;
+use super::retry::system_time;
 
 /// A source of credentials with its last answer.
 pub(super) struct Credentials {
@@ -63,7 +64,7 @@ impl Credentials {
 
     /// The held credential, if it lasts as long.
     fn good_for(&self, span: Duration) -> Option<Identity> {
-        let needed = SystemTime::now() + span;
+        let needed = system_time() + span;
         self.lock().clone().filter(|identity| identity.expiration().is_none_or(|end| end > needed))
     }
 

@@ -110,6 +110,12 @@ impl Quota {
     }
 }
 
+/// The machine's clock.
+#[expect(clippy::disallowed_methods, reason = "signatures and credentials are about real time: AWS refuses any other")]
+pub(super) fn system_time() -> SystemTime {
+    SystemTime::now()
+}
+
 /// The time as the servers see it.
 #[derive(Default)]
 pub(super) struct Clock {
@@ -124,7 +130,7 @@ impl Clock {
     pub(super) fn now(&self) -> SystemTime {
         let offset = self.offset.load(Ordering::Relaxed);
         let seconds = Duration::from_secs(offset.unsigned_abs());
-        if offset < 0 { SystemTime::now() - seconds } else { SystemTime::now() + seconds }
+        if offset < 0 { system_time() - seconds } else { system_time() + seconds }
     }
 
     /// Corrects the clock by the answer's date, where the failure is one that a wrong clock explains.

@@ -3,4 +3,5 @@
 mod calls;
 mod fixture;
 mod promise;
+mod protocol;
 mod server;

@@ -51,6 +51,7 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts a server on a free port. A request beyond the script gets status 599.
+    #[expect(clippy::disallowed_methods, reason = "the server ends with the test's runtime")]
     pub(crate) async fn play(script: impl IntoIterator<Item = Act>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

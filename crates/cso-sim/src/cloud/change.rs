@@ -1,0 +1,270 @@
+//! The mutating half of the model cloud.
+
+use std::collections::BTreeMap;
+
+use cso_core::{ErrorClass, FieldPath, Tree};
+use cso_schema::convert::from_api;
+use cso_schema::kind::{CallTemplate, Field, Kind, Part, Place, Recovery, Role as Means, Shape, Source};
+use tokio::time::Instant;
+
+use super::{
+    Answer, IDEMPOTENT_CREATES, IDEMPOTENT_DELETES, Inner, Refusal, absent, code_of, leaves_tombstone, not_set,
+    pause_after_delete,
+};
+use crate::answer::{Answers, identity_fields};
+use crate::operations::{Role, template};
+use crate::resource::{Life, Resource};
+
+impl Inner {
+    pub(super) fn change(&mut self, kind: &Kind, role: Role, input: &Tree, region: &str) -> Answer {
+        let Some(template) = template(kind, role) else { return Err(absent(kind)) };
+        if role == Role::Create {
+            return self.create(kind, template, input, region);
+        }
+        let Some(position) = self.position(kind, role, input, region) else {
+            let forgives = role == Role::Delete && IDEMPOTENT_DELETES.contains(&template.operation.as_str());
+            return if forgives { Ok(Tree::object()) } else { Err(absent(kind)) };
+        };
+        if self.resources[position].life == Life::Tombstone {
+            return Err(refusal(kind, ErrorClass::Conflict, "it is scheduled for deletion"));
+        }
+        if role == Role::Delete {
+            self.delete(kind, position);
+            return Ok(Tree::object());
+        }
+        let ignored = self.behaviour.ignore.get(kind.name()).cloned().unwrap_or_default();
+        let resource = &mut self.resources[position];
+        let kept: BTreeMap<String, Tree> =
+            resource.values.iter().filter(|(name, _)| ignored.contains(*name)).map(own).collect();
+        apply(resource, kind, role, template, input)?;
+        resource.values.retain(|name, _| !ignored.contains(name));
+        resource.values.extend(kept);
+        Ok(Tree::object())
+    }
+
+    fn create(&mut self, kind: &Kind, template: &CallTemplate, input: &Tree, region: &str) -> Answer {
+        let mut values = carried(kind, template, input);
+        for (member, source) in &template.inputs {
+            if let (Source::Spec(path), Some(given)) = (source, input.member(member))
+                && let Some((field, rest)) = path.split_first()
+                && rest.is_root()
+            {
+                values.insert(field.to_owned(), given.clone());
+            }
+        }
+        values.retain(|_, value| !is_nothing(value));
+        let tags = template.tags.as_ref().and_then(|member| input.member(member)).map(|tags| tags_of(kind, tags));
+        let token = template.token.as_ref().and_then(|member| input.member(member)).cloned();
+        let identity = identity_of(kind, &values);
+        if let Some(position) = self.namesake(kind, region, &identity, token.as_ref()) {
+            return self.exists(kind, template, position, &values);
+        }
+        let name = full_name(kind, region, &identity);
+        if let (Some(until), Some((code, _))) = (self.taken.get(&name), pause_after_delete(kind))
+            && Instant::now() < *until
+        {
+            return Err((code.clone(), "a resource of this name was deleted a moment ago".to_owned()));
+        }
+        let ignored = self.behaviour.ignore.get(kind.name());
+        values.retain(|field, _| ignored.is_none_or(|ignored| !ignored.contains(field)));
+        self.born += 1;
+        let mut resource = Resource::new(kind, region, values, self.born);
+        resource.tags = tags.unwrap_or_default();
+        resource.token = token;
+        resource.busy = self.behaviour.busy;
+        let answer = Answers { kind, behaviour: &self.behaviour }.created(&resource);
+        self.resources.push(resource);
+        Ok(answer)
+    }
+
+    /// A resource that stands in the way of a new one: of the same name or natural key, or made with the same token.
+    fn namesake(&self, kind: &Kind, region: &str, identity: &[Option<Tree>], token: Option<&Tree>) -> Option<usize> {
+        let by_token = matches!(kind.recovery, Recovery::Token) && token.is_some();
+        self.resources.iter().position(|one| {
+            one.kind == kind.name()
+                && one.region == region
+                && ((!identity.is_empty() && identity_of(kind, &one.values) == identity)
+                    || (by_token && one.token.as_ref() == token))
+        })
+    }
+
+    fn exists(&self, kind: &Kind, template: &CallTemplate, position: usize, asked: &BTreeMap<String, Tree>) -> Answer {
+        let there = &self.resources[position];
+        if there.life == Life::Tombstone {
+            return Err(refusal(kind, ErrorClass::Invalid, "a resource of this name is scheduled for deletion"));
+        }
+        let same = asked.iter().all(|(field, value)| there.values.get(field) == Some(value));
+        let forgives =
+            IDEMPOTENT_CREATES.contains(&template.operation.as_str()) || matches!(kind.recovery, Recovery::Token);
+        if same && forgives {
+            return Ok(Answers { kind, behaviour: &self.behaviour }.created(there));
+        }
+        Err(refusal(kind, ErrorClass::NotOurs, "it exists already"))
+    }
+
+    fn delete(&mut self, kind: &Kind, position: usize) {
+        if leaves_tombstone(kind) {
+            self.resources[position].life = Life::Tombstone;
+            return;
+        }
+        let gone = self.resources.remove(position);
+        if let Some((_, pause)) = pause_after_delete(kind) {
+            let name = full_name(kind, &gone.region, &identity_of(kind, &gone.values));
+            self.taken.insert(name, Instant::now() + *pause);
+        }
+    }
+}
+
+fn own((name, value): (&String, &Tree)) -> (String, Tree) {
+    (name.clone(), value.clone())
+}
+
+/// A refusal of a class, or of the next best class that the kind has a code for.
+fn refusal(kind: &Kind, class: ErrorClass, message: &str) -> Refusal {
+    let code = [class, ErrorClass::Invalid].into_iter().find_map(|class| code_of(kind, class));
+    (code.unwrap_or_else(|| "ValidationException".to_owned()), message.to_owned())
+}
+
+fn apply(
+    resource: &mut Resource,
+    kind: &Kind,
+    role: Role,
+    template: &CallTemplate,
+    input: &Tree,
+) -> Result<(), Refusal> {
+    match role {
+        Role::Update => resource.values.extend(carried(kind, template, input)),
+        Role::Put(position) => {
+            let owned = kind.parts.get(position).map(|part| part.fields.clone()).unwrap_or_default();
+            // The write is absolute: what it leaves out is no more.
+            resource.values.retain(|name, _| !owned.contains(name));
+            resource.values.extend(carried(kind, template, input));
+        }
+        Role::Unset(position) => {
+            let owned = kind.parts.get(position).map(|part| part.fields.clone()).unwrap_or_default();
+            let known = resource.values.len();
+            resource.values.retain(|name, _| !owned.contains(name));
+            if resource.values.len() == known {
+                return Err(not_set(kind, position));
+            }
+        }
+        Role::Switch(position, on) => {
+            if let Some(field) = kind.parts.get(position).and_then(|part| part.fields.first()) {
+                resource.values.insert(field.clone(), Tree::Bool(on));
+            }
+        }
+        Role::Add(position) => change_table(resource, kind, position, template, input, true)?,
+        Role::Remove(position) => change_table(resource, kind, position, template, input, false)?,
+        Role::Tag => {
+            let tags = member_of(template, input, &Source::Tags).map(|tags| tags_of(kind, tags));
+            resource.tags.extend(tags.unwrap_or_default());
+        }
+        Role::Untag => {
+            let keys = member_of(template, input, &Source::TagKeys).and_then(Tree::as_list).unwrap_or_default();
+            resource.tags.retain(|key, _| !keys.contains(&Tree::text(key)));
+        }
+        _ => {}
+    }
+    resource.values.retain(|_, value| !is_nothing(value));
+    Ok(())
+}
+
+/// Setting an empty text is how attributes are unset; an empty list is one that nobody set.
+fn is_nothing(value: &Tree) -> bool {
+    value.is_null() || value.as_str() == Some("") || value.as_list() == Some(&[])
+}
+
+fn member_of<'a>(template: &CallTemplate, input: &'a Tree, wanted: &Source) -> Option<&'a Tree> {
+    let (member, _) = template.inputs.iter().find(|(_, source)| source == wanted)?;
+    input.member(member)
+}
+
+/// Adds elements that are not there, or removes elements that are; anything else is refused.
+fn change_table(
+    resource: &mut Resource,
+    kind: &Kind,
+    position: usize,
+    template: &CallTemplate,
+    input: &Tree,
+    add: bool,
+) -> Result<(), Refusal> {
+    let Some(Part { shape: Shape::Table { key, .. }, fields, .. }) = kind.parts.get(position) else { return Ok(()) };
+    let Some(field) = fields.first().and_then(|name| kind.fields.get(name)) else { return Ok(()) };
+    let items = template.inputs.iter().find_map(|(member, source)| match source {
+        Source::Items(part) => Some((input.member(member)?, part)),
+        _ => None,
+    });
+    let Some((given, part)) = items else { return Ok(()) };
+    let mut known = resource.values.get(&field.name).and_then(Tree::as_list).unwrap_or_default().to_vec();
+    let given = match part {
+        None => from_api(given, &field.schema),
+        Some(_) => given.clone(),
+    };
+    for item in given.as_list().unwrap_or_default() {
+        let name = if part.is_some() { Some(item) } else { item.member(key) };
+        let at = known.iter().position(|element| element.member(key) == name);
+        match (at, add) {
+            (None, true) => known.push(item.clone()),
+            (Some(at), false) => {
+                known.remove(at);
+            }
+            (Some(_), true) => return Err(refusal(kind, ErrorClass::Invalid, "the element is there already")),
+            (None, false) => return Err(refusal(kind, ErrorClass::Invalid, "there is no such element")),
+        }
+    }
+    if known.is_empty() {
+        resource.values.remove(&field.name);
+    } else {
+        resource.values.insert(field.name.clone(), Tree::List(known));
+    }
+    Ok(())
+}
+
+/// The fields that a call carries, in the published spelling: the reverse of filling it.
+fn carried(kind: &Kind, template: &CallTemplate, input: &Tree) -> BTreeMap<String, Tree> {
+    let changed = member_of(template, input, &Source::ChangeKey).and_then(Tree::as_str);
+    let fields = template.carries.iter().filter_map(|carried| Some((kind.fields.get(&carried.field)?, &carried.place)));
+    fields
+        .filter(|(field, _)| field.role != Means::Option)
+        .filter_map(|(field, place)| {
+            let value = match (changed, place) {
+                (Some(changed), Place::Member(name) | Place::Attribute { key: name, .. }) => {
+                    if changed != name {
+                        return None;
+                    }
+                    member_of(template, input, &Source::ChangeValue)?
+                }
+                (None, Place::Member(name)) => input.member(name)?,
+                (None, Place::Attribute { map, key }) => input.member(map)?.member(key)?,
+            };
+            Some((field.name.clone(), published(field, value)))
+        })
+        .collect()
+}
+
+/// A secret arrives as text whatever the published field looks like.
+fn published(field: &Field, value: &Tree) -> Tree {
+    if field.role == Means::Secret { value.clone() } else { from_api(value, &field.schema) }
+}
+
+fn tags_of(kind: &Kind, tags: &Tree) -> BTreeMap<String, Tree> {
+    match (tags, kind.tags.as_ref().and_then(|tags| tags.api_names.as_ref())) {
+        (Tree::Object(map), None) => map.clone(),
+        (Tree::List(pairs), Some((key, value))) => pairs
+            .iter()
+            .filter_map(|pair| Some((pair.member(key)?.as_str()?.to_owned(), pair.member(value)?.clone())))
+            .collect(),
+        _ => BTreeMap::new(),
+    }
+}
+
+/// What is unique about a resource of this kind: its name, or its natural key; empty if nothing is.
+fn identity_of(kind: &Kind, values: &BTreeMap<String, Tree>) -> Vec<Option<Tree>> {
+    let value = |path: &FieldPath| path.split_first().and_then(|(field, rest)| values.get(field)?.at(&rest).cloned());
+    identity_fields(kind).iter().map(value).collect()
+}
+
+fn full_name(kind: &Kind, region: &str, identity: &[Option<Tree>]) -> String {
+    let parts: Vec<String> = identity.iter().flatten().map(|part| part.shown().to_string()).collect();
+    format!("{region}/{}/{}", kind.name(), parts.join("/"))
+}

@@ -1,0 +1,152 @@
+//! What the model cloud keeps of one resource.
+
+use std::collections::BTreeMap;
+
+use cso_core::{FieldPath, Tree};
+use cso_schema::kind::{Arn, Context, Kind, Pattern, PatternPart, Source};
+
+/// One resource of one kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resource {
+    /// Name of its kind, for example `Queue`.
+    pub kind: String,
+    pub region: String,
+    /// What was set, by spec field, in the published spelling.
+    pub values: BTreeMap<String, Tree>,
+    pub tags: BTreeMap<String, Tree>,
+    /// What the provider assigned, below `status`.
+    pub identifiers: Tree,
+    pub life: Life,
+    /// Reads that will still see it busy.
+    pub busy: u32,
+    /// Token of the call that made it.
+    pub(crate) token: Option<Tree>,
+    pub(crate) serial: u32,
+}
+
+/// Whether a resource exists, or only takes its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    Alive,
+    /// Soft-deleted: seen by reads as such, taken by its name, refused by every write.
+    Tombstone,
+}
+
+/// The account and partition of the model cloud.
+pub(crate) const ACCOUNT: &str = "111122223333";
+pub(crate) const PARTITION: &str = "aws";
+
+impl Resource {
+    /// A resource as its create call made it, with the identifiers that its kind has assigned.
+    pub(crate) fn new(kind: &Kind, region: &str, values: BTreeMap<String, Tree>, serial: u32) -> Self {
+        let mut resource = Self {
+            kind: kind.name().to_owned(),
+            region: region.to_owned(),
+            values,
+            tags: BTreeMap::new(),
+            identifiers: Tree::object(),
+            life: Life::Alive,
+            busy: 0,
+            token: None,
+            serial,
+        };
+        resource.identify(kind);
+        resource
+    }
+
+    /// Gives it what the provider gives: an ARN, an id, a handle.
+    fn identify(&mut self, kind: &Kind) {
+        let (service, region, serial) = (&kind.service, &self.region, self.serial);
+        let names = kind.identity.name.iter().filter_map(|path| self.values.get(&path.to_string())?.as_str());
+        let name =
+            if kind.is_named_by_user() { names.collect::<Vec<_>>().join("/") } else { format!("id-{serial:08}") };
+        let arn = match &kind.identity.arn {
+            Arn::None => None,
+            Arn::Read(_) => {
+                let noun = kind.name().to_lowercase();
+                Some(format!("arn:{PARTITION}:{service}:{region}:{ACCOUNT}:{noun}/{name}"))
+            }
+            Arn::Pattern(pattern) => self.spelt(pattern),
+        };
+        let handles = kind.identity.lookup.iter().flat_map(|lookup| &lookup.out).map(|(status, _)| status);
+        for status in handles {
+            let url = format!("https://{service}.{region}.example/{ACCOUNT}/{name}");
+            self.identifiers.set(status, Tree::text(url));
+        }
+        if let Some(assigned) = &kind.identity.assigned {
+            self.identifiers.set(assigned, Tree::text(&name));
+        }
+        if let Some(arn) = arn {
+            self.identifiers.set(&arn_path(), Tree::text(arn));
+        }
+    }
+
+    fn spelt(&self, pattern: &Pattern) -> Option<String> {
+        pattern.0.iter().try_fold(String::new(), |text, part| {
+            Some(match part {
+                PatternPart::Text(literal) => text + literal,
+                PatternPart::Context(context) => text + self.context(*context),
+                PatternPart::Spec(path) => text + self.values.get(&path.to_string())?.as_str()?,
+            })
+        })
+    }
+
+    fn context(&self, context: Context) -> &str {
+        match context {
+            Context::Account => ACCOUNT,
+            Context::Region => &self.region,
+            Context::Partition => PARTITION,
+        }
+    }
+
+    /// Its ARN, if its kind has one.
+    pub fn arn(&self) -> Option<&str> {
+        self.identifiers.at(&arn_path()).and_then(Tree::as_str)
+    }
+
+    /// The values that a call may give at a member with this source to mean this resource.
+    fn called(&self, kind: &Kind, source: &Source) -> Vec<Tree> {
+        match source {
+            Source::Spec(path) => match path.split_first() {
+                Some((field, rest)) => {
+                    self.values.get(field).and_then(|value| value.at(&rest)).cloned().into_iter().collect()
+                }
+                None => Vec::new(),
+            },
+            // A status field may be read in the body: `status: {id: ARN}`.
+            Source::Status(path) => {
+                let assigned = self.identifiers.at(path).cloned();
+                assigned.or_else(|| crate::answer::identifier_like(self, kind, path)).into_iter().collect()
+            }
+            Source::Arn => self.arn().map(Tree::text).into_iter().collect(),
+            Source::FirstKnown(sources) => sources.iter().flat_map(|source| self.called(kind, source)).collect(),
+            Source::List(sources) => match sources.as_slice() {
+                [one] => self.called(kind, one).into_iter().map(|name| Tree::List(vec![name])).collect(),
+                _ => Vec::new(),
+            },
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether a call's input means this resource: every member that addresses something addresses this.
+    pub(crate) fn is_meant(&self, kind: &Kind, inputs: &[(String, Source)], input: &Tree) -> bool {
+        inputs
+            .iter()
+            .filter(|(_, source)| is_address(source))
+            .all(|(member, source)| input.member(member).is_some_and(|given| self.called(kind, source).contains(given)))
+    }
+}
+
+/// Whether a source names a resource, rather than saying something about it.
+pub(crate) fn is_address(source: &Source) -> bool {
+    match source {
+        Source::Spec(_) | Source::Status(_) | Source::Arn => true,
+        Source::FirstKnown(sources) | Source::List(sources) => sources.iter().any(is_address),
+        _ => false,
+    }
+}
+
+/// Where the ARN stands below `status`.
+pub(crate) fn arn_path() -> FieldPath {
+    FieldPath::root().child("ackResourceMetadata").child("arn")
+}

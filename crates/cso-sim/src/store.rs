@@ -1,0 +1,115 @@
+//! A store in memory that outlives the engine that writes it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cso_core::port::{Change, Event, Store, StoreError, StoreMeta};
+use cso_core::{DigestKey, ObjectKey, Record};
+
+use crate::kill::Kill;
+
+/// Records as JSON text, so that what does not survive serialisation does not survive the process either.
+#[derive(Clone, Debug)]
+pub struct MemoryStore {
+    contents: Arc<Mutex<Contents>>,
+    meta: StoreMeta,
+    kill: Kill,
+}
+
+#[derive(Debug, Default)]
+struct Contents {
+    records: BTreeMap<ObjectKey, String>,
+    events: Vec<Event>,
+    commits: usize,
+    settled: bool,
+}
+
+impl MemoryStore {
+    /// An empty store. Stores with different ids are different states.
+    pub fn new(id: &str) -> Self {
+        let digest_key = DigestKey::from_bytes([7; 32]);
+        let meta = StoreMeta { id: id.to_owned(), digest_key, is_new: true };
+        Self { contents: Arc::default(), meta, kill: Kill::never() }
+    }
+
+    /// The store as the next process opens it, which dies when `kill` says so.
+    #[must_use]
+    pub fn open(&self, kill: Kill) -> Self {
+        let is_new = !self.lock().settled;
+        Self { contents: Arc::clone(&self.contents), meta: StoreMeta { is_new, ..self.meta.clone() }, kill }
+    }
+
+    /// All records, read back from their text.
+    pub fn records(&self) -> Result<Vec<Record>, StoreError> {
+        let failed = |error: serde_json::Error| StoreError {
+            message: format!("a record cannot be read back: {error}"),
+            source: Some(Box::new(error)),
+        };
+        self.lock().records.values().map(|text| serde_json::from_str(text).map_err(failed)).collect()
+    }
+
+    /// Everything that was ever told, oldest first.
+    pub fn events(&self) -> Vec<Event> {
+        self.lock().events.clone()
+    }
+
+    /// How many commits there were.
+    pub fn commits(&self) -> usize {
+        self.lock().commits
+    }
+
+    /// All text the store holds: what a thief of the file could read.
+    pub fn text(&self) -> String {
+        let contents = self.lock();
+        let events = contents.events.iter().map(|event| format!("{} {}", event.reason, event.message));
+        contents.records.values().cloned().chain(events).collect::<Vec<_>>().join("\n")
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Contents> {
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        let mut contents = self.lock();
+        contents.commits += 1;
+        for change in changes {
+            match change {
+                Change::Put(record) => {
+                    let text = serde_json::to_string(&record).map_err(|error| StoreError {
+                        message: format!("a record cannot be written: {error}"),
+                        source: Some(Box::new(error)),
+                    })?;
+                    contents.records.insert(record.key.clone(), text);
+                }
+                Change::Remove(key) => {
+                    contents.records.remove(&key);
+                }
+                Change::Event(event) => contents.events.push(event),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Store for MemoryStore {
+    fn meta(&self) -> &StoreMeta {
+        &self.meta
+    }
+
+    async fn load(&self) -> Result<Vec<Record>, StoreError> {
+        self.records()
+    }
+
+    async fn commit(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        self.kill.point().await;
+        self.write(changes)?;
+        self.kill.point().await;
+        Ok(())
+    }
+
+    async fn mark_settled(&self) -> Result<(), StoreError> {
+        self.kill.point().await;
+        self.lock().settled = true;
+        Ok(())
+    }
+}

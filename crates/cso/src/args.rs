@@ -1,0 +1,284 @@
+//! What can be typed. Parsing only; what it means is decided in `commands`.
+#![expect(clippy::doc_markdown, reason = "these texts are the help that people read in a terminal, without backticks")]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+
+const EXAMPLES: &str = "\
+Examples:
+  cso plan  -f infra/              every cloud call that apply would make, with field differences
+  cso apply -f infra/ --wait       make it so, and wait until it is
+  cso apply -f infra/ --watch      stay: follow edits, repair drift
+  cso get queues -o wide           what is managed, and how it stands
+  cso describe queue orders        one object: conditions, identifiers, events
+  cso delete -f infra/             delete what these manifests made, in order
+  cso explain queue.redrivePolicy  what a field takes
+";
+
+/// Keeps cloud resources as declared in Kubernetes-style manifests.
+///
+/// Manifests stay yours; what was done is remembered in one state file. Nothing is changed or deleted that was not made
+/// here, or adopted on your word.
+#[derive(Debug, Parser)]
+#[command(name = "cso", version, after_help = EXAMPLES, max_term_width = 110, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// State file; made by the first apply
+    #[arg(long, global = true, env = "CSO_STATE", default_value = ".cso/state.db", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) state: PathBuf,
+    /// Region of objects that do not name one [default: the AWS chain's, such as AWS_REGION]
+    #[arg(long, global = true, env = "CSO_REGION", value_name = "REGION")]
+    pub(crate) region: Option<String>,
+    /// Namespace: of manifests that do not name one (else `default`), and the only one that get and events show
+    #[arg(short, long, global = true, env = "CSO_NAMESPACE", value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
+    /// Cloud calls made at the same time
+    #[arg(long, global = true, env = "CSO_CONCURRENCY", default_value_t = 32, value_name = "N", value_parser = at_least_one)]
+    pub(crate) concurrency: usize,
+    /// How long the cloud may give old answers after a write, instead of what each kind says; for clouds known to answer
+    /// at once, such as emulators
+    #[arg(long, global = true, env = "CSO_CONSISTENCY", value_name = "DURATION", value_parser = duration)]
+    pub(crate) consistency: Option<Duration>,
+    /// Let references and secrets lead into other namespaces
+    #[arg(long, global = true, env = "CSO_ALLOW_CROSS_NAMESPACE")]
+    pub(crate) allow_cross_namespace: bool,
+    /// When to use colours; NO_COLOR is honoured
+    #[arg(long, global = true, env = "CSO_COLOR", default_value = "auto", value_name = "WHEN")]
+    pub(crate) color: When,
+    /// Tell more on stderr: calls (-v), details of the client (-vv), everything (-vvv)
+    #[arg(short, long, global = true, env = "CSO_VERBOSE", action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show every cloud call that apply would make, and make none
+    #[command(after_help = "Exit status: 0 nothing to do, 2 changes, 1 error. The state file is only read.")]
+    Plan(Plan),
+    /// Make the cloud as the manifests say
+    #[command(after_help = "Ctrl-C is safe at any moment: calls in flight are finished and recorded.")]
+    Apply(Apply),
+    /// Delete what manifests, or one object, made
+    Delete(Delete),
+    /// Check manifests without asking anybody
+    Validate(Validate),
+    /// List objects and how they stand
+    Get(Get),
+    /// Tell all about one object
+    Describe(Named),
+    /// List what happened
+    Events(Events),
+    /// List the kinds that can be managed
+    Kinds(Kinds),
+    /// Tell what a kind or one of its fields takes
+    Explain(Explain),
+    /// Print custom resource definitions
+    Crds(Crds),
+    /// Print a completion script, for example: source <(cso completion bash)
+    Completion {
+        /// Shell to write it for
+        shell: Shell,
+    },
+}
+
+/// Where manifests are read.
+#[derive(Debug, Args)]
+pub(crate) struct Manifests {
+    /// Manifest file, or directory that is read with all below it; may be repeated
+    #[arg(short = 'f', long = "filename", value_name = "PATH", required = true, value_hint = ValueHint::AnyPath)]
+    pub(crate) paths: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Plan {
+    #[command(flatten)]
+    pub(crate) manifests: Manifests,
+    /// Show the deletion of objects whose manifests are gone
+    #[arg(long)]
+    pub(crate) prune: bool,
+    /// Show what `apply --take-back` would do
+    #[arg(long)]
+    pub(crate) take_back: bool,
+    #[arg(short, long, default_value = "text")]
+    pub(crate) output: Report,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Apply {
+    #[command(flatten)]
+    pub(crate) manifests: Manifests,
+    /// Wait until every object is as wished, or stuck until somebody changes something
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Longest wait
+    #[arg(long, default_value = "10m", value_name = "DURATION", value_parser = duration)]
+    pub(crate) timeout: Duration,
+    /// Stay: follow edits of the manifests and repair drift
+    #[arg(long, conflicts_with = "wait")]
+    pub(crate) watch: bool,
+    /// How often settled objects are looked at again
+    #[arg(long, default_value = "1m", requires = "watch", value_name = "DURATION", value_parser = duration)]
+    pub(crate) verify_every: Duration,
+    /// Delete objects whose manifests are gone
+    #[arg(long)]
+    pub(crate) prune: bool,
+    /// Take back resources that carry the mark of the same object in a lost state file
+    #[arg(long)]
+    pub(crate) take_back: bool,
+    #[arg(short, long, default_value = "text")]
+    pub(crate) output: Report,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["paths", "kind"]))]
+pub(crate) struct Delete {
+    /// Manifest file or directory
+    #[arg(short = 'f', long = "filename", value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Kind, such as queue, queues.sqs or sqs/Queue
+    #[arg(requires = "name", conflicts_with = "paths")]
+    pub(crate) kind: Option<String>,
+    /// Name of the object
+    pub(crate) name: Option<String>,
+    /// Wait until the resources are gone
+    #[arg(long, default_value_t = true, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub(crate) wait: bool,
+    /// Longest wait
+    #[arg(long, default_value = "10m", value_name = "DURATION", value_parser = duration)]
+    pub(crate) timeout: Duration,
+    #[arg(short, long, default_value = "text")]
+    pub(crate) output: Report,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Validate {
+    #[command(flatten)]
+    pub(crate) manifests: Manifests,
+    #[arg(short, long, default_value = "text")]
+    pub(crate) output: Report,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Get {
+    /// Kind, such as queue, queues.sqs or sqs/Queue; all if left out
+    pub(crate) kind: Option<String>,
+    /// Name of one object
+    pub(crate) name: Option<String>,
+    #[arg(short, long, default_value = "table")]
+    pub(crate) output: View,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Named {
+    /// Kind, such as queue, queues.sqs or sqs/Queue
+    pub(crate) kind: String,
+    /// Name of the object
+    pub(crate) name: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Events {
+    /// Kind, such as queue, queues.sqs or sqs/Queue
+    pub(crate) kind: Option<String>,
+    /// Name of one object
+    pub(crate) name: Option<String>,
+    #[arg(short, long, default_value = "text")]
+    pub(crate) output: Report,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Kinds {
+    /// Only kinds of this cloud
+    #[arg(long)]
+    pub(crate) cloud: Option<Provider>,
+    #[arg(short, long, default_value = "text")]
+    pub(crate) output: Report,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// Kind or field, such as queue, queue.sqs, sqs/Queue.redrivePolicy or key.spec.tags
+    #[arg(value_name = "KIND[.FIELD.PATH]")]
+    pub(crate) what: String,
+    #[arg(short, long, default_value = "text")]
+    pub(crate) output: Report,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Crds {
+    /// Kinds; all if left out
+    pub(crate) kinds: Vec<String>,
+}
+
+/// Text for people, or JSON for programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Report {
+    Text,
+    Json,
+}
+
+/// Forms of objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum View {
+    Table,
+    Wide,
+    Json,
+    Yaml,
+}
+
+/// Clouds with kinds of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Provider {
+    Aws,
+}
+
+/// When colours are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed: jiff::SignedDuration =
+        text.parse().map_err(|_| "say a duration such as 500ms, 30s or 5m".to_owned())?;
+    parsed.try_into().map_err(|_| "a duration cannot be negative".to_owned())
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "say a whole number from 1".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_are_what_people_write() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
+        assert_eq!(duration("0s"), Ok(Duration::ZERO));
+        assert!(duration("-1s").is_err());
+        assert!(duration("soon").is_err());
+    }
+}

@@ -1,0 +1,57 @@
+//! One module for each command: what was typed becomes what is done.
+
+mod apply;
+mod delete;
+mod drive;
+mod inspect;
+mod plan;
+mod reference;
+mod validate;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::args::{Cli, Command};
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Done, or nothing to do.
+    Done,
+    /// Something failed, or is not as wished.
+    Failed,
+    /// A plan found changes.
+    Changes,
+    /// The user interrupted.
+    Interrupted,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Changes => 2,
+            Exit::Interrupted => 130,
+        })
+    }
+}
+
+/// Runs a command.
+pub(crate) async fn run(cli: Cli) -> Result<Exit> {
+    let global = &cli.global;
+    match &cli.command {
+        Command::Plan(args) => plan::run(global, args).await,
+        Command::Apply(args) => apply::run(global, args).await,
+        Command::Delete(args) => delete::run(global, args).await,
+        Command::Validate(args) => validate::run(global, args),
+        Command::Get(args) => inspect::get(global, args),
+        Command::Describe(args) => inspect::describe(global, args),
+        Command::Events(args) => inspect::events(global, args),
+        Command::Kinds(args) => reference::kinds(args),
+        Command::Explain(args) => reference::explain(args),
+        Command::Crds(args) => reference::crds(args),
+        Command::Completion { shell } => Ok(reference::completion(*shell)),
+    }
+}

@@ -1,0 +1,49 @@
+//! `validate`: everything that can be known without asking anybody.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use cso_core::ObjectKey;
+use cso_local::manifest::Problem;
+use serde_json::json;
+
+use super::Exit;
+use crate::args::{self, Global, Report};
+use crate::kinds::builtin;
+use crate::manifests::{self, Declared};
+use crate::output::{self, count};
+use crate::session::namespace;
+use crate::snapshot::Snapshot;
+
+/// Checks manifests.
+pub(super) fn run(global: &Global, args: &args::Validate) -> Result<Exit> {
+    let kinds = builtin()?;
+    let snapshot = Snapshot::of(&global.state)?;
+    let declared = manifests::load(&args.manifests.paths, namespace(global), &kinds, &known(&snapshot));
+    match args.output {
+        Report::Json => output::json(&json!({"objects": declared.objects.len(), "problems": declared.problems}))?,
+        Report::Text if declared.problems.is_empty() => {
+            output::result(&format!("{}, no problems", count(declared.objects.len(), "object")));
+        }
+        Report::Text => output::note(&text(&declared.problems)),
+    }
+    Ok(if declared.problems.is_empty() { Exit::Done } else { Exit::Failed })
+}
+
+/// Objects that a reference may lead to because they were made before.
+pub(super) fn known(snapshot: &Snapshot) -> BTreeSet<ObjectKey> {
+    snapshot.records().iter().map(|record| record.key.clone()).collect()
+}
+
+/// Tells what is wrong with manifests; nothing is to be done with them then.
+pub(super) fn refuse(declared: &Declared) -> bool {
+    if !declared.problems.is_empty() {
+        output::note(&text(&declared.problems));
+    }
+    !declared.problems.is_empty()
+}
+
+fn text(problems: &[Problem]) -> String {
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    format!("{}\n{}; nothing was done", lines.join("\n"), count(problems.len(), "problem"))
+}

@@ -1,0 +1,186 @@
+//! Manifests, checked as far as that is possible without a cloud.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use cso_core::port::Secrets as _;
+use cso_core::{FieldPath, Object, ObjectKey};
+use cso_engine::resolve::{cycle, references};
+use cso_engine::world::Kinds;
+use cso_local::manifest::{self, FileSecrets, Manifest, ManifestSet, Problem};
+use cso_schema::kind::{Kind, Role};
+use cso_schema::names::nearest;
+use serde_json::Value;
+
+/// What was declared, and everything that is wrong with it.
+pub(crate) struct Declared {
+    pub(crate) set: ManifestSet,
+    /// The objects to manage; Secrets and config maps are not among them.
+    pub(crate) objects: Vec<Object>,
+    /// By place.
+    pub(crate) problems: Vec<Problem>,
+}
+
+impl Declared {
+    /// Each object and the objects it refers to.
+    pub(crate) fn edges(&self, kinds: &Kinds) -> BTreeMap<ObjectKey, BTreeSet<ObjectKey>> {
+        edges(&self.objects, kinds)
+    }
+}
+
+/// Each object and the objects it refers to, whether they exist or not.
+pub(crate) fn edges<'a>(
+    objects: impl IntoIterator<Item = &'a Object>,
+    kinds: &Kinds,
+) -> BTreeMap<ObjectKey, BTreeSet<ObjectKey>> {
+    let targets = |object: &Object| {
+        kinds.of(&object.key).map(|kind| references(kind, &object.key.namespace, &object.spec)).unwrap_or_default()
+    };
+    objects.into_iter().map(|object| (object.key.clone(), targets(object))).collect()
+}
+
+/// Reads and checks manifests. `known`: objects that exist without a manifest, so that a reference may lead to them.
+pub(crate) fn load(paths: &[PathBuf], namespace: &str, kinds: &Kinds, known: &BTreeSet<ObjectKey>) -> Declared {
+    let mut set = manifest::load(paths, namespace);
+    let secrets = FileSecrets::new(&set, namespace);
+    let mut problems = std::mem::take(&mut set.problems);
+    let declared: BTreeSet<&ObjectKey> = set.manifests.iter().map(|manifest| &manifest.object.key).collect();
+    // What could not be read may well be what a reference leads to: say only what is certain.
+    let certain = problems.is_empty();
+    let mut objects = Vec::new();
+    for manifest in set.manifests.iter().filter(|manifest| !is_input(&manifest.object.key)) {
+        match kind_of(manifest, kinds) {
+            Err(problem) => problems.push(*problem),
+            Ok(kind) => {
+                problems.extend(manifest::validate(manifest, &kind.surface));
+                if certain {
+                    problems
+                        .extend(dangling(manifest, kind, kinds, |key| declared.contains(key) || known.contains(key)));
+                    problems.extend(lost_secrets(manifest, kind, &secrets));
+                }
+                objects.push(manifest.object.clone());
+            }
+        }
+    }
+    problems.extend(circle(&set, &edges(&objects, kinds), kinds));
+    problems.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+    Declared { set, objects, problems }
+}
+
+/// Objects that others read and that are not managed themselves.
+pub(crate) fn is_input(key: &ObjectKey) -> bool {
+    key.group.is_empty() && matches!(key.kind.as_str(), "Secret" | "ConfigMap" | "Namespace")
+}
+
+/// A problem at a field of a manifest.
+fn problem(manifest: &Manifest, path: FieldPath, message: String, help: Option<String>) -> Problem {
+    let position = manifest.position(&path);
+    Problem {
+        file: manifest.source.file.clone(),
+        line: position.line,
+        column: position.column,
+        object: Some(manifest.object.key.clone()),
+        path: Some(path),
+        message,
+        help,
+    }
+}
+
+fn kind_of<'a>(manifest: &Manifest, kinds: &'a Kinds) -> Result<&'a Kind, Box<Problem>> {
+    let key = &manifest.object.key;
+    let wrong = |field: &str, message: String, help: String| {
+        Err(Box::new(problem(manifest, FieldPath::root().child(field), message, Some(help))))
+    };
+    let Some(kind) = kinds.of(key) else {
+        let in_group: Vec<&str> =
+            kinds.iter().filter(|kind| kind.group() == key.group).map(|kind| kind.name()).collect();
+        if in_group.is_empty() {
+            let near = nearest(&key.group, kinds.iter().map(|kind| kind.group()));
+            let help =
+                near.map_or_else(|| "`cso kinds` lists all".to_owned(), |near| format!("did you mean `{near}`?"));
+            return wrong("apiVersion", format!("no kinds of `{}` can be managed", manifest.api_version), help);
+        }
+        let help = match nearest(&key.kind, in_group.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("its kinds are {}", in_group.join(", ")),
+        };
+        return wrong("kind", format!("{} has no kind `{}`", manifest.api_version, key.kind), help);
+    };
+    let version = &kind.surface.version;
+    if manifest.api_version.version != *version {
+        let message = format!("{} has no version `{}`", key.group, manifest.api_version.version);
+        return wrong("apiVersion", message, format!("write `{}/{version}`", key.group));
+    }
+    Ok(kind)
+}
+
+/// References that lead nowhere.
+fn dangling(manifest: &Manifest, kind: &Kind, kinds: &Kinds, exists: impl Fn(&ObjectKey) -> bool) -> Vec<Problem> {
+    let own = &manifest.object.key.namespace;
+    let mut problems = Vec::new();
+    for reference in &kind.refs {
+        let from = FieldPath::root().child("spec").join(&reference.field).child("from");
+        let text = |name: &str| at(&manifest.raw, &from.child(name)).and_then(Value::as_str);
+        let Some(name) = text("name") else { continue };
+        let target = ObjectKey::new(&reference.group, &reference.kind, text("namespace").unwrap_or(own), name);
+        if exists(&target) {
+            continue;
+        }
+        let help = if kinds.of(&target).is_none() {
+            format!(
+                "this build does not manage {}/{}: give spec.{} instead",
+                target.service(),
+                target.kind,
+                reference.fills
+            )
+        } else {
+            format!("declare it, or give spec.{} instead", reference.fills)
+        };
+        let message = format!("refers to {target}, which is neither declared nor in the state file");
+        problems.push(problem(manifest, from.child("name"), message, Some(help)));
+    }
+    problems
+}
+
+/// Secrets that cannot be read.
+fn lost_secrets(manifest: &Manifest, kind: &Kind, secrets: &FileSecrets) -> Vec<Problem> {
+    let own = &manifest.object.key.namespace;
+    let fields = kind.fields.values().filter(|field| field.role == Role::Secret);
+    fields
+        .filter_map(|field| {
+            let path = FieldPath::root().child("spec").child(&field.name);
+            let text = |name: &str| at(&manifest.raw, &path.child(name)).and_then(Value::as_str);
+            let error = secrets.secret(text("namespace").unwrap_or(own), text("name")?, text("key")?).err()?;
+            let help = "declare the Secret among the manifests".to_owned();
+            Some(problem(manifest, path, error.to_string(), Some(help)))
+        })
+        .collect()
+}
+
+/// The value at a path of names.
+fn at<'a>(value: &'a Value, path: &FieldPath) -> Option<&'a Value> {
+    let mut here = value;
+    let mut rest = path.clone();
+    while let Some((name, below)) = rest.split_first() {
+        here = here.get(name)?;
+        rest = below.clone();
+    }
+    Some(here)
+}
+
+/// A circle of references: nothing in it could ever be made.
+fn circle(set: &ManifestSet, edges: &BTreeMap<ObjectKey, BTreeSet<ObjectKey>>, kinds: &Kinds) -> Option<Problem> {
+    let path = cycle(edges)?;
+    let manifest = set.manifests.iter().find(|manifest| Some(&manifest.object.key) == path.first())?;
+    let names: Vec<String> = path.iter().map(ToString::to_string).collect();
+    let field = kinds.of(&manifest.object.key).and_then(|kind| {
+        let leads_on = |reference: &&cso_schema::kind::Ref| {
+            path.get(1).is_some_and(|next| next.group == reference.group && next.kind == reference.kind)
+                && at(&manifest.raw, &FieldPath::root().child("spec").join(&reference.field)).is_some()
+        };
+        kind.refs.iter().find(leads_on).map(|reference| FieldPath::root().child("spec").join(&reference.field))
+    });
+    let message = format!("is in a circle of references: {}", names.join(" -> "));
+    let help = "take one of them out".to_owned();
+    Some(problem(manifest, field.unwrap_or_else(|| FieldPath::root().child("spec")), message, Some(help)))
+}

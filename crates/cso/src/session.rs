@@ -1,0 +1,83 @@
+//! What a command that talks to the cloud works with.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, anyhow};
+use cso_aws::Aws;
+use cso_core::port::{Cloud as _, Secrets, Store};
+use cso_core::{ErrorClass, Object, Record};
+use cso_engine::engine::{Engine, Ports, Progress, Settings};
+use cso_engine::world::Kinds;
+use cso_facts::Catalog;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+
+use crate::args::Global;
+use crate::clock::SystemClock;
+use crate::traced::Traced;
+
+/// The engine of this program, over one kind of store and of secrets.
+pub(crate) type Worker<S, P> = Engine<Traced<Aws>, S, P, SystemClock>;
+
+/// AWS as the environment says, and the region of objects that name none.
+pub(crate) struct Account {
+    cloud: Aws,
+    region: String,
+}
+
+impl Account {
+    /// Finds credentials and asks whose they are, so that a missing one is told once and not for every object.
+    pub(crate) async fn of(global: &Global) -> Result<Self> {
+        let cloud = Aws::from_environment(Catalog::builtin()).await.context("cannot read the built-in catalogue")?;
+        let region = global
+            .region
+            .as_deref()
+            .or(cloud.default_region())
+            .map(str::to_owned)
+            .ok_or_else(|| anyhow!("no region is set: give --region, or set AWS_REGION or the profile's region"))?;
+        cloud.identity().await.map_err(|error| match error.class {
+            ErrorClass::Denied if error.status.is_none() => anyhow!(error.message),
+            _ => anyhow!("cannot tell which account this is: {error}"),
+        })?;
+        Ok(Self { cloud, region })
+    }
+}
+
+/// Makes an engine; what happens in it arrives at the receiver.
+pub(crate) async fn open<S: Store, P: Secrets>(
+    global: &Global,
+    account: Account,
+    store: S,
+    secrets: P,
+    kinds: Kinds,
+    take_back: bool,
+) -> Result<(Arc<Worker<S, P>>, UnboundedReceiver<Progress>)> {
+    let Account { cloud, region } = account;
+    let settings = Settings {
+        region,
+        concurrency: global.concurrency,
+        take_back,
+        cross_namespace: global.allow_cross_namespace,
+        consistency: global.consistency,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let ports = Ports { cloud: Traced(cloud), store, secrets, clock: SystemClock };
+    let (progress, happens) = mpsc::unbounded_channel();
+    let engine = Engine::open(ports, kinds, settings, progress).await?;
+    Ok((Arc::new(engine), happens))
+}
+
+/// The object that a record remembers, on its way out.
+pub(crate) fn deleted(record: &Record) -> Object {
+    Object {
+        key: record.key.clone(),
+        labels: std::collections::BTreeMap::new(),
+        annotations: record.wish.annotations.clone(),
+        spec: record.wish.spec.clone(),
+        deleting: true,
+    }
+}
+
+/// The default namespace of manifests.
+pub(crate) fn namespace(global: &Global) -> &str {
+    global.namespace.as_deref().unwrap_or("default")
+}
