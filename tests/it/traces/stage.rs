@@ -265,7 +265,6 @@ impl Stage {
                 }
             }
         }
-        engine.ports().store.mark_settled().await?;
         let gone = |key: &ObjectKey| !key.group.is_empty() && engine.world().wish(key).is_none();
         self.manifests.retain(|key, _| !gone(key));
         self.engine = Some(engine);
