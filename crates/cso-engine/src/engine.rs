@@ -530,6 +530,13 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
                 ("Created", format!("{} made the resource", step.call.operation), EventKind::Normal)
             }
             Verb::Update => {
+                if let Some(update) =
+                    prepared.kind.update.as_ref().filter(|update| update.call.operation == step.call.operation)
+                {
+                    let mut status = Tree::from(Value::Object(prepared.record.status.clone()));
+                    read::lay_over(&mut status, &read::outs(&Tree::from(answer), &update.out));
+                    Self::put_status(&mut prepared, status);
+                }
                 for change in &step.changes {
                     let digest = change_digest(&self.ports.store.meta().digest_key, change);
                     let place = written_as(step, change);
