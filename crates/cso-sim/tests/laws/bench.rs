@@ -198,6 +198,7 @@ pub(crate) fn for_all<C: std::fmt::Debug>(
     strategy: impl Fn(&Arc<Kind>) -> BoxedStrategy<C>,
     law: impl Fn(&Arc<Kind>, C) -> Result<(), String>,
 ) {
+    #[expect(clippy::disallowed_methods, reason = "the knob that every user of proptest knows")]
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(cases);
     let mut broken = Vec::new();
     for kind in KINDS.iter() {

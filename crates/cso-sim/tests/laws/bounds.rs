@@ -1,6 +1,7 @@
 //! Laws of enough: how many calls, how many writes, and when to stop.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use cso_core::port::Effect;
@@ -56,16 +57,8 @@ Repository               2+1    2+0   2+1                5+3    4+0   2+1
                 })
             })
             .collect();
-        found += &format!(
-            "{:<14} {:>13} {:>6} {:>5} {:>18} {:>6} {:>5}\n",
-            kind.name(),
-            row[0],
-            row[1],
-            row[2],
-            row[3],
-            row[4],
-            row[5]
-        );
+        let cells = row.iter().zip([13, 6, 5, 18, 6, 5]).map(|(cell, width)| format!(" {cell:>width$}"));
+        writeln!(found, "{:<14}{}", kind.name(), cells.collect::<String>()).expect("a String takes all");
     }
     assert_eq!(found, golden, "\n{found}");
 }
@@ -147,33 +140,29 @@ fn convergence_guard() {
 /// Drift is repaired as often as it happens: the guard is against writes without effect, not against repair.
 #[test]
 fn drift_is_repaired_every_time() {
-    for_all(
-        12,
-        |kind| wish(kind),
-        |kind, wish| {
-            paused(async {
-                let bench = Bench::new();
+    for_all(12, wish, |kind, wish| {
+        paused(async {
+            let bench = Bench::new();
+            bench.run(&wish.all()).await.all_settled()?;
+            let made = bench.cloud.alive(kind.name());
+            for _ in 0..4 {
+                tokio::time::advance(std::time::Duration::from_secs(600)).await;
+                bench.cloud.meddle(|resources| {
+                    for one in resources.iter_mut().filter(|one| one.kind == kind.name()) {
+                        let mutable = |name: &String| {
+                            kind.fields.get(name).is_none_or(|f| !is_mutable(kind, f) || f.read.is_none())
+                        };
+                        one.values.retain(|name, _| mutable(name));
+                    }
+                });
                 bench.run(&wish.all()).await.all_settled()?;
-                let made = bench.cloud.alive(kind.name());
-                for _ in 0..4 {
-                    tokio::time::advance(std::time::Duration::from_secs(600)).await;
-                    bench.cloud.meddle(|resources| {
-                        for one in resources.iter_mut().filter(|one| one.kind == kind.name()) {
-                            let mutable = |name: &String| {
-                                kind.fields.get(name).is_none_or(|f| !is_mutable(kind, f) || f.read.is_none())
-                            };
-                            one.values.retain(|name, _| mutable(name));
-                        }
-                    });
-                    bench.run(&wish.all()).await.all_settled()?;
-                    let now = bench.cloud.alive(kind.name());
-                    let values = |of: &[cso_sim::Resource]| of.iter().map(|one| one.values.clone()).collect::<Vec<_>>();
-                    let open =
-                        crate::wishes::unfulfilled(kind, &now[0], &wish, None, |reference| bench.companion(reference));
-                    ensure(open.is_none(), || format!("{open:?} {:?} {:?}", values(&made), values(&now)))?;
-                }
-                Ok(())
-            })
-        },
-    );
+                let now = bench.cloud.alive(kind.name());
+                let values = |of: &[cso_sim::Resource]| of.iter().map(|one| one.values.clone()).collect::<Vec<_>>();
+                let open =
+                    crate::wishes::unfulfilled(kind, &now[0], &wish, None, |reference| bench.companion(reference));
+                ensure(open.is_none(), || format!("{open:?} {:?} {:?}", values(&made), values(&now)))?;
+            }
+            Ok(())
+        })
+    });
 }
