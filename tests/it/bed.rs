@@ -147,14 +147,6 @@ fn reset_forgets_and_drop_ends(kind: Kind) -> Result<()> {
     Ok(())
 }
 
-/// Every story on every emulator, each a test of its own.
-macro_rules! on_every_emulator {
-    ($($story:ident),* $(,)?) => {
-        mod ministack { $(#[test] fn $story() -> anyhow::Result<()> { super::$story(super::Kind::Ministack) })* }
-        mod moto { $(#[test] fn $story() -> anyhow::Result<()> { super::$story(super::Kind::Moto) })* }
-    };
-}
-
 on_every_emulator!(
     calls_are_recorded_and_classified,
     a_dropped_reply_leaves_the_effect_and_a_dropped_request_none,

@@ -1,15 +1,19 @@
 //! What each emulator gets wrong, as `gaps.toml` lists it: nothing more, and nothing less.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, ensure};
-use cso_testbed::{Emulator, Kind, ReadError, Reader};
+use cso_testbed::{Emulator, Kind, Reader};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+
+use crate::steps::{self, Kept, Step};
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Gaps {
     probe: Vec<Probe>,
+    #[serde(default)]
+    check: Vec<Known>,
 }
 
 /// A fact about AWS, as steps of which the last one asks.
@@ -24,79 +28,64 @@ struct Probe {
     gaps: BTreeMap<String, String>,
 }
 
-/// One call. In the input, `${name}` stands for what an earlier step kept, `${account}` for the emulator's account.
+/// A check of a story that an emulator cannot pass.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Step {
-    /// `service.Operation`
-    call: String,
-    #[serde(default)]
-    input: Map<String, Value>,
-    /// Name and JSON pointer of what later steps need.
-    #[serde(default)]
-    keep: BTreeMap<String, String>,
-    /// The call fails with this code.
-    error: Option<String>,
-    /// Pointers into the result and what is there.
-    #[serde(default)]
-    has: BTreeMap<String, Value>,
-    /// Pointers to nothing.
-    #[serde(default)]
-    lacks: Vec<String>,
+struct Known {
+    id: String,
+    gaps: BTreeMap<String, String>,
+}
+
+fn listed() -> Result<Gaps> {
+    toml::from_str(include_str!("gaps.toml")).context("reading gaps.toml")
+}
+
+/// Checks of a story on one emulator, held against the list: a check fails if and only if it is listed.
+pub(crate) struct Verdicts {
+    emulator: Kind,
+    known: BTreeMap<String, String>,
+    ran: BTreeSet<String>,
+    wrong: Vec<String>,
+}
+
+impl Verdicts {
+    pub(crate) fn on(emulator: Kind) -> Result<Self> {
+        let of_emulator = |known: Known| Some((known.id, known.gaps.get(emulator.name())?.clone()));
+        let known = listed()?.check.into_iter().filter_map(of_emulator).collect();
+        Ok(Self { emulator, known, ran: BTreeSet::new(), wrong: Vec::new() })
+    }
+
+    /// Takes the result of a check in.
+    pub(crate) fn hear(&mut self, id: &str, result: Result<()>) {
+        self.ran.insert(id.to_owned());
+        match (result, self.known.get(id)) {
+            (Ok(()), None) | (Err(_), Some(_)) => {}
+            (Ok(()), Some(_)) => self.wrong.push(format!("{id}: passes, take it off the list")),
+            (Err(error), None) => self.wrong.push(format!("{id}: {error:#}")),
+        }
+    }
+
+    /// How many checks there were, or what is wrong.
+    pub(crate) fn end(mut self) -> Result<usize> {
+        let unheard = self.known.keys().filter(|id| !self.ran.contains(*id));
+        self.wrong.extend(unheard.map(|id| format!("{id}: listed, but there is no such check")));
+        ensure!(self.wrong.is_empty(), "{}:\n{}", self.emulator.name(), self.wrong.join("\n"));
+        Ok(self.ran.len())
+    }
 }
 
 impl Probe {
     /// What differs from AWS, if anything does. A step before the last that fails is an error, not a gap.
     fn run(&self, reader: &Reader, account: &str) -> Result<Option<String>> {
         let (question, setup) = self.steps.split_last().context("a probe without steps")?;
-        let mut kept = BTreeMap::from([("account".to_owned(), account.to_owned())]);
-        for step in setup {
-            let result = step.call(reader, &kept).with_context(|| format!("setting up `{}`", self.says))?;
-            for (name, pointer) in &step.keep {
-                let value = result.pointer(pointer).and_then(Value::as_str);
-                let value = value.with_context(|| format!("{} has no text at {pointer}: {result}", step.call))?;
-                kept.insert(name.clone(), value.to_owned());
-            }
-        }
+        let mut kept = Kept::from([("account".to_owned(), account.to_owned())]);
+        steps::run(setup, reader, &mut kept).with_context(|| format!("setting up `{}`", self.says))?;
         Ok(question.difference(question.call(reader, &kept), &kept))
     }
 }
 
-impl Step {
-    fn call(&self, reader: &Reader, kept: &BTreeMap<String, String>) -> Result<Value, ReadError> {
-        let (service, operation) = self.call.split_once('.').unwrap_or((&self.call, ""));
-        reader.call(service, operation, filled(&Value::Object(self.input.clone()), kept))
-    }
-
-    fn difference(&self, result: Result<Value, ReadError>, kept: &BTreeMap<String, String>) -> Option<String> {
-        match (result, &self.error) {
-            (Err(error), Some(code)) if error.code() == Some(code) => None,
-            (Err(error), _) => Some(error.to_string()),
-            (Ok(result), Some(code)) => Some(format!("not {code}, but {result}")),
-            (Ok(result), None) => {
-                let wrong = self.has.iter().find(|(at, value)| result.pointer(at) != Some(&filled(value, kept)));
-                let surplus = self.lacks.iter().find(|at| result.pointer(at).is_some());
-                wrong.map(|(at, _)| at).or(surplus).map(|at| format!("{at} is {:?}", result.pointer(at)))
-            }
-        }
-    }
-}
-
-/// The value with every `${name}` in its texts replaced.
-fn filled(value: &Value, kept: &BTreeMap<String, String>) -> Value {
-    match value {
-        Value::String(text) => {
-            let fill = |text: String, (name, value): (&String, &String)| text.replace(&format!("${{{name}}}"), value);
-            Value::String(kept.iter().fold(text.clone(), fill))
-        }
-        Value::Array(items) => items.iter().map(|item| filled(item, kept)).collect(),
-        Value::Object(members) => members.iter().map(|(name, member)| (name.clone(), filled(member, kept))).collect(),
-        other => other.clone(),
-    }
-}
-
 fn gaps_are_as_listed(kind: Kind) -> Result<()> {
-    let gaps: Gaps = toml::from_str(include_str!("gaps.toml"))?;
+    let gaps = listed()?;
     let emulator = Emulator::start(kind)?;
     let reader = Reader::connect(emulator.endpoint())?;
     let mut wrong = Vec::new();
@@ -112,21 +101,15 @@ fn gaps_are_as_listed(kind: Kind) -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn ministack_has_the_listed_gaps() -> Result<()> {
-    gaps_are_as_listed(Kind::Ministack)
-}
-
-#[test]
-fn moto_has_the_listed_gaps() -> Result<()> {
-    gaps_are_as_listed(Kind::Moto)
-}
+on_every_emulator!(gaps_are_as_listed);
 
 #[test]
 fn every_gap_names_an_emulator() -> Result<()> {
-    let gaps: Gaps = toml::from_str(include_str!("gaps.toml"))?;
-    for (name, probe) in gaps.probe.iter().flat_map(|probe| probe.gaps.keys().map(move |name| (name, probe))) {
-        ensure!(Kind::OPINIONS.iter().any(|kind| kind.name() == name), "`{}` names `{name}`", probe.says);
+    let gaps = listed()?;
+    let of_probes = gaps.probe.iter().flat_map(|probe| probe.gaps.keys().map(move |name| (name, &probe.says)));
+    let of_checks = gaps.check.iter().flat_map(|known| known.gaps.keys().map(move |name| (name, &known.id)));
+    for (name, of) in of_probes.chain(of_checks) {
+        ensure!(Kind::OPINIONS.iter().any(|kind| kind.name() == name), "`{of}` names `{name}`");
     }
     Ok(())
 }

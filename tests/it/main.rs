@@ -1,5 +1,23 @@
 //! Stories over real parts: one binary, one module per story.
 
+/// Every story on every emulator, each a test of its own.
+macro_rules! on_every_emulator {
+    ($($story:ident),* $(,)?) => {
+        mod ministack { $(#[test] fn $story() -> anyhow::Result<()> { super::$story(cso_testbed::Kind::Ministack) })* }
+        mod moto { $(#[test] fn $story() -> anyhow::Result<()> { super::$story(cso_testbed::Kind::Moto) })* }
+    };
+}
+
 mod bed;
+mod cases;
+mod crash;
+mod faults;
 mod gaps;
+mod lifecycle;
+mod ownership;
+mod readme;
+mod stage;
+mod steps;
 mod structure;
+mod traces;
+mod watch;

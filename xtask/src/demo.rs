@@ -2,13 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, OnceLock};
-use std::thread;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use cso_testbed::{Action, Emulator, Kind, Match, Proxy, Reader, Then};
+use cso_testbed::{Action, Emulator, Kind, Match, Proxy, Reader, Then, Victim};
 use serde_json::{Value, json};
 
 /// The quickstart's ARNs name this region.
@@ -24,7 +22,7 @@ struct Stage {
 
 pub(crate) fn run(root: &Path) -> Result<()> {
     say("Building cso (a minute or two the first time)");
-    let cso = build(root)?;
+    let cso = cso_testbed::build("cso")?;
     let started = Instant::now();
     say("Starting an emulated cloud (installed into .cache the first time)");
     let emulator = Emulator::start(Kind::Ministack)?;
@@ -47,22 +45,6 @@ pub(crate) fn run(root: &Path) -> Result<()> {
 
 fn say(title: &str) {
     println!("\n=== {title}");
-}
-
-/// Builds the binary and says where it is.
-fn build(root: &Path) -> Result<PathBuf> {
-    let output = Command::new(env!("CARGO"))
-        .args(["build", "--package", "cso", "--message-format", "json-render-diagnostics"])
-        .current_dir(root)
-        .stderr(Stdio::inherit())
-        .output()
-        .context("running cargo build")?;
-    ensure!(output.status.success(), "the build failed");
-    let text = String::from_utf8(output.stdout)?;
-    text.lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .find_map(|message| Some(PathBuf::from(message["executable"].as_str()?)))
-        .context("cargo built no executable")
 }
 
 impl Stage {
@@ -136,34 +118,15 @@ impl Stage {
         fs::create_dir_all(&folder)?;
         let manifest = "apiVersion: kms.services.k8s.aws/v1alpha1\nkind: Key\nmetadata: {name: crash}\nspec: {description: crash test}\n";
         fs::write(folder.join("key.yaml"), manifest)?;
-        let child: Arc<OnceLock<Mutex<Child>>> = Arc::default();
-        let victim = Arc::clone(&child);
-        self.proxy.on(
-            Match::operation("CreateKey"),
-            Action::after(move |_| {
-                let victim = loop {
-                    if let Some(victim) = victim.get() {
-                        break victim;
-                    }
-                    thread::yield_now();
-                };
-                if let Ok(mut victim) = victim.lock() {
-                    // A process that is gone already is as good as killed.
-                    let _ = victim.kill();
-                }
-                Then::HangUp
-            }),
-        );
+        let victim = Victim::new();
+        let killed = victim.clone();
+        let kill = Action::after(move |_| {
+            killed.kill();
+            Then::HangUp
+        });
+        self.proxy.on(Match::operation("CreateKey"), kill);
         let mut command = self.command(&["apply", "-f", "crash", "--wait"]);
-        let spawned = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-        let child = child.get_or_init(|| Mutex::new(spawned));
-        let status = loop {
-            let ended = child.lock().map_err(|_| anyhow::anyhow!("the killer panicked"))?.try_wait()?;
-            if let Some(status) = ended {
-                break status;
-            }
-            thread::yield_now();
-        };
+        let status = victim.run(command.stdout(Stdio::null()).stderr(Stdio::null()))?;
         println!("cso ended with {status}; the run after it:");
         self.proxy.behave();
         self.expect(&["apply", "-f", "crash", "--wait"], 0)?;

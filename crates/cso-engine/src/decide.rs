@@ -139,6 +139,9 @@ pub fn decide(input: &Input<'_>) -> Decision {
             ),
         };
     }
+    if let Some(blocked) = renamed(input) {
+        return blocked;
+    }
     let status = known_status(input);
     let body = match &input.observation.body {
         Seen::Unknown(why) => {
@@ -157,6 +160,30 @@ pub fn decide(input: &Input<'_>) -> Decision {
         Claim::NotYet(message) => Decision::Wait { reason: "Recovering", message, after: Duration::from_secs(5) },
         Claim::Foreign(message) => Decision::Blocked { class: ErrorClass::NotOurs, reason: "NotOurs", message },
     }
+}
+
+/// A resource of ours, and a wish that names another one. Everything below would look at that other one: our own would be
+/// forgotten, and a stranger's taken for ours.
+fn renamed(input: &Input<'_>) -> Option<Decision> {
+    if !input.record.ownership.is_ours() {
+        return None;
+    }
+    let wishes = differ::wishes(input);
+    let names = input.kind.identity.name.iter().filter_map(|path| path.split_first().map(|(name, _)| name));
+    let changed = |name: &&str| {
+        let applied = input.record.applied.get(*name);
+        applied.is_some() && applied != wishes.get(*name)
+    };
+    let name = names.into_iter().find(changed)?;
+    let remedy = if input.deleting { "" } else { ", or delete the object and create it anew" };
+    Some(Decision::Blocked {
+        class: ErrorClass::Invalid,
+        reason: "NeedsReplacement",
+        message: format!(
+            "{} cannot be changed after creation, and the resource has another name; put the old value back{remedy}",
+            spec_path(name)
+        ),
+    })
 }
 
 /// The remembered status with what was just found laid over it.

@@ -59,6 +59,12 @@ pub(crate) fn differences(wish: &Wish<'_>) -> Result<Found, Unfilled> {
     for field in kind.fields.values() {
         if field.role == Role::CreateOnly {
             match verdict(wish, field) {
+                // Nobody asked for another value: that it was changed elsewhere is no reason to stop working on the rest.
+                Verdict::Differs(difference) if difference.kind == DifferenceKind::Drift => found.notes.push(format!(
+                    "{} was changed elsewhere and cannot be changed back ({})",
+                    difference.path,
+                    change_text(&difference)
+                )),
                 Verdict::Differs(difference) => found.replaces.push(difference),
                 Verdict::Unknown(why) => found.notes.push(format!("{}: {why}", spec_path(&field.name))),
                 _ => {}
@@ -368,7 +374,8 @@ fn config_steps(
     if changes.is_empty() {
         return Ok(PartSteps::default());
     }
-    let any_set = part_fields(wish, part).any(|field| wished(wish, field).is_some());
+    // An empty document says that there is to be none.
+    let any_set = part_fields(wish, part).any(|field| wished(wish, field).is_some_and(|value| !is_empty(value)));
     if let (false, Some(delete)) = (any_set, delete) {
         let call = wish.subject.fill(delete, &Load::default())?;
         return Ok(PartSteps { removals: vec![update_step(part.name.clone(), call, changes)], writes: Vec::new() });
@@ -497,8 +504,9 @@ fn tag_steps(wish: &Wish<'_>, notes: &mut Vec<String>) -> Result<PartSteps, Unfi
         }
         _ => return Ok(PartSteps::default()),
     };
-    let wanted = input.tags();
     let wished = input.kind.wished_tags(input.spec);
+    // What is only looked at carries no tags of ours.
+    let wanted = if input.policies.read_only { wished.clone().unwrap_or_default() } else { input.tags() };
     let add: BTreeMap<String, Tree> = wanted
         .iter()
         .filter(|(key, value)| match seen.get(*key) {

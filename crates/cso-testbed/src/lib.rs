@@ -29,12 +29,14 @@
 mod emulator;
 mod error;
 mod http;
+mod program;
 mod proxy;
 mod reader;
 mod tools;
 
 pub use emulator::{Emulator, Endpoint, Kind, REGION};
 pub use error::Error;
+pub use program::{Victim, build};
 pub use proxy::{Action, AwsCall, Failure, Match, Outcome, Proxy, Rule, Then};
 pub use reader::{ReadError, Reader};
-pub use tools::{Tool, cache_dir};
+pub use tools::cache_dir;

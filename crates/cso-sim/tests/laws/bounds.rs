@@ -136,8 +136,9 @@ fn convergence_guard() {
                     bench.run(&after.all()).await;
                 }
                 let calls = bench.cloud.mutations();
-                let most = calls.iter().map(|call| calls.iter().filter(|other| *other == call).count()).max().unwrap_or(0);
-            ensure(most <= 3 && calls.len() == writes, || {
+                let most =
+                    calls.iter().map(|call| calls.iter().filter(|other| *other == call).count()).max().unwrap_or(0);
+                ensure(most <= 3 && calls.len() == writes, || {
                     format!("{writes} writes, then {:?}", &calls[..calls.len().min(9)])
                 })?;
                 if writes < 2 {

@@ -11,13 +11,14 @@ pub struct Failure {
     code: String,
     message: String,
     query_code: Option<String>,
+    page: bool,
 }
 
 impl Failure {
     /// An error of the caller (status 400) with a code, as `ThrottlingException` or `AccessDenied`.
     pub fn new(code: impl Into<String>) -> Self {
         let code = code.into();
-        Self { status: 400, message: format!("injected {code}"), code, query_code: None }
+        Self { status: 400, message: format!("injected {code}"), code, query_code: None, page: false }
     }
 
     /// ... with another status; from 500 on the fault is the service's.
@@ -32,6 +33,12 @@ impl Failure {
         Self { query_code: Some(code.into()), ..self }
     }
 
+    /// ... as a page for people, the way middleboxes and load balancers fail: no envelope, no code.
+    #[must_use]
+    pub fn page(self) -> Self {
+        Self { page: true, ..self }
+    }
+
     /// The code that the caller sees.
     pub fn code(&self) -> &str {
         &self.code
@@ -44,7 +51,10 @@ impl Failure {
     /// The answer to a request of a service.
     pub(crate) fn answer(&self, request: &Message, service: &str) -> Message {
         let content_type = request.head.header("content-type").unwrap_or_default();
-        let (headers, body) = if content_type.starts_with("application/x-amz-json") {
+        let (headers, body) = if self.page {
+            let page = format!("<!DOCTYPE html><html><body><h1>{}</h1></body></html>", escaped(&self.message));
+            (vec![("content-type", "text/html".to_owned())], page)
+        } else if content_type.starts_with("application/x-amz-json") {
             let query_error = format!("{};{}", self.query_code.as_ref().unwrap_or(&self.code), self.fault());
             // Harmless for the services that do not have the trait: their clients do not look.
             (vec![("content-type", content_type.to_owned()), ("x-amzn-query-error", query_error)], self.json())

@@ -1,0 +1,346 @@
+//! The crash matrix: the real process dies, or loses an answer, at every moment that matters, and the run after it must
+//! find everything as it is. Counted by boto3: nothing twice, nothing without an owner, nothing stuck.
+
+use std::collections::BTreeMap;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use cso_testbed::{Action, Kind, Match, Then, Victim};
+use serde_json::{Map, Value, json};
+
+use crate::cases::{self, Case};
+use crate::stage::{APPLY, Stage};
+use crate::steps::Kept;
+
+const DELETE: [&str; 3] = ["delete", "-f", "m"];
+
+/// What the process was doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doing {
+    Create,
+    Update,
+    Delete,
+}
+
+/// What happens to a mutating call and to the process that made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    /// SIGKILL; the cloud never sees the call.
+    KilledBefore,
+    /// SIGKILL; the cloud has carried the call out.
+    KilledAfter,
+    /// The process lives and never learns that the cloud has carried the call out.
+    ReplyLost,
+    /// The process lives and never learns that the cloud has not seen the call.
+    RequestLost,
+}
+
+/// What the user does before the next run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sequel {
+    /// Nothing: the same command again.
+    Again,
+    /// The manifest says something else by now.
+    Edited,
+    /// The object is to be deleted; after a delete, it is declared again.
+    Turned,
+}
+
+const FAULTS: [Fault; 4] = [Fault::KilledBefore, Fault::KilledAfter, Fault::ReplyLost, Fault::RequestLost];
+const SEQUELS: [Sequel; 3] = [Sequel::Again, Sequel::Edited, Sequel::Turned];
+
+/// The fields that a story sets, and changes all at once: one call of each sort that the kind has.
+fn fields(case: &Case) -> &'static [&'static str] {
+    match case.kind.as_str() {
+        "Queue" => &["visibilityTimeout", "policy", "tags"],
+        "Topic" => &["displayName", "policy", "tags"],
+        "Subscription" => &["rawMessageDelivery", "filterPolicy"],
+        "Repository" => &["imageScanningConfiguration", "imageTagMutability", "policy", "lifecyclePolicy", "tags"],
+        "Key" => &["enableKeyRotation", "policy", "tags"],
+        "Alias" => &["targetKeyID"],
+        "Secret" => &["description", "secretString", "tags"],
+        _ => &[],
+    }
+}
+
+/// One object, set up on a stage.
+struct Scene<'a> {
+    case: &'a Case,
+    stage: &'a mut Stage,
+    kept: Kept,
+    /// What existed before the object.
+    others: Vec<String>,
+}
+
+impl<'a> Scene<'a> {
+    fn set(case: &'a Case, stage: &'a mut Stage) -> Result<Self> {
+        let kept = case.set(stage)?;
+        let others = stage.everything()?;
+        Ok(Self { case, stage, kept, others })
+    }
+
+    /// Writes the manifest with the first or second value of each field.
+    fn declare(&self, which: usize) -> Result<()> {
+        let value = |name: &&str| Some(((*name).to_owned(), self.case.fields.get(*name)?.values.get(which)?.clone()));
+        let more: Map<String, Value> = fields(self.case).iter().filter_map(value).collect();
+        self.case.declare(self.stage, &self.kept, self.case.spec(&more))
+    }
+
+    /// Brings the scene to where the process is about to do it; says which command does it, and which values it sets.
+    fn before(&self, doing: Doing) -> Result<(&'static [&'static str], usize)> {
+        self.declare(0)?;
+        if doing == Doing::Create {
+            return Ok((&APPLY, 0));
+        }
+        self.stage.cso(&APPLY)?.ends(0)?;
+        self.stage.mutations();
+        if doing == Doing::Delete {
+            return Ok((&DELETE, 0));
+        }
+        self.declare(1)?;
+        Ok((&APPLY, 1))
+    }
+
+    /// Exactly one resource, with the values asked for, and nothing left to do.
+    fn is_there_once(&self, which: usize) -> Result<()> {
+        let now = self.stage.everything()?;
+        let ours: Vec<&String> = now.iter().filter(|id| !self.others.contains(id)).collect();
+        ensure!(ours.len() == 1 && now.len() == self.others.len() + 1, "there is {ours:?} instead of one");
+        for name in fields(self.case) {
+            let field = &self.case.fields[*name];
+            self.case.shows(self.stage, &self.kept, &field.at, Some(field.sees(which)))?;
+        }
+        self.stage.rests()
+    }
+
+    /// Nothing of ours is left, in the cloud or in the state.
+    fn is_gone(&self) -> Result<()> {
+        let now = self.stage.everything()?;
+        ensure!(now == self.others, "left: {now:?}");
+        self.stage.cso(&DELETE)?.ends(0)?.tells("nothing to do")?;
+        Ok(())
+    }
+}
+
+/// How many mutating calls a command makes when nothing goes wrong.
+fn moments(case: &Case, stage: &mut Stage, doing: Doing) -> Result<usize> {
+    let scene = Scene::set(case, stage)?;
+    let (command, _) = scene.before(doing)?;
+    scene.stage.cso(command)?.ends(0)?;
+    let count = scene.stage.mutations().len();
+    ensure!(count > 0, "{doing:?} of {} makes no call", case.id);
+    Ok(count)
+}
+
+/// One point of the matrix.
+fn point(case: &Case, stage: &mut Stage, doing: Doing, nth: usize, fault: Fault, then: Sequel) -> Result<()> {
+    let scene = Scene::set(case, stage)?;
+    let (command, set) = scene.before(doing)?;
+    let victim = Victim::new();
+    let killed = victim.clone();
+    let kill = move |_: &_| {
+        killed.kill();
+        Then::HangUp
+    };
+    let action = match fault {
+        Fault::KilledBefore => Action::before(kill),
+        Fault::KilledAfter => Action::after(kill),
+        Fault::ReplyLost => Action::DropReply,
+        Fault::RequestLost => Action::DropRequest,
+    };
+    let rule = scene.stage.proxy.on(Match::mutating().nth(nth), action);
+    let code = scene.stage.cso_with(command, &victim)?;
+    ensure!(rule.fired() == 1, "the fault did not happen");
+    let dies = matches!(fault, Fault::KilledBefore | Fault::KilledAfter);
+    ensure!(code.is_none() == dies, "the process ended with {code:?}");
+    scene.stage.proxy.behave();
+
+    let deletes = (doing == Doing::Delete) != (then == Sequel::Turned);
+    if deletes {
+        scene.stage.cso(&DELETE)?.ends(0)?;
+        return scene.is_gone();
+    }
+    let which = if then == Sequel::Edited { 1 - set } else { set };
+    scene.declare(which)?;
+    scene.stage.cso(&APPLY)?.ends(0)?;
+    scene.is_there_once(which)?;
+    scene.stage.cso(&DELETE)?.ends(0)?;
+    scene.is_gone()
+}
+
+/// Every point of one kind: each mutating call of create, update and delete, each fault, each sequel.
+fn every_moment_of(kind: &str, emulator: Kind) -> Result<()> {
+    let cases = cases::one_of_each_kind()?;
+    let case = cases.iter().find(|case| case.kind == kind).context("no such kind")?;
+    let mut stage = Stage::open(emulator)?;
+    let mut wrong = Vec::new();
+    let mut points = 0;
+    for doing in [Doing::Create, Doing::Update, Doing::Delete] {
+        for nth in 1..=moments(case, &mut stage, doing)? {
+            for (fault, then) in FAULTS.iter().flat_map(|fault| SEQUELS.map(|then| (*fault, then))) {
+                if doing == Doing::Delete && then == Sequel::Edited {
+                    continue;
+                }
+                points += 1;
+                if let Err(error) = point(case, &mut stage, doing, nth, fault, then) {
+                    wrong.push(format!("{doing:?}, call {nth}, {fault:?}, then {then:?}: {error:#}"));
+                }
+            }
+        }
+    }
+    println!("{kind} on {}: {points} points, {} wrong", emulator.name(), wrong.len());
+    ensure!(wrong.is_empty(), "{}:\n{}", emulator.name(), wrong.join("\n"));
+    Ok(())
+}
+
+/// A test for each kind, so that they run side by side.
+macro_rules! crash {
+    ($($name:ident: $kind:literal),* $(,)?) => {
+        mod ministack {$(
+            #[test] fn $name() -> anyhow::Result<()> { super::every_moment_of($kind, cso_testbed::Kind::Ministack) }
+        )*}
+    };
+}
+
+crash!(
+    queue: "Queue",
+    topic: "Topic",
+    subscription: "Subscription",
+    repository: "Repository",
+    key: "Key",
+    alias: "Alias",
+    secret: "Secret",
+);
+
+/// Ten objects of every kind, some of which refer to others.
+fn ten() -> String {
+    let object = |api: &str, kind: &str, name: &str, spec: Value| json!({"apiVersion": format!("{api}.services.k8s.aws/v1alpha1"), "kind": kind, "metadata": {"name": name}, "spec": spec});
+    let from = |name: &str| json!({"from": {"name": name}});
+    let queue = |name: &str| object("sqs", "Queue", name, json!({"queueName": name, "tags": {"team": "story"}}));
+    let all = [
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "values"}, "stringData": {"first": "a value"}}),
+        object("kms", "Key", "key", json!({"description": "one", "enableKeyRotation": true})),
+        object("kms", "Key", "other", json!({"description": "two"})),
+        object("kms", "Alias", "alias", json!({"name": "alias/story", "targetKeyRef": from("key")})),
+        queue("in"),
+        queue("out"),
+        object("sns", "Topic", "news", json!({"name": "news", "displayName": "News"})),
+        object(
+            "sns",
+            "Subscription",
+            "news",
+            json!({"protocol": "sqs", "endpoint": "arn:aws:sqs:eu-west-1:000000000000:in", "topicRef": from("news")}),
+        ),
+        object(
+            "ecr",
+            "Repository",
+            "images",
+            json!({"name": "images", "imageScanningConfiguration": {"scanOnPush": true}}),
+        ),
+        object(
+            "secretsmanager",
+            "Secret",
+            "secret",
+            json!({"name": "secret", "secretString": {"name": "values", "key": "first"}}),
+        ),
+        object("sns", "Topic", "olds", json!({"name": "olds"})),
+    ];
+    all.map(|object| object.to_string()).join("\n---\n")
+}
+
+/// How many of each sort there are.
+fn sorts(stage: &Stage) -> Result<BTreeMap<String, usize>> {
+    let mut sorts = BTreeMap::new();
+    for id in stage.everything()? {
+        *sorts.entry(id.split(' ').next().unwrap_or_default().to_owned()).or_default() += 1;
+    }
+    Ok(sorts)
+}
+
+/// A small generator, so that the seed tells the whole story (the constants of Knuth's MMIX).
+fn next(seed: &mut u64, below: u64) -> u64 {
+    *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    (*seed >> 33) % below
+}
+
+/// State writes lie between the calls: killed some microseconds after some call went out or came back.
+fn killed_at_any_moment(seed: u64, points: u32) -> Result<()> {
+    let mut stage = Stage::open(Kind::Ministack)?;
+    let ten = ten();
+    stage.write("m/all.yaml", &ten)?;
+    stage.cso(&APPLY)?.ends(0)?;
+    let wanted = sorts(&stage)?;
+    let calls = stage.proxy.calls().len() as u64;
+    let (mut state, mut died, mut wrong) = (seed, 0, Vec::new());
+    for point in 0..points {
+        let (nth, late, micros) = (next(&mut state, calls) + 1, next(&mut state, 2) == 1, next(&mut state, 4000));
+        let what = format!("seed {seed}, point {point}: {micros} us after call {nth} (answered: {late})");
+        stage.clear()?;
+        stage.write("m/all.yaml", &ten)?;
+        match killed_once(&stage, usize::try_from(nth)?, late, micros, &wanted).context(what) {
+            Ok(killed) => died += u32::from(killed),
+            Err(error) => wrong.push(format!("{error:#}")),
+        }
+    }
+    println!("seed {seed}: {points} points, {died} died, {} wrong", wrong.len());
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    ensure!(died * 2 > points, "only {died} of {points} were killed in time");
+    Ok(())
+}
+
+/// Whether the process was killed before it had ended.
+fn killed_once(stage: &Stage, nth: usize, late: bool, micros: u64, wanted: &BTreeMap<String, usize>) -> Result<bool> {
+    let victim = Victim::new();
+    let killed = victim.clone();
+    let kill = move |_: &_| {
+        let killed = killed.clone();
+        // Of its own accord, so that the call goes on meanwhile.
+        thread::spawn(move || {
+            let until = Instant::now() + Duration::from_micros(micros);
+            while Instant::now() < until {
+                std::hint::spin_loop();
+            }
+            killed.kill();
+        });
+        Then::GoOn
+    };
+    stage.proxy.on(Match::any().nth(nth), if late { Action::after(kill) } else { Action::before(kill) });
+    let code = stage.cso_with(&APPLY, &victim)?;
+    stage.proxy.behave();
+    stage.cso(&APPLY)?.ends(0)?;
+    let found = sorts(stage)?;
+    ensure!(found == *wanted, "there is {found:?} instead of {wanted:?}");
+    stage.rests()?;
+    Ok(code.is_none())
+}
+
+#[test]
+fn killed_around_state_writes() -> Result<()> {
+    killed_at_any_moment(20_260_701, 64)
+}
+
+/// With the time that a real cloud needs: what is found at once needs no waiting.
+#[test]
+fn consistency_windows_lose_nothing() -> Result<()> {
+    let cases = cases::one_of_each_kind()?;
+    let mut stage = Stage::open(Kind::Ministack)?;
+    for case in &cases {
+        let scene = Scene::set(case, &mut stage)?;
+        scene.declare(0)?;
+        let victim = Victim::new();
+        let killed = victim.clone();
+        let kill = Action::after(move |_| {
+            killed.kill();
+            Then::HangUp
+        });
+        scene.stage.proxy.on(Match::mutating(), kill);
+        let mut command = scene.stage.command(&APPLY)?;
+        victim.run(command.env_remove("CSO_CONSISTENCY"))?;
+        scene.stage.proxy.behave();
+        let mut command = scene.stage.command(&APPLY)?;
+        crate::stage::Run::of(command.env_remove("CSO_CONSISTENCY"))?.ends(0)?;
+        scene.is_there_once(0).with_context(|| case.id.clone())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,196 @@
+//! The stage of a story: an emulated cloud behind the proxy, boto3, a directory, and the real binary.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::LazyLock;
+
+use anyhow::{Context as _, Result, ensure};
+use cso_testbed::{AwsCall, Emulator, Kind, Proxy, Reader, Victim};
+use rusqlite::{Connection, OpenFlags};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// The binary under test, built once.
+static CSO: LazyLock<Result<PathBuf, String>> =
+    LazyLock::new(|| cso_testbed::build("cso").map_err(|error| error.to_string()));
+
+/// Applies the manifests of a story; does not wait long for what will never be.
+pub(crate) const APPLY: [&str; 6] = ["apply", "-f", "m", "--wait", "--timeout", "15s"];
+
+/// Everything a story needs.
+pub(crate) struct Stage {
+    emulator: Emulator,
+    pub(crate) proxy: Proxy,
+    pub(crate) cloud: Reader,
+    directory: TempDir,
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub(crate) struct Run {
+    line: String,
+    code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Stage {
+    /// A stage with an emulator of its own.
+    pub(crate) fn open(kind: Kind) -> Result<Self> {
+        let emulator = Emulator::start(kind)?;
+        let proxy = Proxy::before(emulator.endpoint())?;
+        let cloud = Reader::connect(emulator.endpoint())?;
+        Ok(Self { emulator, proxy, cloud, directory: TempDir::new()? })
+    }
+
+    /// An empty cloud, an empty directory, no rules, no calls.
+    pub(crate) fn clear(&mut self) -> Result<()> {
+        self.proxy.behave();
+        self.emulator.reset()?;
+        self.proxy.clear();
+        self.directory = TempDir::new()?;
+        Ok(())
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.emulator.kind()
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Writes a file, and the directories on the way.
+    pub(crate) fn write(&self, name: &str, text: &str) -> Result<()> {
+        let path = self.path().join(name);
+        fs::create_dir_all(path.parent().unwrap_or(self.path()))?;
+        fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
+    }
+
+    pub(crate) fn remove(&self, name: &str) -> Result<()> {
+        fs::remove_file(self.path().join(name)).with_context(|| format!("removing {name}"))
+    }
+
+    /// The binary, in the directory, before the proxy. Emulators answer at once, so no time is spent on old answers.
+    pub(crate) fn command(&self, args: &[&str]) -> Result<Command> {
+        let cso = CSO.as_ref().map_err(|why| anyhow::anyhow!("{why}"))?;
+        let mut command = Command::new(cso);
+        command.args(args).current_dir(self.path()).env_clear().envs(self.proxy.endpoint().env());
+        command.env("CSO_CONSISTENCY", "0s").stdin(Stdio::null());
+        Ok(command)
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn cso(&self, args: &[&str]) -> Result<Run> {
+        Run::of(&mut self.command(args)?)
+    }
+
+    /// Runs a command that others may kill, and forgets what it said.
+    pub(crate) fn cso_with(&self, args: &[&str], victim: &Victim) -> Result<Option<i32>> {
+        let mut command = self.command(args)?;
+        Ok(victim.run(command.stdout(Stdio::null()).stderr(Stdio::null()))?.code())
+    }
+
+    /// Names of the mutating calls since the last question.
+    pub(crate) fn mutations(&self) -> Vec<AwsCall> {
+        let calls = self.proxy.mutating();
+        self.proxy.clear();
+        calls
+    }
+
+    /// The second apply finds nothing to do: no mutating call, no change of the state.
+    pub(crate) fn rests(&self) -> Result<()> {
+        self.mutations();
+        let before = self.memory()?;
+        let run = self.cso(&APPLY)?.ends(0)?;
+        let mutating = self.mutations();
+        ensure!(mutating.is_empty(), "at rest it made mutating calls: {mutating:?}");
+        ensure!(run.stdout.contains("nothing to do"), "at rest it did not say so: {run:?}");
+        ensure!(before == self.memory()?, "at rest it wrote its state");
+        Ok(())
+    }
+
+    /// Every record and event in the state file.
+    fn memory(&self) -> Result<Vec<String>> {
+        let file = Connection::open_with_flags(self.path().join(".cso/state.db"), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let mut query = file.prepare("SELECT body FROM records UNION ALL SELECT body FROM events")?;
+        let rows = query.query_map([], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Everything that exists, as `kind id`, in order, as boto3 sees it. Keys and secrets on their way out do not count.
+    pub(crate) fn everything(&self) -> Result<Vec<String>> {
+        let mut all = Vec::new();
+        let listings = [
+            ("queue", "sqs", "ListQueues", "QueueUrls", ""),
+            ("topic", "sns", "ListTopics", "Topics", "TopicArn"),
+            ("subscription", "sns", "ListSubscriptions", "Subscriptions", "SubscriptionArn"),
+            ("repository", "ecr", "DescribeRepositories", "repositories", "repositoryName"),
+            ("alias", "kms", "ListAliases", "Aliases", "AliasName"),
+        ];
+        for (what, service, operation, list, member) in listings {
+            let answer = self.cloud.call(service, operation, json!({}))?;
+            for item in items(&answer, list) {
+                let id = if member.is_empty() { item } else { &item[member] };
+                all.push(format!("{what} {}", id.as_str().unwrap_or_default()));
+            }
+        }
+        all.retain(|id| !id.starts_with("alias alias/aws/"));
+        for key in items(&self.cloud.call("kms", "ListKeys", json!({}))?, "Keys") {
+            let key = self.cloud.call("kms", "DescribeKey", json!({"KeyId": key["KeyId"]}))?;
+            let metadata = &key["KeyMetadata"];
+            if metadata["KeyState"] != "PendingDeletion" && metadata["KeyManager"] != "AWS" {
+                all.push(format!("key {}", metadata["KeyId"].as_str().unwrap_or_default()));
+            }
+        }
+        for secret in items(&self.cloud.call("secretsmanager", "ListSecrets", json!({}))?, "SecretList") {
+            if secret.get("DeletedDate").is_none() {
+                all.push(format!("secret {}", secret["Name"].as_str().unwrap_or_default()));
+            }
+        }
+        all.sort();
+        Ok(all)
+    }
+}
+
+fn items<'a>(answer: &'a Value, member: &str) -> &'a [Value] {
+    answer[member].as_array().map_or(&[], Vec::as_slice)
+}
+
+impl Run {
+    /// Runs a command to its end.
+    pub(crate) fn of(command: &mut Command) -> Result<Self> {
+        let args: Vec<&str> = command.get_args().filter_map(OsStr::to_str).collect();
+        let line = format!("cso {}", args.join(" "));
+        let output = command.output().with_context(|| format!("starting {line}"))?;
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Ok(Self { line, code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) })
+    }
+
+    /// Insists on an exit code.
+    pub(crate) fn ends(self, code: i32) -> Result<Self> {
+        ensure!(
+            self.code == Some(code),
+            "`{}` ended with {:?}, not with {code}\n{}{}",
+            self.line,
+            self.code,
+            self.stdout,
+            self.stderr
+        );
+        Ok(self)
+    }
+
+    /// Insists on a text in what was told.
+    pub(crate) fn tells(self, text: &str) -> Result<Self> {
+        let told = self.stdout.contains(text) || self.stderr.contains(text);
+        ensure!(told, "`{}` does not tell `{text}`\n{}{}", self.line, self.stdout, self.stderr);
+        Ok(self)
+    }
+
+    /// The result as data.
+    pub(crate) fn json(&self) -> Result<Value> {
+        serde_json::from_str(&self.stdout).with_context(|| format!("`{}` printed no JSON: {}", self.line, self.stdout))
+    }
+}
