@@ -33,6 +33,8 @@ pub(crate) struct Case {
     pub(crate) drift: Option<Drift>,
     pub(crate) immutable: Map<String, Value>,
     #[serde(default)]
+    pub(crate) lingers: bool,
+    #[serde(default)]
     pub(crate) untested: BTreeMap<String, String>,
     #[serde(rename = "field")]
     pub(crate) fields: BTreeMap<String, Field>,
@@ -65,8 +67,7 @@ pub(crate) struct Field {
 impl Field {
     /// How the first or second value shows.
     pub(crate) fn sees(&self, which: usize) -> &Value {
-        self.sees.as_ref().unwrap_or(&self.values)
-            .get(which).unwrap_or(&Value::Null)
+        self.sees.as_ref().unwrap_or(&self.values).get(which).unwrap_or(&Value::Null)
     }
 
     /// What the call that sets the second value has in its input.
@@ -113,7 +114,7 @@ impl Case {
 
     /// Writes the manifest `m/object.yaml`. JSON is YAML.
     pub(crate) fn declare(&self, stage: &Stage, kept: &Kept, spec: Map<String, Value>) -> Result<()> {
-        self.declare_with(stage, kept, spec, json!({}))
+        self.declare_with(stage, kept, spec, &json!({}))
     }
 
     pub(crate) fn declare_with(
@@ -121,11 +122,12 @@ impl Case {
         stage: &Stage,
         kept: &Kept,
         spec: Map<String, Value>,
-        annotations: Value,
+        annotations: &Value,
     ) -> Result<()> {
         if !self.secrets.is_empty() {
             let metadata = json!({"name": "values"});
-            let values = json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": self.secrets});
+            let values =
+                json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": self.secrets});
             stage.write("m/values.yaml", &values.to_string())?;
         }
         let metadata = json!({"name": "story", "annotations": annotations});

@@ -46,9 +46,12 @@ fn resumes(stage: &Stage) -> Result<()> {
 #[test]
 fn what_is_refused_is_told_and_resumed() -> Result<()> {
     for (operation, manifest, _) in BOTH {
-        for (code, status) in
-            [("AccessDeniedException", 400), ("AuthorizationError", 403), ("ExpiredTokenException", 403), ("ExpiredToken", 403)]
-        {
+        for (code, status) in [
+            ("AccessDeniedException", 400),
+            ("AuthorizationError", 403),
+            ("ExpiredTokenException", 403),
+            ("ExpiredToken", 403),
+        ] {
             let stage = stage(manifest)?;
             stage.proxy.on(Match::operation(operation).always(), Action::Fail(Failure::new(code).status(status)));
             let run = stage.cso(&APPLY)?.ends(1)?.tells("story")?.tells(operation)?.tells(code)?;
@@ -118,7 +121,9 @@ fn weather_that_does_not_pass_is_told() -> Result<()> {
             let stage = stage(manifest)?;
             stage.proxy.on(Match::operation(operation).always(), Action::Fail(failure));
             stage.cso(&BRIEFLY)?.ends(1)?.tells(object)?.tells("story")?.tells(operation)?.tells(told)?;
-            stage.cso(&["describe", "queue", "story"]).and_then(|run| if object == "sqs/Queue" { run.ends(0) } else { Ok(run) })?;
+            stage
+                .cso(&["describe", "queue", "story"])
+                .and_then(|run| if object == "sqs/Queue" { run.ends(0) } else { Ok(run) })?;
             resumes(&stage)?;
         }
     }

@@ -8,8 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::cases::{self, Case, Field, holds};
 use crate::gaps::Verdicts;
-use crate::stage::{APPLY, Stage};
-
+use crate::stage::{self, APPLY, Stage};
 
 fn every_kind_lives_as_declared(emulator: Kind) -> Result<()> {
     let mut stage = Stage::open(emulator)?;
@@ -28,7 +27,7 @@ fn every_kind_lives_as_declared(emulator: Kind) -> Result<()> {
         }
     }
     let checks = verdicts.end()?;
-    println!("{checks} checks on {}", emulator.name());
+    stage::figures(&format!("life: {checks} checks on {}", emulator.name()));
     Ok(())
 }
 
@@ -168,7 +167,8 @@ fn drifts(case: &Case, drift: &cases::Drift, stage: &mut Stage) -> Result<()> {
 fn the_table_has_every_field() -> Result<()> {
     let stage = Stage::open(Kind::Roto)?;
     for case in cases::one_of_each_kind()? {
-        let explained = stage.cso(&["explain", &format!("{}.{}", case.kind, service(&case)), "-o", "json"])?.ends(0)?.json()?;
+        let explained =
+            stage.cso(&["explain", &format!("{}.{}", case.kind, service(&case)), "-o", "json"])?.ends(0)?.json()?;
         let fields = explained["fields"].as_array().map_or(&[][..], Vec::as_slice);
         let mut known: BTreeSet<&str> = case.fields.keys().map(String::as_str).collect();
         known.extend(case.immutable.keys().map(String::as_str));

@@ -71,7 +71,7 @@ fn shows(stage: &Stage, timeout: u32) -> Result<()> {
         let Some(url) = url(stage, "story") else { return Ok(None) };
         let input = json!({"QueueUrl": url, "AttributeNames": ["All"]});
         let seen = stage.cloud.call("sqs", "GetQueueAttributes", input)?;
-        Ok((seen["Attributes"]["VisibilityTimeout"] == timeout.to_string()).then_some(()))
+        Ok((seen["Attributes"]["VisibilityTimeout"] == timeout.to_string().as_str()).then_some(()))
     };
     until(&format!("a timeout of {timeout}"), look).with_context(log)
 }
@@ -84,7 +84,11 @@ fn stays_repairs_follows_and_stops() -> Result<()> {
     shows(&stage, 40)?;
 
     let queue = url(&stage, "story").context("no queue")?;
-    stage.cloud.call("sqs", "SetQueueAttributes", json!({"QueueUrl": queue, "Attributes": {"VisibilityTimeout": "5"}}))?;
+    stage.cloud.call(
+        "sqs",
+        "SetQueueAttributes",
+        json!({"QueueUrl": queue, "Attributes": {"VisibilityTimeout": "5"}}),
+    )?;
     shows(&stage, 40)?;
 
     stage.write("m/queue.yaml", &manifest(50))?;
@@ -95,7 +99,11 @@ fn stays_repairs_follows_and_stops() -> Result<()> {
     until("the mistake is told", || {
         Ok(std::fs::read_to_string(stage.path().join("log"))?.contains("stay in force").then_some(()))
     })?;
-    stage.cloud.call("sqs", "SetQueueAttributes", json!({"QueueUrl": queue, "Attributes": {"VisibilityTimeout": "5"}}))?;
+    stage.cloud.call(
+        "sqs",
+        "SetQueueAttributes",
+        json!({"QueueUrl": queue, "Attributes": {"VisibilityTimeout": "5"}}),
+    )?;
     shows(&stage, 50)?;
     stage.write("m/queue.yaml", &manifest(60))?;
     shows(&stage, 60)?;

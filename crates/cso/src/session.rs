@@ -36,7 +36,9 @@ impl Account {
             .ok_or_else(|| anyhow!("no region is set: give --region, or set AWS_REGION or the profile's region"))?;
         cloud.identity().await.map_err(|error| match error.class {
             ErrorClass::Denied if error.status.is_none() => anyhow!(error.message),
-            ErrorClass::Denied => anyhow!("cannot tell which account this is: {error}; renew or replace the credentials"),
+            ErrorClass::Denied => {
+                anyhow!("cannot tell which account this is: {error}; renew or replace the credentials")
+            }
             _ => anyhow!("cannot tell which account this is: {error}"),
         })?;
         Ok(Self { cloud, region })

@@ -157,7 +157,7 @@ const fn remedy(class: ErrorClass) -> &'static str {
     match class {
         ErrorClass::Transient => "; it may pass: run again",
         ErrorClass::Throttled => "; the provider asks for a slower pace: run again, or with a lower --concurrency",
-ErrorClass::Conflict => "; run again",
+        ErrorClass::Conflict => "; run again",
         ErrorClass::Denied => "; renew the credentials, or give their identity this permission, then run again",
         ErrorClass::Invalid => "; correct the manifest, then apply it again",
         ErrorClass::Waiting | ErrorClass::NotOurs | ErrorClass::Unsupported => "",
