@@ -19,4 +19,5 @@ mod readme;
 mod stage;
 mod steps;
 mod structure;
+mod traces;
 mod watch;

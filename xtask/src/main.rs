@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 
+mod bench;
 mod demo;
 mod facts;
 mod kinds;
@@ -18,6 +19,8 @@ mod traces;
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Chores of this repository")]
 enum Command {
+    /// What it costs, on release builds and a fast emulated cloud, beside what was promised.
+    Bench(bench::Args),
     /// Builds, starts an emulated cloud, and shows the main job done; what it installs goes into `.cache`.
     Demo,
     /// What providers' APIs say: from pinned packages to `facts/` to the catalogue.
@@ -36,6 +39,7 @@ enum Command {
 
 fn main() -> anyhow::Result<()> {
     match Command::parse() {
+        Command::Bench(args) => bench::run(&root(), &args),
         Command::Demo => demo::run(&root()),
         Command::Facts(command) => facts::run(&root(), command),
         Command::ProtocolTests(command) => protocol_tests::run(&root(), command),

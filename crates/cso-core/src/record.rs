@@ -40,8 +40,8 @@ pub struct Record {
     /// The mutating call whose outcome is not recorded yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<Intent>,
-    /// How often the same difference was written without effect, by surface path; and when the resource was created or
-    /// deleted, until that is seen.
+    /// How often the same difference was written without effect, by part and surface path; and when the resource was
+    /// created or deleted, until that is seen.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub writes: BTreeMap<String, Written>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -92,7 +92,7 @@ pub struct Intent {
     pub applies: BTreeMap<String, Option<Digest>>,
 }
 
-/// Memory of the convergence guard for one path.
+/// Memory of the convergence guard for one difference.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Written {
     /// Digest of the difference that was written.

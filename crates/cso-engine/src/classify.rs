@@ -19,6 +19,10 @@ pub fn class(errors: &ErrorTable, error: &CallError) -> ErrorClass {
     if error.class == ErrorClass::Throttled {
         return ErrorClass::Throttled;
     }
+    // A read asks first whether its own resource is absent: here, what a call refers to is.
+    if errors.absent.contains(&error.code) {
+        return ErrorClass::Waiting;
+    }
     errors.classes.get(&error.code).copied().unwrap_or(error.class)
 }
 

@@ -29,7 +29,7 @@ use crate::differ::{self, Wish};
 /// Reason of a wait that only a person or another system can end.
 pub const WAITING_FOR_OTHERS: &str = "WaitingForOthers";
 
-/// Places in [`Record::writes`] beside paths: our create and our delete, until what they did is seen.
+/// Places in [`Record::writes`] beside differences: our create and our delete, until what they did is seen.
 pub(crate) const CREATED: &str = "create";
 pub(crate) const DELETED: &str = "delete";
 
@@ -83,7 +83,7 @@ pub struct Settled {
     pub applied: BTreeMap<String, Digest>,
     /// Provider's choices for fields that the dialect shows.
     pub late: BTreeMap<String, Tree>,
-    /// Paths that still differ after repeated writes: how often they were written must not be forgotten.
+    /// Places in [`Record::writes`] that still differ after repeated writes, and must not be forgotten.
     pub stuck: BTreeSet<String>,
 }
 
@@ -447,7 +447,7 @@ fn decide_present(input: &Input<'_>, body: &Tree, status: &Tree) -> Decision {
                         differ::change_text(change)
                     )
                 }));
-                stuck.extend(step.changes.into_iter().map(|change| change.path));
+                stuck.extend(step.changes.iter().map(|change| written_as(&step, change)));
             }
         }
     }
@@ -469,7 +469,7 @@ enum Guard {
 fn guard(input: &Input<'_>, step: &Step) -> Guard {
     let window = input.window(input.kind.consistency);
     let written = |change: &Difference| {
-        let written = input.record.writes.get(&change.path)?;
+        let written = input.record.writes.get(&written_as(step, change))?;
         (written.digest == change_digest(input.digest_key, change)).then_some(written)
     };
     let Some(written) = step.changes.iter().map(written).collect::<Option<Vec<_>>>() else { return Guard::Go };
@@ -478,6 +478,11 @@ fn guard(input: &Input<'_>, step: &Step) -> Guard {
         return Guard::Settling(window.saturating_sub(waited).min(Duration::from_secs(2)));
     }
     if written.iter().all(|written| written.count >= 2) { Guard::Stuck } else { Guard::Go }
+}
+
+/// The place of a difference in [`Record::writes`]. A table removes and adds below one path.
+pub(crate) fn written_as(step: &Step, change: &Difference) -> String {
+    format!("{} {}", step.part, change.path)
 }
 
 /// Digest of a difference: the same value seen and the same wished again has the same digest, whoever caused it.

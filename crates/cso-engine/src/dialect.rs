@@ -108,6 +108,20 @@ pub fn options(kind: &Kind, object: &Object) -> Result<BTreeMap<String, Value>, 
     Ok(values)
 }
 
+/// Puts the names that the adoption fields give where the wish leaves them open. Only with `adopt`: what may have to be
+/// made must be wished for in full.
+pub fn name_adopted(kind: &Kind, policies: &Policies, spec: &mut Tree) {
+    if policies.adoption != Some(Adoption::Adopt) {
+        return;
+    }
+    for (name, value) in &policies.adoption_fields {
+        let is_open = spec.member(name).is_none_or(Tree::is_null);
+        if is_open && kind.surface.spec.properties.contains_key(name) {
+            spec.set(&cso_core::FieldPath::root().child(name), Tree::text(value));
+        }
+    }
+}
+
 /// Status values that the adoption fields name: handles of the kind, below `status`.
 pub fn adopted_status(kind: &Kind, fields: &BTreeMap<String, String>) -> Tree {
     let mut status = Tree::object();

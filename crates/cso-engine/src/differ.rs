@@ -59,6 +59,12 @@ pub(crate) fn differences(wish: &Wish<'_>) -> Result<Found, Unfilled> {
     for field in kind.fields.values() {
         if field.role == Role::CreateOnly {
             match verdict(wish, field) {
+                // Nobody asked for another value: that it was changed elsewhere is no reason to stop working on the rest.
+                Verdict::Differs(difference) if difference.kind == DifferenceKind::Drift => found.notes.push(format!(
+                    "{} was changed elsewhere and cannot be changed back ({})",
+                    difference.path,
+                    change_text(&difference)
+                )),
                 Verdict::Differs(difference) => found.replaces.push(difference),
                 Verdict::Unknown(why) => found.notes.push(format!("{}: {why}", spec_path(&field.name))),
                 _ => {}
@@ -115,13 +121,10 @@ fn verdict(wish: &Wish<'_>, field: &Field) -> Verdict {
     };
     let digest = digest_of(wish.input, &field.name, wanted);
     if wish.fresh {
-        // Setting what the provider starts with is no call.
-        let start = if let Clear::Value(value) = &field.clear { Some(Tree::from(value.clone())) } else { None };
-        let set = start.as_ref() != Some(wanted);
-        return if set {
-            Verdict::Differs(difference(field, None, wanted, DifferenceKind::FirstWrite))
-        } else {
+        return if is_start(field, wanted) {
             Verdict::Equal
+        } else {
+            Verdict::Differs(difference(field, None, wanted, DifferenceKind::FirstWrite))
         };
     }
     if field.role == Role::Secret {
@@ -149,7 +152,7 @@ fn verdict(wish: &Wish<'_>, field: &Field) -> Verdict {
     match wish.input.kind.seen(field, wish.observation, Some(wanted)) {
         Seen::NotAsked => Verdict::Equal,
         Seen::Unknown(why) => Verdict::Unknown(why),
-        Seen::Absent if is_empty(wanted) => Verdict::Equal,
+        Seen::Absent if is_empty(wanted) || is_start(field, wanted) => Verdict::Equal,
         Seen::Absent => Verdict::Differs(difference(field, None, wanted, kind_of_change)),
         Seen::Value(seen) => {
             if field.compare.equal_with(wanted, &seen, &field.nested) {
@@ -196,6 +199,11 @@ fn removed(wish: &Wish<'_>, field: &Field) -> Verdict {
         Clear::Omit | Clear::Delete | Clear::Elements if is_empty(&seen) => Verdict::Equal,
         Clear::Omit | Clear::Delete | Clear::Elements => Verdict::Removed(gone(None), None),
     }
+}
+
+/// Whether the provider starts with this value: setting it on what has none is no call.
+fn is_start(field: &Field, wanted: &Tree) -> bool {
+    matches!(&field.clear, Clear::Value(value) if field.compare.equal(wanted, &Tree::from(value.clone())))
 }
 
 fn is_empty(value: &Tree) -> bool {
@@ -366,7 +374,8 @@ fn config_steps(
     if changes.is_empty() {
         return Ok(PartSteps::default());
     }
-    let any_set = part_fields(wish, part).any(|field| wished(wish, field).is_some());
+    // An empty document says that there is to be none.
+    let any_set = part_fields(wish, part).any(|field| wished(wish, field).is_some_and(|value| !is_empty(value)));
     if let (false, Some(delete)) = (any_set, delete) {
         let call = wish.subject.fill(delete, &Load::default())?;
         return Ok(PartSteps { removals: vec![update_step(part.name.clone(), call, changes)], writes: Vec::new() });
@@ -495,8 +504,9 @@ fn tag_steps(wish: &Wish<'_>, notes: &mut Vec<String>) -> Result<PartSteps, Unfi
         }
         _ => return Ok(PartSteps::default()),
     };
-    let wanted = input.tags();
     let wished = input.kind.wished_tags(input.spec);
+    // What is only looked at carries no tags of ours.
+    let wanted = if input.policies.read_only { wished.clone().unwrap_or_default() } else { input.tags() };
     let add: BTreeMap<String, Tree> = wanted
         .iter()
         .filter(|(key, value)| match seen.get(*key) {

@@ -18,7 +18,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::classify;
 use crate::conditions::{Standing, conditions};
-use crate::decide::{CREATED, DELETED, Decision, Input, Settled, call_digest, change_digest, decide};
+use crate::decide::{CREATED, DELETED, Decision, Input, Settled, call_digest, change_digest, decide, written_as};
 use crate::dialect::{self, Deletion, Policies};
 use crate::read::{self, Marked, Reader};
 use crate::resolve::{Mode, Resolver, Unresolved};
@@ -106,8 +106,13 @@ struct Prepared {
 /// Why a turn cannot look.
 enum Unprepared {
     Forgotten,
+    /// On its way out, and no resource was ever its own.
+    Unowned,
     Turn(Box<Turn>),
 }
+
+/// Why an object goes without a call.
+const UNOWNED: &str = "no resource was made or adopted for this object";
 
 impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     /// An engine over what the store remembers.
@@ -147,6 +152,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let mut prepared = match self.prepare(key, Mode::Act).await {
             Ok(prepared) => prepared,
             Err(Unprepared::Forgotten) => return Ok(Turn::Forgotten),
+            Err(Unprepared::Unowned) => return self.forget(key, UNOWNED.to_owned()).await,
             Err(Unprepared::Turn(turn)) => return self.stand(key, *turn).await,
         };
         let observation = match self.observe(&prepared, fresh).await {
@@ -173,11 +179,11 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             }
             Decision::Wait { reason, message, after } => {
                 let references = !prepared.kind.refs.is_empty() && has_references(&prepared);
-                self.stand(key, Turn::Later { after, standing: Standing::Working { reason, message, references } })
-                    .await
+                let standing = Standing::Working { reason, message, references };
+                self.stand_seen(prepared, &observation, Turn::Later { after, standing }).await
             }
             Decision::Blocked { class, message, .. } => {
-                self.stand(key, Turn::Failed { class, error: None, message }).await
+                self.stand_seen(prepared, &observation, Turn::Failed { class, error: None, message }).await
             }
             Decision::Release { message } => self.forget(key, message).await,
             Decision::Gone => self.forget(key, "the resource is deleted".to_owned()).await,
@@ -192,6 +198,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let prepared = match self.prepare(key, Mode::Plan).await {
             Ok(prepared) => prepared,
             Err(Unprepared::Forgotten) => return Preview::Nothing { notes: Vec::new() },
+            Err(Unprepared::Unowned) => return Preview::Releases { message: UNOWNED.to_owned() },
             Err(Unprepared::Turn(turn)) => return Preview::of_turn(*turn),
         };
         let observation = match self.observe(&prepared, false).await {
@@ -258,6 +265,11 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             let Some(object) = world.wish(key) else { return Err(Unprepared::Forgotten) };
             (object, crate::resolve::Others::record(&*world, key).cloned())
         };
+        let owns = |record: &Record| record.ownership.is_ours() || record.intent.is_some();
+        if object.deleting && !record.as_ref().is_some_and(owns) {
+            // Whatever else is wrong with the object, it need not stay.
+            return Err(Unprepared::Unowned);
+        }
         let Some(kind) = self.kinds.of(key).cloned() else {
             return Err(fail(ErrorClass::Unsupported, format!("there is no kind {}/{}", key.group, key.kind)));
         };
@@ -269,7 +281,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             self.wait_for_dependents(key)?;
         }
         let record = self.current_record(&object, record);
-        let spec = self.wish(&kind, &object, mode)?;
+        let mut spec = self.wish(&kind, &object, mode)?;
+        dialect::name_adopted(&kind, &policies, &mut spec);
         let identity =
             self.ports.cloud.identity().await.map_err(|error| Unprepared::Turn(Box::new(failed(&kind, error))))?;
         let region = dialect::region(&object).unwrap_or(&self.settings.region).to_owned();
@@ -384,7 +397,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         if let Some(arn) = arn {
             status.set(&at.child("arn"), arn);
         }
-        if let Value::Object(members) = status.shown() {
+        if let Value::Object(members) = without_empty_lists(status.shown()) {
             prepared.record.status = members;
         }
     }
@@ -404,7 +417,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         if let Value::Object(late) = late.shown() {
             record.late = late;
         }
-        record.writes.retain(|path, _| settled.stuck.contains(path));
+        record.writes.retain(|place, _| settled.stuck.contains(place));
         let has_late = kind.fields.values().any(|field| field.late);
         let standing = Standing::Synced { notes: settled.notes, late: has_late, references };
         let before = std::mem::take(&mut record.conditions);
@@ -520,9 +533,10 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             Verb::Update => {
                 for change in &step.changes {
                     let digest = change_digest(&self.ports.store.meta().digest_key, change);
-                    let before = prepared.record.writes.get(&change.path).filter(|before| before.digest == digest);
+                    let place = written_as(step, change);
+                    let before = prepared.record.writes.get(&place).filter(|before| before.digest == digest);
                     let count = before.map_or(1, |before| before.count + 1);
-                    prepared.record.writes.insert(change.path.clone(), Written { digest, count, at: now });
+                    prepared.record.writes.insert(place, Written { digest, count, at: now });
                 }
                 let paths: Vec<&str> = step.changes.iter().map(|change| change.path.as_str()).collect();
                 ("Updated", format!("{}: {}", step.call.operation, paths.join(", ")), EventKind::Normal)
@@ -570,6 +584,19 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             Some(object) => self.stand_with(&object, known, turn).await,
             None => Ok(turn),
         }
+    }
+
+    /// The same after a look: what was seen of our resource is shown.
+    async fn stand_seen(
+        &self,
+        mut prepared: Prepared,
+        observation: &Observation,
+        turn: Turn,
+    ) -> Result<Turn, StoreError> {
+        if prepared.record.ownership.is_ours() {
+            Self::learn(&mut prepared, observation);
+        }
+        self.stand_with(&prepared.object, Some(prepared.record), turn).await
     }
 
     async fn stand_with(&self, object: &Object, record: Option<Record>, turn: Turn) -> Result<Turn, StoreError> {
@@ -663,6 +690,18 @@ impl Preview {
 
 fn has_references(prepared: &Prepared) -> bool {
     !crate::resolve::references(&prepared.kind, &prepared.object.key.namespace, &prepared.object.spec).is_empty()
+}
+
+/// The status without lists that hold nothing: the dialect leaves them out.
+fn without_empty_lists(value: Value) -> Value {
+    match value {
+        Value::Object(members) => members
+            .into_iter()
+            .filter(|(_, member)| !member.as_array().is_some_and(Vec::is_empty))
+            .map(|(name, member)| (name, without_empty_lists(member)))
+            .collect(),
+        other => other,
+    }
 }
 
 /// The status values in a create's answer, which may wrap the resource in one member.

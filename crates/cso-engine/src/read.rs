@@ -33,13 +33,13 @@ impl<C: Cloud> Reader<'_, C> {
     pub(crate) async fn observe(&self) -> Reading<Observation> {
         let kind = self.input.kind;
         let mut status = self.remembered();
-        let mut found = Tree::object();
+        let mut found = self.adopted();
         if !self.knows_handle(&status) {
             match self.find(&status).await? {
                 Handle::Known => {}
                 Handle::Found(values) => {
                     lay_over(&mut status, &values);
-                    found = values;
+                    lay_over(&mut found, &values);
                 }
                 Handle::Absent => return Ok(Observation::absent()),
                 Handle::Many(rivals) => return Ok(Observation { rivals, ..Observation::absent() }),
@@ -59,9 +59,17 @@ impl<C: Cloud> Reader<'_, C> {
         Ok(observation)
     }
 
+    /// Identifiers from the adoption annotation, until the record has its own.
+    fn adopted(&self) -> Tree {
+        if self.input.record.ownership.is_ours() {
+            return Tree::object();
+        }
+        dialect::adopted_status(self.input.kind, &self.input.policies.adoption_fields)
+    }
+
     /// Identifiers from the record, or from the adoption annotation.
     fn remembered(&self) -> Tree {
-        let mut status = dialect::adopted_status(self.input.kind, &self.input.policies.adoption_fields);
+        let mut status = self.adopted();
         lay_over(&mut status, &Tree::from(Value::Object(self.input.record.status.clone())));
         status
     }

@@ -402,6 +402,16 @@ pub struct ErrorTable {
     pub later: BTreeMap<String, Duration>,
 }
 
+impl Source {
+    /// The spec path, if it is one.
+    pub const fn spec(&self) -> Option<&FieldPath> {
+        match self {
+            Self::Spec(path) => Some(path),
+            _ => None,
+        }
+    }
+}
+
 impl Kind {
     /// The kind's name, for example `Queue`.
     pub fn name(&self) -> &str {
@@ -416,6 +426,23 @@ impl Kind {
     /// Whether the user chooses the name that identifies the resource.
     pub fn is_named_by_user(&self) -> bool {
         !self.identity.name.is_empty()
+    }
+
+    /// Spec fields that the provider keeps unique: the name, or the natural key.
+    pub fn identity_fields(&self) -> Vec<&FieldPath> {
+        let natural = match &self.recovery {
+            Recovery::Natural(finder) => {
+                let sources = finder.call.inputs.iter().map(|(_, source)| source);
+                sources.chain(finder.pick.iter().map(|(_, source)| source)).filter_map(Source::spec).collect()
+            }
+            _ => Vec::new(),
+        };
+        self.identity.name.iter().chain(natural).collect()
+    }
+
+    /// Whether a top-level spec field is one of them, or holds one.
+    pub fn is_identity(&self, field: &str) -> bool {
+        self.identity_fields().iter().any(|path| path.split_first().is_some_and(|(first, _)| first == field))
     }
 
     /// Whether resources of this kind can carry our owner mark from birth.

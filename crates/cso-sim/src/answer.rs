@@ -7,7 +7,7 @@ use cso_core::{FieldPath, Tree};
 use cso_facts::api::{Service, ShapeId, ShapeKind};
 use cso_facts::surface::SchemaType;
 use cso_schema::convert::{as_text, member_like, to_api};
-use cso_schema::kind::{Arn, Axis, Field, Finder, Kind, Owner, PartRead, Place, Source, State, TagRead};
+use cso_schema::kind::{Arn, Axis, Field, Finder, Kind, Owner, PartRead, Place, Shape, Source, State, TagRead};
 use cso_schema::names::same_name;
 
 use crate::behaviour::Behaviour;
@@ -101,7 +101,8 @@ impl Answers<'_> {
             Place::Member(name) => shape.and_then(|shape| api.shape(shape).member(name)).map(|member| member.shape),
             Place::Attribute { .. } => None,
         };
-        let set = resource.values.get(&field.name);
+        let off = Tree::Bool(false);
+        let set = resource.values.get(&field.name).or_else(|| self.is_switch(field).then_some(&off));
         let value = if self.behaviour.defaults && !self.is_unset_for_good(field) {
             let default = default_of(field, api, member);
             Some(set.map_or_else(|| default.clone(), |value| with_defaults(value, &default)))
@@ -120,6 +121,12 @@ impl Answers<'_> {
         put(answer, place, spelt);
     }
 
+    /// A switch is on or off, whoever set it.
+    fn is_switch(&self, field: &Field) -> bool {
+        let Owner::Part(position) = field.owner else { return false };
+        self.kind.parts.get(position).is_some_and(|part| matches!(part.shape, Shape::Switch { .. }))
+    }
+
     /// A field whose part answers "not set" with an error code, or that names the resource, has no default.
     fn is_unset_for_good(&self, field: &Field) -> bool {
         let in_optional_part = match field.owner {
@@ -130,7 +137,7 @@ impl Answers<'_> {
                 .get(position)
                 .is_some_and(|part| matches!(&part.read, PartRead::Own { none, .. } if !none.is_empty())),
         };
-        in_optional_part || is_identity(self.kind, &field.name)
+        in_optional_part || self.kind.is_identity(&field.name)
     }
 
     /// A part's own read; `None` when the provider says "not set" with an error.
@@ -236,27 +243,6 @@ impl Answers<'_> {
         let output = self.kind.api.operation(&read.call.operation)?.output?;
         shape_at(&self.kind.api, output, &read.at)
     }
-}
-
-/// Whether a field is part of what makes a resource this one: its name, or its natural key.
-pub(crate) fn is_identity(kind: &Kind, field: &str) -> bool {
-    identity_fields(kind).iter().any(|path| path.split_first().is_some_and(|(first, _)| first == field))
-}
-
-/// Spec fields that are unique over all resources of a kind.
-pub(crate) fn identity_fields(kind: &Kind) -> Vec<FieldPath> {
-    let natural = match &kind.recovery {
-        cso_schema::kind::Recovery::Natural(finder) => {
-            let sources = finder.call.inputs.iter().map(|(_, source)| source);
-            let picked = finder.pick.iter().map(|(_, source)| source);
-            sources
-                .chain(picked)
-                .filter_map(|source| if let Source::Spec(path) = source { Some(path.clone()) } else { None })
-                .collect()
-        }
-        _ => Vec::new(),
-    };
-    kind.identity.name.iter().cloned().chain(natural).collect()
 }
 
 /// What the body would show at a status path.

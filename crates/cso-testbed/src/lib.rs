@@ -39,4 +39,4 @@ pub use error::Error;
 pub use program::{Victim, build};
 pub use proxy::{Action, AwsCall, Failure, Match, Outcome, Proxy, Rule, Then};
 pub use reader::{ReadError, Reader};
-pub use tools::{Tool, cache_dir};
+pub use tools::cache_dir;

@@ -11,7 +11,7 @@ use crate::error::{Context as _, Error};
 ///
 /// One environment each, because their dependencies contradict each other (ministack and boto3 want different botocores).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tool {
+pub(crate) enum Tool {
     Ministack,
     Moto,
     Roto,
@@ -24,11 +24,8 @@ pub fn cache_dir() -> PathBuf {
 }
 
 impl Tool {
-    /// Every tool, in the order in which they are installed.
-    pub const ALL: [Self; 4] = [Self::Ministack, Self::Moto, Self::Roto, Self::Boto3];
-
     /// Name of the environment and of the list of pins.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ministack => "ministack",
             Self::Moto => "moto",
@@ -58,7 +55,7 @@ impl Tool {
     /// Path of a program of this tool, after installing the tool if it is missing or its pins have changed.
     ///
     /// Safe when several processes start at once: the first installs, the others wait.
-    pub fn program(self, name: &str) -> Result<PathBuf, Error> {
+    pub(crate) fn program(self, name: &str) -> Result<PathBuf, Error> {
         let home = cache_dir().join("tools").join(self.name());
         fs::create_dir_all(cache_dir().join("tools")).context(|| format!("making {}", home.display()))?;
         let lock = home.with_extension("lock");

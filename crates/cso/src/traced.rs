@@ -1,5 +1,5 @@
-//! What `-v` tells, on stderr: each cloud call with its namespace, how it ended and how long it took. Inputs and answers
-//! may hold secrets and are never told.
+//! What `-v` tells, on stderr: each cloud call with its namespace, how it ended and how long it took; at the end how
+//! often the state was written. Inputs and answers may hold secrets and are never told.
 
 use cso_core::CallError;
 use cso_core::port::{Cloud, Effect, Identity, Request};
@@ -16,6 +16,11 @@ pub(crate) fn tell(verbose: u8, colors: bool) {
         _ => LevelFilter::TRACE,
     };
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(level).with_ansi(colors).init();
+}
+
+/// Tells how often the state file was written. A run that found everything as wished writes nothing.
+pub(crate) fn wrote(transactions: u64) {
+    info!(target: "cso", transactions, "state file");
 }
 
 /// A cloud that tells of its calls.

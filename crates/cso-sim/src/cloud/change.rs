@@ -11,7 +11,7 @@ use super::{
     Answer, IDEMPOTENT_CREATES, IDEMPOTENT_DELETES, Inner, Refusal, absent, code_of, leaves_tombstone, not_set,
     pause_after_delete,
 };
-use crate::answer::{Answers, identity_fields};
+use crate::answer::Answers;
 use crate::operations::{Role, template};
 use crate::resource::{Life, Resource};
 
@@ -261,7 +261,7 @@ fn tags_of(kind: &Kind, tags: &Tree) -> BTreeMap<String, Tree> {
 /// What is unique about a resource of this kind: its name, or its natural key; empty if nothing is.
 fn identity_of(kind: &Kind, values: &BTreeMap<String, Tree>) -> Vec<Option<Tree>> {
     let value = |path: &FieldPath| path.split_first().and_then(|(field, rest)| values.get(field)?.at(&rest).cloned());
-    identity_fields(kind).iter().map(value).collect()
+    kind.identity_fields().into_iter().map(value).collect()
 }
 
 fn full_name(kind: &Kind, region: &str, identity: &[Option<Tree>]) -> String {

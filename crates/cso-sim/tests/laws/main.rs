@@ -4,6 +4,12 @@
 //! of them each law sees. There is no list of exemptions: a law that fails names a bug.
 
 mod bench;
+mod bounds;
 mod convergence;
 mod crash;
+mod names;
+mod ownership;
+mod plans;
+mod secrets;
+mod values;
 mod wishes;

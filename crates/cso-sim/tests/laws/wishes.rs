@@ -102,7 +102,7 @@ pub(crate) fn edited_once(
 
 /// Whether a field may change in the life of a resource.
 pub(crate) fn is_mutable(kind: &Kind, field: &Field) -> bool {
-    field.role == Role::Mutable && !is_natural(kind, &field.name)
+    field.role == Role::Mutable && !kind.is_identity(&field.name)
 }
 
 /// Any behaviour that a well-meaning provider shows.
@@ -130,22 +130,11 @@ fn put(spec: &mut Value, field: &str, value: Option<Value>) {
 /// Fields that cannot change are as they were.
 fn keep_fixed(kind: &Kind, before: &Value, mut after: Value) -> Value {
     for field in kind.fields.values() {
-        if field.role == Role::CreateOnly || is_natural(kind, &field.name) {
+        if field.role == Role::CreateOnly || kind.is_identity(&field.name) {
             put(&mut after, &field.name, before.get(&field.name).cloned());
         }
     }
     after
-}
-
-/// Whether a field is part of what the provider keeps unique.
-pub(crate) fn is_natural(kind: &Kind, field: &str) -> bool {
-    let is_it = |source: &Source| matches!(source, Source::Spec(path) if path.to_string() == field);
-    match &kind.recovery {
-        Recovery::Natural(finder) => {
-            finder.pick.iter().any(|(_, source)| is_it(source)) || finder.call.inputs.iter().any(|(_, s)| is_it(s))
-        }
-        _ => false,
-    }
 }
 
 /// Whether a wish without the field is not valid.
@@ -154,12 +143,7 @@ fn is_required(kind: &Kind, field: &str) -> bool {
         let Place::Member(member) = &carried.place else { return false };
         carried.field == field && input(&kind.api, &kind.create.operation, member).is_some_and(|(_, required)| required)
     });
-    kind.surface.spec.required.contains(field) || of_create || is_name(kind, field) || is_natural(kind, field)
-}
-
-/// Whether the field names the resource.
-pub(crate) fn is_name(kind: &Kind, field: &str) -> bool {
-    kind.identity.name.iter().any(|path| path.to_string() == field)
+    kind.surface.spec.required.contains(field) || of_create || kind.is_identity(field)
 }
 
 fn input(api: &Service, operation: &str, member: &str) -> Option<(ShapeId, bool)> {
@@ -202,7 +186,7 @@ fn tags(kind: &Kind, maximal: bool) -> BoxedStrategy<Option<Value>> {
 
 /// Any value of a field.
 pub(crate) fn field_value(kind: &Kind, field: &Field) -> BoxedStrategy<Value> {
-    if is_name(kind, &field.name) {
+    if kind.identity.name.iter().any(|path| path.to_string() == field.name) {
         return Just(json!("thing")).boxed();
     }
     if field.role == Role::Secret {

@@ -18,6 +18,7 @@ use crate::manifests;
 use crate::output;
 use crate::session::{self, Account, Worker};
 use crate::snapshot::Snapshot;
+use crate::traced;
 
 /// Applies manifests.
 pub(super) async fn run(global: &Global, args: &args::Apply) -> Result<Exit> {
@@ -54,13 +55,15 @@ pub(super) async fn run(global: &Global, args: &args::Apply) -> Result<Exit> {
         (false, true) => Goal::Settle { patience: args.timeout },
         (false, false) => Goal::Attempt,
     };
+    let worker = Arc::clone(&engine);
     let driven = match watch {
         Some(watch) => {
             let follower = Follower { global, args, engine: Arc::clone(&engine), watch };
-            drive(engine, goal, happens, args.output, follower).await?
+            drive(worker, goal, happens, args.output, follower).await?
         }
-        None => drive(engine, goal, happens, args.output, Nobody).await?,
+        None => drive(worker, goal, happens, args.output, Nobody).await?,
     };
+    traced::wrote(engine.ports().store.transactions());
     driven.map_or(Ok(Exit::Interrupted), |driven| driven.tell(args.output, &left))
 }
 

@@ -1,0 +1,323 @@
+//! Recorded truth: every scenario in which ACK's own controllers were recorded, played to our engine.
+//!
+//! ```text
+//! tests/traces/*.jsonl --> script --> Stage (engine, state file, hand clock) --> Wire (records, faults) --> ministack
+//!                     \--> what ACK did  ==?  our calls, our object, the cloud read back by boto3
+//! ```
+//!
+//! Every difference has a reason in `waivers.toml`, and every reason there a difference. `docs/compatibility.md` says
+//! how it went; `UPDATE_EXPECT=1` writes it anew. `TRACES=sqs_Queue/update-` plays only the scenarios that begin so, and
+//! prints every difference.
+
+mod compare;
+mod reading;
+mod recording;
+mod report;
+mod stage;
+mod waivers;
+mod wire;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use anyhow::{Context as _, Result, ensure};
+use cso_aws::Aws;
+use cso_core::SecretValue;
+use cso_engine::world::Kinds;
+use cso_facts::Catalog;
+use cso_testbed::{Emulator, Kind, Reader};
+use serde_json::{Value, json};
+
+use compare::{Bindings, Difference, without_owner_tag};
+use recording::{Action, RecordedCall, Recording, Scenario, Step};
+use report::Outcome;
+use stage::{HOME, Stage};
+use waivers::Waivers;
+use wire::Wire;
+
+/// The recordings, in the order in which they are reported.
+const RECORDINGS: [&str; 7] =
+    ["ecr_Repository", "kms_Alias", "kms_Key", "secretsmanager_Secret", "sns_Subscription", "sns_Topic", "sqs_Queue"];
+
+/// Scenarios played at the same time, each worker on its own emulator.
+const WORKERS: usize = 3;
+
+#[test]
+fn scenarios_are_played_as_recorded_or_better() -> Result<()> {
+    let only = std::env::var("TRACES").ok();
+    let recordings = RECORDINGS.iter().map(|name| recording::read(name)).collect::<Result<Vec<_>>>()?;
+    let outcomes = play_all(&recordings, only.as_deref().unwrap_or_default())?;
+    let waivers = Waivers::read()?;
+    let review = waivers.review(outcomes.iter().flat_map(Outcome::places));
+    let mut wrong: Vec<String> = Vec::new();
+    for outcome in &outcomes {
+        for (place, text) in &outcome.differences {
+            if only.is_some() || review.open.contains(place) {
+                wrong.push(format!("{place}: {text}"));
+            }
+        }
+    }
+    if only.is_none() {
+        wrong.extend(review.stale.iter().map(|pattern| format!("waiver without a difference: {pattern}")));
+        let page = report::page(&outcomes, &waivers, &review);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/compatibility.md");
+        wrong.extend(report::check(&path, &page)?);
+    }
+    ensure!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
+    Ok(())
+}
+
+/// Plays the scenarios whose names begin with `only`; the outcomes in order.
+fn play_all(recordings: &[Recording], only: &str) -> Result<Vec<Outcome>> {
+    let all: Vec<(&Recording, &Scenario)> = recordings
+        .iter()
+        .flat_map(|recording| recording.scenarios.iter().map(move |scenario| (recording, scenario)))
+        .filter(|(recording, scenario)| format!("{}/{}", recording.name, scenario.name).starts_with(only))
+        .collect();
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(BTreeMap::new());
+    thread::scope(|scope| {
+        let work = || -> Result<()> {
+            let mut worker = Worker::start()?;
+            loop {
+                let index = next.fetch_add(1, Ordering::SeqCst);
+                let Some((recording, scenario)) = all.get(index) else { return Ok(()) };
+                let place = format!("{}/{}", recording.name, scenario.name);
+                let outcome = worker.play(recording, scenario).with_context(|| place)?;
+                done.lock().unwrap_or_else(PoisonError::into_inner).insert(index, outcome);
+            }
+        };
+        let workers: Vec<_> = (0..WORKERS.min(all.len())).map(|_| scope.spawn(work)).collect();
+        let ends = workers.into_iter().map(|worker| worker.join().map_err(|_| anyhow::anyhow!("a worker panicked"))?);
+        ends.collect::<Result<()>>()
+    })?;
+    Ok(done.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect())
+}
+
+/// An emulator, the client under test, and the independent client.
+struct Worker {
+    emulator: Emulator,
+    reader: Reader,
+    runtime: tokio::runtime::Runtime,
+    aws: Arc<Aws>,
+    kinds: Kinds,
+    scratch: tempfile::TempDir,
+    played: usize,
+}
+
+impl Worker {
+    fn start() -> Result<Self> {
+        let emulator = Emulator::start(Kind::Ministack)?;
+        let reader = Reader::connect(emulator.endpoint())?;
+        let kinds = cso_schema::catalog::kinds(Catalog::builtin()).map_err(|wrong| {
+            anyhow::anyhow!("{}", wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+        })?;
+        let secret = SecretValue::new("test");
+        let aws = Aws::fixed(Catalog::builtin(), &emulator.endpoint().url(), "test", &secret);
+        Ok(Self {
+            emulator,
+            reader,
+            runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?,
+            aws: Arc::new(aws),
+            kinds: kinds.into_iter().collect(),
+            scratch: tempfile::tempdir()?,
+            played: 0,
+        })
+    }
+
+    fn play(&mut self, recording: &Recording, scenario: &Scenario) -> Result<Outcome> {
+        ensure!(self.emulator.endpoint().account == recording.account, "recorded in another account");
+        self.emulator.reset()?;
+        self.played += 1;
+        let wire = Wire::new(Arc::clone(&self.aws));
+        let state = self.scratch.path().join(format!("{}.db", self.played));
+        let stage = self.runtime.block_on(Stage::new(recording, self.kinds.clone(), wire.clone(), state))?;
+        let mut play = Play {
+            recording,
+            reader: &self.reader,
+            endpoint: self.emulator.endpoint().address.to_string(),
+            stage,
+            wire,
+            // A scenario about what is missing names identifiers that never were.
+            bindings: Bindings::new(!scenario.name.contains("missing")),
+            object: Value::Null,
+            cloud: Value::Null,
+            object_id: None,
+            script_id: None,
+            outcome: Outcome::new(&recording.name, &scenario.name),
+        };
+        for (number, step) in (1..).zip(&scenario.steps) {
+            self.runtime.block_on(play.step(number, step)).with_context(|| format!("step {number}"))?;
+        }
+        Ok(play.outcome)
+    }
+}
+
+/// A scenario in progress, with what the recording says should be there.
+struct Play<'a> {
+    recording: &'a Recording,
+    reader: &'a Reader,
+    endpoint: String,
+    stage: Stage,
+    wire: Wire,
+    bindings: Bindings,
+    object: Value,
+    cloud: Value,
+    /// Identifiers that the provider gave: of the object's resource, as last seen, and of the script's own.
+    object_id: Option<String>,
+    script_id: Option<String>,
+    outcome: Outcome,
+}
+
+impl Play<'_> {
+    async fn step(&mut self, number: usize, step: &Step) -> Result<()> {
+        let subject = self.subject();
+        let mut restore = None;
+        for action in &step.actions {
+            let before = self.act(action, &subject).await?;
+            restore = before.or(restore);
+        }
+        self.stage.settle().await?;
+        let found = self.compare(step).await?;
+        self.outcome.add(number, found);
+        if let Some(before) = restore.filter(|_| step.refused) {
+            // The API server would not have let the change in: it was seen to change nothing, and is taken back.
+            self.stage.apply(before);
+            self.stage.settle().await?;
+            self.wire.take();
+        }
+        Ok(())
+    }
+
+    fn subject(&self) -> Value {
+        let version = format!("{}.services.k8s.aws/v1alpha1", self.recording.service);
+        json!({"apiVersion": version, "kind": self.recording.kind, "metadata": {"name": "x"}})
+    }
+
+    /// Does what the script says; gives back what a patched object was before.
+    async fn act(&mut self, action: &Action, subject: &Value) -> Result<Option<Value>> {
+        match action {
+            Action::Apply(manifest) => {
+                let manifest = self.bindings.fill(manifest, &self.endpoint);
+                self.stage.apply(manifest);
+            }
+            Action::Patch { object, patch, status } => {
+                let key = self.stage.key(object.as_ref().unwrap_or(subject));
+                let patch = self.bindings.fill(patch, &self.endpoint);
+                if *status {
+                    self.stage.patch_status(&key, &patch).await?;
+                } else {
+                    return self.stage.patch(&key, &patch).map(Some);
+                }
+            }
+            Action::Delete(object) => {
+                let key = self.stage.key(object.as_ref().unwrap_or(subject));
+                self.stage.delete(&key);
+            }
+            Action::Cloud { service, method, params } => self.change_cloud(service, method, params)?,
+            Action::Restart => self.stage.restart().await?,
+            Action::Wait => self.stage.settle().await?,
+            Action::Faults(faults) => self.wire.inject(faults.clone()),
+        }
+        Ok(None)
+    }
+
+    /// A call behind our back, whose new identifiers the script's placeholders may mean.
+    fn change_cloud(&mut self, service: &str, method: &str, params: &Value) -> Result<()> {
+        let params = self.bindings.fill(params, &self.endpoint);
+        let answer = self.reader.call_in(HOME, service, method, params)?;
+        let created = answer["ARN"].as_str().filter(|_| method.starts_with("create"));
+        if let Some((_, suffix)) = created.and_then(|arn| arn.rsplit_once('-')) {
+            self.bindings.learn("suffix", suffix);
+        }
+        let arn = answer["SubscriptionArn"].as_str().and_then(|arn| arn.rsplit(':').next());
+        if let Some(id) = answer["KeyMetadata"]["KeyId"].as_str().or(arn) {
+            self.bindings.offer(id);
+            self.script_id.get_or_insert_with(|| id.to_owned());
+        }
+        Ok(())
+    }
+
+    async fn compare(&mut self, step: &Step) -> Result<Found> {
+        let made = self.wire.take();
+        let subject = self.stage.key(&self.subject());
+        let view = self.stage.view(&subject).await?;
+        let now = view.as_ref().and_then(|view| view.pointer("/status/keyID")).and_then(Value::as_str);
+        let id = now.or(self.script_id.as_deref()).or(self.object_id.as_deref());
+        let cloud = without_owner_tag(&reading::read(&self.recording.name, self.reader, id)?);
+        self.object_id = now.map(ToOwned::to_owned).or(self.object_id.take());
+        if let Some(object) = &step.object {
+            self.object = object.clone();
+        }
+        if let Some(cloud) = &step.cloud {
+            self.cloud = reading::told(cloud);
+        }
+        let mutating: Vec<_> = made.iter().filter(|call| call.mutates).cloned().collect();
+        let mut differences = self.bindings.surplus_calls(&step.calls, &mutating, HOME);
+        self.bindings.differences("cloud", &self.cloud, &cloud, &mut differences);
+        if !step.refused {
+            let expected = self.object.clone();
+            self.compare_object("", &expected, view, &mut differences);
+            for (name, expected) in &step.others {
+                let (kind, name) = name.split_once('/').context("an object without kind")?;
+                let group = format!("{}.services.k8s.aws/v1alpha1", self.recording.service);
+                let key = json!({"apiVersion": group, "kind": kind, "metadata": {"name": name}});
+                let view = self.stage.view(&self.stage.key(&key)).await?;
+                self.compare_object(&format!("{kind}/{name}."), expected, view, &mut differences);
+            }
+        }
+        let changes = |call: &&RecordedCall| call.mutates() && call.succeeded;
+        Ok(Found {
+            differences,
+            ours: mutating.iter().filter(|call| call.succeeded).count(),
+            acks: step.calls.iter().filter(changes).count(),
+            our_reads: made.iter().filter(|call| !call.mutates).count(),
+            ack_reads: step.calls.iter().filter(|call| !call.mutates()).count(),
+        })
+    }
+
+    /// Spec, status and conditions; of conditions only what they say, not how.
+    fn compare_object(&mut self, prefix: &str, recorded: &Value, ours: Option<Value>, out: &mut Vec<Difference>) {
+        let Some(ours) = ours else {
+            if !recorded.is_null() {
+                out.push(Difference { path: format!("{prefix}object"), text: "gone, ACK keeps it".to_owned() });
+            }
+            return;
+        };
+        if recorded.is_null() {
+            out.push(Difference { path: format!("{prefix}object"), text: format!("kept, ACK has none: {ours}") });
+            return;
+        }
+        let mut status = recorded["status"].as_object().cloned().unwrap_or_default();
+        let listed = status.remove("conditions").unwrap_or_default();
+        let mut conditions = json!({});
+        for condition in listed.as_array().into_iter().flatten() {
+            conditions[condition["type"].as_str().unwrap_or_default()] = condition["status"].clone();
+        }
+        let spec = recorded.get("spec").filter(|spec| !spec.is_null()).cloned().unwrap_or_else(|| json!({}));
+        for (name, theirs) in [("spec", spec), ("status", Value::Object(status)), ("conditions", conditions)] {
+            let first = out.len();
+            self.bindings.differences(&format!("{prefix}{name}"), &theirs, &ours[name], out);
+            for difference in &mut out[first..] {
+                let place = &difference.path[prefix.len()..];
+                if let Some(words) = ours["messages"].get(place) {
+                    let _ = write!(difference.text, " {words}");
+                }
+            }
+        }
+    }
+}
+
+/// What a step came to.
+struct Found {
+    differences: Vec<Difference>,
+    /// Mutating calls that took effect.
+    ours: usize,
+    acks: usize,
+    our_reads: usize,
+    ack_reads: usize,
+}

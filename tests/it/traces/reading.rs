@@ -1,0 +1,158 @@
+//! What the cloud holds, read by the independent client in the form of the recordings.
+
+use anyhow::Result;
+use cso_testbed::{ReadError, Reader};
+use serde_json::{Map, Value, json};
+
+use super::stage::HOME;
+
+/// Members that the recordings leave out, or that tell when somebody looked.
+const UNTOLD: [&str; 7] = [
+    "AWSAccountId",
+    "EffectiveDeliveryPolicy",
+    "LastAccessedDate",
+    "SubscriptionPrincipal",
+    "SubscriptionsConfirmed",
+    "SubscriptionsDeleted",
+    "SubscriptionsPending",
+];
+
+/// Reads the resource of a recording. `id`: the identifier of a resource that the provider names.
+pub(super) fn read(recording: &str, reader: &Reader, id: Option<&str>) -> Result<Value> {
+    let aws = Aws(reader);
+    let value = match recording {
+        "sqs_Queue" => queue(&aws)?,
+        "kms_Key" => key(&aws, id)?,
+        "kms_Alias" => aliases(&aws)?,
+        "secretsmanager_Secret" => secret(&aws)?,
+        "ecr_Repository" => repository(&aws)?,
+        "sns_Topic" => topic(&aws)?,
+        "sns_Subscription" => subscriptions(&aws)?,
+        other => anyhow::bail!("nobody knows how to read {other}"),
+    };
+    Ok(told(&value))
+}
+
+/// The value without what is not compared.
+pub(super) fn told(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(told).collect(),
+        Value::Object(members) => members
+            .iter()
+            .filter(|(name, _)| !UNTOLD.contains(&name.as_str()) && !name.starts_with("Approximate"))
+            .map(|(name, member)| (name.clone(), told(member)))
+            .collect(),
+        other => other.clone(),
+    }
+}
+
+struct Aws<'a>(&'a Reader);
+
+impl Aws<'_> {
+    fn call(&self, service: &str, operation: &str, params: Value) -> Result<Value, ReadError> {
+        self.0.call_in(HOME, service, operation, params)
+    }
+
+    /// `None` where the cloud says no.
+    fn ask(&self, service: &str, operation: &str, params: Value) -> Result<Option<Value>, ReadError> {
+        match self.call(service, operation, params) {
+            Ok(answer) => Ok(Some(answer)),
+            Err(ReadError::Aws { .. }) => Ok(None),
+            Err(broken) => Err(broken),
+        }
+    }
+}
+
+fn queue(aws: &Aws<'_>) -> Result<Value> {
+    for name in ["q1", "q1.fifo"] {
+        let Some(found) = aws.ask("sqs", "GetQueueUrl", json!({"QueueName": name}))? else { continue };
+        let url = &found["QueueUrl"];
+        let all = aws.call("sqs", "GetQueueAttributes", json!({"QueueUrl": url, "AttributeNames": ["All"]}))?;
+        let tags = aws.call("sqs", "ListQueueTags", json!({"QueueUrl": url}))?;
+        let tags = tags.get("Tags").cloned().unwrap_or_else(|| json!({}));
+        return Ok(json!({"attributes": all["Attributes"], "tags": tags}));
+    }
+    Ok(Value::Null)
+}
+
+fn key(aws: &Aws<'_>, id: Option<&str>) -> Result<Value> {
+    let keys = aws.call("kms", "ListKeys", json!({}))?["Keys"].as_array().map_or(0, Vec::len);
+    let Some(id) = id else { return Ok(json!({"keys": keys})) };
+    let about = json!({"KeyId": id});
+    let named = json!({"KeyId": id, "PolicyName": "default"});
+    Ok(json!({
+        "keys": keys,
+        "key": aws.call("kms", "DescribeKey", about.clone())?["KeyMetadata"],
+        "policy": aws.call("kms", "GetKeyPolicy", named)?["Policy"],
+        "rotation": aws.ask("kms", "GetKeyRotationStatus", about.clone())?.map(|answer| answer["KeyRotationEnabled"].clone()),
+        "tags": aws.call("kms", "ListResourceTags", about)?["Tags"],
+    }))
+}
+
+/// The recordings leave out what belongs to AWS.
+fn aliases(aws: &Aws<'_>) -> Result<Value> {
+    let all = aws.call("kms", "ListAliases", json!({}))?;
+    let is_aws = |alias: &&Value| alias["AliasName"].as_str().is_some_and(|name| name.starts_with("alias/aws/"));
+    let ours: Vec<&Value> = all["Aliases"].as_array().into_iter().flatten().filter(|alias| !is_aws(alias)).collect();
+    Ok(json!({"aliases": ours}))
+}
+
+fn secret(aws: &Aws<'_>) -> Result<Value> {
+    let about = json!({"SecretId": "sec1"});
+    let mut value = match aws.call("secretsmanager", "DescribeSecret", about.clone()) {
+        Ok(description) => description,
+        Err(ReadError::Aws { code, .. }) => json!({"error": code}),
+        Err(broken) => return Err(broken.into()),
+    };
+    if let Some(members) = value.as_object_mut() {
+        members.remove("VersionIdsToStages");
+    }
+    let text = aws.ask("secretsmanager", "GetSecretValue", about.clone())?;
+    value["value"] = text.map(|answer| answer["SecretString"].clone()).unwrap_or_default();
+    let versions = json!({"SecretId": "sec1", "IncludeDeprecated": true});
+    let versions = aws.ask("secretsmanager", "ListSecretVersionIds", versions)?;
+    value["versions"] = json!(versions.and_then(|answer| answer["Versions"].as_array().map(Vec::len)).unwrap_or(0));
+    Ok(value)
+}
+
+fn repository(aws: &Aws<'_>) -> Result<Value> {
+    let found = match aws.call("ecr", "DescribeRepositories", json!({"repositoryNames": ["repo1"]})) {
+        Ok(answer) => answer["repositories"][0].clone(),
+        Err(ReadError::Aws { code, .. }) => return Ok(json!({"error": code})),
+        Err(broken) => return Err(broken.into()),
+    };
+    let about = json!({"repositoryName": "repo1"});
+    let text = |operation: &str, member: &str| -> Result<Value, ReadError> {
+        Ok(aws.ask("ecr", operation, about.clone())?.map(|answer| answer[member].clone()).unwrap_or_default())
+    };
+    Ok(json!({
+        "policy": text("GetRepositoryPolicy", "policyText")?,
+        "lifecyclePolicy": text("GetLifecyclePolicy", "lifecyclePolicyText")?,
+        "tags": aws.call("ecr", "ListTagsForResource", json!({"resourceArn": found["repositoryArn"]}))?["tags"],
+        "repository": found,
+    }))
+}
+
+fn topic(aws: &Aws<'_>) -> Result<Value> {
+    let topics = aws.call("sns", "ListTopics", json!({}))?;
+    let is_ours = |arn: &&str| arn.ends_with(":t1") || arn.ends_with(":t1.fifo");
+    let mut arns = topics["Topics"].as_array().into_iter().flatten().filter_map(|topic| topic["TopicArn"].as_str());
+    let Some(arn) = arns.find(is_ours) else { return Ok(Value::Null) };
+    let all = aws.call("sns", "GetTopicAttributes", json!({"TopicArn": arn}))?;
+    let tags = aws.call("sns", "ListTagsForResource", json!({"ResourceArn": arn}))?;
+    Ok(json!({"attributes": all["Attributes"], "tags": tags["Tags"]}))
+}
+
+fn subscriptions(aws: &Aws<'_>) -> Result<Value> {
+    let listed = aws.call("sns", "ListSubscriptions", json!({}))?;
+    let mut all = Vec::new();
+    for subscription in listed["Subscriptions"].as_array().into_iter().flatten() {
+        let mut members: Map<String, Value> = subscription.as_object().cloned().unwrap_or_default();
+        let about = json!({"SubscriptionArn": subscription["SubscriptionArn"]});
+        if let Some(answer) = aws.ask("sns", "GetSubscriptionAttributes", about)? {
+            members.extend(answer["Attributes"].as_object().cloned().unwrap_or_default());
+        }
+        all.push(Value::Object(members));
+    }
+    Ok(json!({"subscriptions": all}))
+}

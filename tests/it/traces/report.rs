@@ -1,0 +1,119 @@
+//! How it went, for people: the section of `docs/compatibility.md`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+use super::waivers::{Class, Review, Waivers};
+use super::{Found, RECORDINGS};
+
+/// How a scenario went.
+pub(super) struct Outcome {
+    recording: String,
+    scenario: String,
+    /// `RECORDING/SCENARIO/STEP PATH` and what differs there.
+    pub(super) differences: BTreeMap<String, String>,
+    ours: usize,
+    acks: usize,
+    our_reads: usize,
+    ack_reads: usize,
+}
+
+impl Outcome {
+    pub(super) fn new(recording: &str, scenario: &str) -> Self {
+        Self {
+            recording: recording.to_owned(),
+            scenario: scenario.to_owned(),
+            differences: BTreeMap::new(),
+            ours: 0,
+            acks: 0,
+            our_reads: 0,
+            ack_reads: 0,
+        }
+    }
+
+    pub(super) fn add(&mut self, step: usize, found: Found) {
+        for difference in found.differences {
+            let place = format!("{}/{}/{step} {}", self.recording, self.scenario, difference.path);
+            self.differences.insert(place, difference.text);
+        }
+        self.ours += found.ours;
+        self.acks += found.acks;
+        self.our_reads += found.our_reads;
+        self.ack_reads += found.ack_reads;
+    }
+
+    pub(super) fn places(&self) -> impl Iterator<Item = &str> {
+        self.differences.keys().map(String::as_str)
+    }
+}
+
+const BEGIN: &str = "<!-- recorded truth: written by the test, see tests/it/traces.rs -->\n";
+const END: &str = "<!-- end of recorded truth -->\n";
+
+/// The section.
+pub(super) fn page(outcomes: &[Outcome], waivers: &Waivers, review: &Review) -> String {
+    let mut page = String::from(BEGIN);
+    page.push_str(
+        "| recording | scenarios | equal | equal, fewer changes | other, with reasons | changing calls (ACK) | reads (ACK) |\n\
+         |---|---|---|---|---|---|---|\n",
+    );
+    let rows =
+        RECORDINGS.iter().map(|name| (*name, outcomes.iter().filter(|outcome| outcome.recording == *name).collect()));
+    for (name, outcomes) in rows.chain([("all", outcomes.iter().collect::<Vec<_>>())]) {
+        page.push_str(&row(name, &outcomes));
+    }
+    for class in Class::ALL {
+        let of_class = waivers.waiver.iter().enumerate().filter(|(_, waiver)| waiver.class == class);
+        let lines: String = of_class
+            .map(|(index, waiver)| {
+                let places = review.waived.get(&index).cloned().unwrap_or_default();
+                let scenarios: BTreeSet<&str> = places
+                    .iter()
+                    .filter_map(|place| place.split(' ').next()?.rsplit_once('/').map(|(name, _)| name))
+                    .collect();
+                format!("| {} | {} | {} |\n", waiver.reason, scenarios.len(), places.len())
+            })
+            .collect();
+        if !lines.is_empty() {
+            let _ = write!(page, "\n**{}**\n\n| reason | scenarios | places |\n|---|---|---|\n{lines}", class.title());
+        }
+    }
+    page.push_str(END);
+    page
+}
+
+fn row(name: &str, outcomes: &[&Outcome]) -> String {
+    let count = |test: &dyn Fn(&Outcome) -> bool| outcomes.iter().filter(|outcome| test(outcome)).count();
+    let sum = |of: &dyn Fn(&Outcome) -> usize| outcomes.iter().map(|outcome| of(outcome)).sum::<usize>();
+    let other = count(&|outcome| !outcome.differences.is_empty());
+    let fewer = count(&|outcome| outcome.differences.is_empty() && outcome.ours < outcome.acks);
+    format!(
+        "| {name} | {} | {} | {fewer} | {other} | {} ({}) | {} ({}) |\n",
+        outcomes.len(),
+        outcomes.len() - fewer - other,
+        sum(&|outcome| outcome.ours),
+        sum(&|outcome| outcome.acks),
+        sum(&|outcome| outcome.our_reads),
+        sum(&|outcome| outcome.ack_reads),
+    )
+}
+
+/// Compares the section with the page, or writes it if asked to; what is wrong, if anything is.
+pub(super) fn check(path: &Path, section: &str) -> Result<Option<String>> {
+    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let start = text.find(BEGIN).with_context(|| format!("{} has no place for it", path.display()))?;
+    let end = text.find(END).with_context(|| format!("{} has no end for it", path.display()))? + END.len();
+    let fresh = format!("{}{section}{}", &text[..start], &text[end..]);
+    if fresh == text {
+        return Ok(None);
+    }
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        fs::write(path, fresh)?;
+        return Ok(None);
+    }
+    Ok(Some(format!("{} is not current: run with UPDATE_EXPECT=1\n{section}", path.display())))
+}
