@@ -376,6 +376,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             record.spec_digest = digest;
         }
         record.wish = wish;
+        record.doubt();
         record
     }
 
