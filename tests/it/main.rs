@@ -1,10 +1,8 @@
 //! Stories over real parts: one binary, one module per story.
 
-#![expect(clippy::print_stdout, reason = "a story tells its figures")]
 #![expect(
     clippy::cmp_owned,
     clippy::format_collect,
-    clippy::needless_pass_by_value,
     clippy::single_match_else,
     clippy::type_complexity,
     reason = "a story is read from top to bottom, and its cost does not count"
