@@ -20,6 +20,7 @@ use crate::classify;
 use crate::conditions::{Standing, conditions};
 use crate::decide::{CREATED, DELETED, Decision, Input, Settled, call_digest, change_digest, decide, written_as};
 use crate::dialect::{self, Deletion, Policies};
+use crate::limited::Limited;
 use crate::read::{self, Marked, Reader};
 use crate::resolve::{Mode, Resolver, Unresolved};
 use crate::world::{Kinds, World};
@@ -50,7 +51,7 @@ pub struct Settings {
 
 /// Decides and does. Shared by every turn.
 pub struct Engine<C, S, P, K> {
-    pub(crate) ports: Ports<C, S, P, K>,
+    pub(crate) ports: Ports<Limited<C>, S, P, K>,
     pub(crate) kinds: Kinds,
     pub(crate) settings: Settings,
     world: Mutex<World>,
@@ -124,6 +125,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     ) -> Result<Self, StoreError> {
         let records = ports.store.load().await?;
         let world = Mutex::new(World::new(records, &kinds));
+        let Ports { cloud, store, secrets, clock } = ports;
+        let ports = Ports { cloud: Limited::new(cloud, settings.concurrency), store, secrets, clock };
         Ok(Self { ports, kinds, settings, world, marked: Marked::default(), progress })
     }
 
@@ -137,8 +140,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         &self.kinds
     }
 
-    /// The ports this engine drives.
-    pub const fn ports(&self) -> &Ports<C, S, P, K> {
+    /// The ports this engine drives; its cloud takes no more calls at the same time than the settings say.
+    pub const fn ports(&self) -> &Ports<Limited<C>, S, P, K> {
         &self.ports
     }
 

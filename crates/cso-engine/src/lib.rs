@@ -21,6 +21,7 @@ pub mod decide;
 pub mod dialect;
 mod differ;
 pub mod engine;
+mod limited;
 pub mod queue;
 mod read;
 pub mod resolve;
