@@ -33,6 +33,8 @@ pub(crate) struct Case {
     pub(crate) drift: Option<Drift>,
     pub(crate) immutable: Map<String, Value>,
     #[serde(default)]
+    pub(crate) lingers: bool,
+    #[serde(default)]
     pub(crate) untested: BTreeMap<String, String>,
     #[serde(rename = "field")]
     pub(crate) fields: BTreeMap<String, Field>,
@@ -112,7 +114,7 @@ impl Case {
 
     /// Writes the manifest `m/object.yaml`. JSON is YAML.
     pub(crate) fn declare(&self, stage: &Stage, kept: &Kept, spec: Map<String, Value>) -> Result<()> {
-        self.declare_with(stage, kept, spec, json!({}))
+        self.declare_with(stage, kept, spec, &json!({}))
     }
 
     pub(crate) fn declare_with(
@@ -120,7 +122,7 @@ impl Case {
         stage: &Stage,
         kept: &Kept,
         spec: Map<String, Value>,
-        annotations: Value,
+        annotations: &Value,
     ) -> Result<()> {
         if !self.secrets.is_empty() {
             let metadata = json!({"name": "values"});

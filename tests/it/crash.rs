@@ -10,7 +10,7 @@ use cso_testbed::{Action, Kind, Match, Then, Victim};
 use serde_json::{Map, Value, json};
 
 use crate::cases::{self, Case};
-use crate::stage::{APPLY, Stage};
+use crate::stage::{self, APPLY, Stage};
 use crate::steps::Kept;
 
 const DELETE: [&str; 3] = ["delete", "-f", "m"];
@@ -161,6 +161,14 @@ fn point(case: &Case, stage: &mut Stage, doing: Doing, nth: usize, fault: Fault,
         scene.stage.cso(&DELETE)?.ends(0)?;
         return scene.is_gone();
     }
+    if case.lingers && doing == Doing::Delete && fault != Fault::KilledBefore {
+        // The provider keeps a deleted one for a while: told, and none made.
+        scene.declare(set)?;
+        scene.stage.cso(&APPLY)?.ends(1)?.tells("still kept by the provider")?;
+        let now = scene.stage.everything()?;
+        ensure!(now == scene.others, "there is {now:?}");
+        return Ok(());
+    }
     let which = if then == Sequel::Edited { 1 - set } else { set };
     scene.declare(which)?;
     scene.stage.cso(&APPLY)?.ends(0)?;
@@ -189,7 +197,7 @@ fn every_moment_of(kind: &str, emulator: Kind) -> Result<()> {
             }
         }
     }
-    println!("{kind} on {}: {points} points, {} wrong", emulator.name(), wrong.len());
+    stage::figures(&format!("{kind} on {}: {points} points, {} wrong", emulator.name(), wrong.len()));
     ensure!(wrong.is_empty(), "{}:\n{}", emulator.name(), wrong.join("\n"));
     Ok(())
 }
@@ -283,7 +291,7 @@ fn killed_at_any_moment(seed: u64, points: u32) -> Result<()> {
             Err(error) => wrong.push(format!("{error:#}")),
         }
     }
-    println!("seed {seed}: {points} points, {died} died, {} wrong", wrong.len());
+    stage::figures(&format!("seed {seed}: {points} points, {died} died, {} wrong", wrong.len()));
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     ensure!(died * 2 > points, "only {died} of {points} were killed in time");
     Ok(())

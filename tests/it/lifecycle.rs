@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::cases::{self, Case, Field, holds};
 use crate::gaps::Verdicts;
-use crate::stage::{APPLY, Stage};
+use crate::stage::{self, APPLY, Stage};
 
 fn every_kind_lives_as_declared(emulator: Kind) -> Result<()> {
     let mut stage = Stage::open(emulator)?;
@@ -27,7 +27,7 @@ fn every_kind_lives_as_declared(emulator: Kind) -> Result<()> {
         }
     }
     let checks = verdicts.end()?;
-    println!("{checks} checks on {}", emulator.name());
+    stage::figures(&format!("life: {checks} checks on {}", emulator.name()));
     Ok(())
 }
 

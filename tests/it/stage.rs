@@ -19,6 +19,12 @@ static CSO: LazyLock<Result<PathBuf, String>> =
 /// Applies the manifests of a story; does not wait long for what will never be.
 pub(crate) const APPLY: [&str; 6] = ["apply", "-f", "m", "--wait", "--timeout", "15s"];
 
+/// Tells what a story counted: `docs/reliability.md` has these figures.
+#[expect(clippy::print_stdout, reason = "shown with --nocapture, and when the story fails")]
+pub(crate) fn figures(line: &str) {
+    println!("{line}");
+}
+
 /// Everything a story needs.
 pub(crate) struct Stage {
     emulator: Emulator,

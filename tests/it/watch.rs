@@ -71,7 +71,7 @@ fn shows(stage: &Stage, timeout: u32) -> Result<()> {
         let Some(url) = url(stage, "story") else { return Ok(None) };
         let input = json!({"QueueUrl": url, "AttributeNames": ["All"]});
         let seen = stage.cloud.call("sqs", "GetQueueAttributes", input)?;
-        Ok((seen["Attributes"]["VisibilityTimeout"] == timeout.to_string()).then_some(()))
+        Ok((seen["Attributes"]["VisibilityTimeout"] == timeout.to_string().as_str()).then_some(()))
     };
     until(&format!("a timeout of {timeout}"), look).with_context(log)
 }

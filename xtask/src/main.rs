@@ -26,12 +26,12 @@ enum Command {
     /// What providers' APIs say: from pinned packages to `facts/` to the catalogue.
     #[command(subcommand)]
     Facts(facts::Command),
-    /// The Smithy project's cases for the AWS wire protocols.
-    #[command(subcommand)]
-    ProtocolTests(protocol_tests::Command),
     /// The descriptors of managed kinds.
     #[command(subcommand)]
     Kinds(kinds::Command),
+    /// The Smithy project's cases for the AWS wire protocols.
+    #[command(subcommand)]
+    ProtocolTests(protocol_tests::Command),
     /// What ACK's controllers were seen to do: recordings to test against.
     #[command(subcommand)]
     Traces(traces::Command),
@@ -42,8 +42,8 @@ fn main() -> anyhow::Result<()> {
         Command::Bench(args) => bench::run(&root(), &args),
         Command::Demo => demo::run(&root()),
         Command::Facts(command) => facts::run(&root(), command),
-        Command::ProtocolTests(command) => protocol_tests::run(&root(), command),
         Command::Kinds(command) => kinds::run(&root(), command),
+        Command::ProtocolTests(command) => protocol_tests::run(&root(), command),
         Command::Traces(command) => traces::run(&root(), command),
     }
 }

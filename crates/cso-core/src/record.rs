@@ -119,6 +119,17 @@ impl Record {
         }
     }
 
+    /// Takes an open update's outcome as unknown: what it carried may be there or not, so the fields are ours, and hold
+    /// what no wish says until a call or a look tells.
+    pub fn doubt(&mut self) {
+        let Some(intent) = self.intent.as_ref().filter(|intent| intent.verb == Verb::Update) else { return };
+        for (field, digest) in &intent.applies {
+            if digest.is_some() && self.applied.get(field) != digest.as_ref() {
+                self.applied.insert(field.clone(), intent.digest.clone());
+            }
+        }
+    }
+
     /// The record of an object that was never worked on.
     pub fn new(key: ObjectKey, uid: String, spec_digest: Digest) -> Self {
         Self {

@@ -195,6 +195,16 @@ fn known_status(input: &Input<'_>) -> Tree {
     status
 }
 
+/// How long after a create of unknown outcome its resource must be visible to how it is looked for.
+fn recovery_window(input: &Input<'_>) -> Duration {
+    input.window(match &input.kind.recovery {
+        Recovery::OwnerTag { window, .. } => *window,
+        Recovery::Name | Recovery::Natural(_) => input.kind.consistency,
+        // The same call again answers with the same resource.
+        Recovery::Token => Duration::ZERO,
+    })
+}
+
 /// How long an answer that our new resource is absent is still not believed.
 fn not_yet_visible(input: &Input<'_>) -> Option<Duration> {
     let created = input.record.writes.get(CREATED).filter(|_| !input.record.writes.contains_key(DELETED))?;
@@ -317,13 +327,10 @@ fn decide_absent(input: &Input<'_>, status: &Tree) -> Decision {
     if let Some(after) = not_yet_visible(input) {
         return wait_to_see(after);
     }
-    if let Some(intent) = open_create(input)
-        && let Recovery::OwnerTag { window, .. } = &input.kind.recovery
-    {
-        let window = input.window(*window);
-        let waited = input.since(intent.opened);
-        if waited < window {
-            let left = window.saturating_sub(waited);
+    if let Some(intent) = open_create(input) {
+        let window = recovery_window(input);
+        let left = window.saturating_sub(input.since(intent.opened));
+        if !left.is_zero() {
             return Decision::Wait {
                 reason: "Recovering",
                 message: format!(
@@ -511,8 +518,8 @@ fn decide_delete(input: &Input<'_>, body: Option<&Tree>, status: &Tree) -> Decis
             return wait_to_see(after);
         }
         // A create may still come to light: do not forget it before it must have.
-        if let (Some(intent), Recovery::OwnerTag { window, .. }) = (intent, &input.kind.recovery) {
-            let left = input.window(*window).saturating_sub(input.since(intent.opened));
+        if let Some(intent) = intent {
+            let left = recovery_window(input).saturating_sub(input.since(intent.opened));
             if !left.is_zero() {
                 return Decision::Wait {
                     reason: "Recovering",

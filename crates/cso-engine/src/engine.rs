@@ -13,6 +13,7 @@ use cso_core::{
 use cso_schema::fill::Surroundings;
 use cso_schema::kind::Kind;
 use cso_schema::observe::{Observation, Seen};
+use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -20,6 +21,7 @@ use crate::classify;
 use crate::conditions::{Standing, conditions};
 use crate::decide::{CREATED, DELETED, Decision, Input, Settled, call_digest, change_digest, decide, written_as};
 use crate::dialect::{self, Deletion, Policies};
+use crate::identity::{self, Renamed};
 use crate::limited::Limited;
 use crate::read::{self, Marked, Reader};
 use crate::resolve::{Mode, Resolver, Unresolved};
@@ -95,6 +97,8 @@ pub enum Turn {
 struct Prepared {
     kind: Arc<Kind>,
     object: Arc<Object>,
+    /// The create under another name of which nobody knows whether it took effect; `spec` has that name.
+    renamed: Option<Renamed>,
     record: Record,
     spec: Tree,
     policies: Policies,
@@ -166,6 +170,9 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             }
         };
         let decision = decide(&self.input(&prepared, &observation));
+        if prepared.renamed.is_some() && is_nothing_of_ours(&decision) {
+            return self.give_up_name(prepared).await;
+        }
         match decision {
             Decision::Settle(settled) => self.settle(prepared, &observation, settled).await,
             Decision::Act(plan) => self.act(prepared, plan).await,
@@ -193,6 +200,27 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         }
     }
 
+    /// The create under the name before did not take effect, once it would be seen: from now on the new name counts.
+    async fn give_up_name(&self, prepared: Prepared) -> Result<Turn, StoreError> {
+        let mut record = prepared.record;
+        let opened = record.intent.as_ref().map_or(Timestamp::MIN, |intent| intent.opened);
+        let waited: Duration = self.ports.clock.now().duration_since(opened).try_into().unwrap_or_default();
+        let window = self.settings.consistency.unwrap_or(prepared.kind.consistency);
+        if waited < window {
+            let standing = Standing::Working {
+                reason: "Recovering",
+                message: "a create under the name before may have taken effect; looking for its resource".to_owned(),
+                references: false,
+            };
+            let after = window.saturating_sub(waited).min(Duration::from_secs(5));
+            return self.stand(&prepared.object.key, Turn::Later { after, standing }).await;
+        }
+        record.intent = None;
+        record.wish.spec = prepared.object.spec.clone();
+        self.save(record, None).await?;
+        Ok(Turn::Again { fresh: false })
+    }
+
     /// Looks and decides as a turn does, and does nothing. Steps may have holes for what other objects will bring.
     ///
     /// A resource that was found is remembered in the world, and only there: objects that refer to it and are previewed
@@ -209,6 +237,10 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             Err(error) => return Preview::of_turn(failed(&prepared.kind, error)),
         };
         let mut decision = decide(&self.input(&prepared, &observation));
+        if prepared.renamed.is_some() && is_nothing_of_ours(&decision) {
+            let message = "a create under the name before may have taken effect; it is looked for first".to_owned();
+            return Preview::Waits { message };
+        }
         let mut first = None;
         // Taking ownership is a decision of its own, without a call: show what comes after it.
         let mut owned = prepared;
@@ -283,8 +315,13 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         if mode == Mode::Act && object.deleting && policies.deletion == Deletion::Delete {
             self.wait_for_dependents(key)?;
         }
+        let named = identity::keep(&kind, record.as_ref(), &object.spec);
         let record = self.current_record(&object, record);
-        let mut spec = self.wish(&kind, &object, mode)?;
+        let renamed = named.renamed.filter(|_| !object.deleting);
+        if let Some(renamed) = renamed.as_ref().filter(|_| record.ownership.is_ours()) {
+            return Err(fail(ErrorClass::Invalid, renamed.message()));
+        }
+        let mut spec = self.wish(&kind, &Object { spec: named.spec, ..Object::clone(&object) }, mode)?;
         dialect::name_adopted(&kind, &policies, &mut spec);
         let identity =
             self.ports.cloud.identity().await.map_err(|error| Unprepared::Turn(Box::new(failed(&kind, error))))?;
@@ -306,7 +343,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             (format!("{}namespace", dialect::PREFIX), key.namespace.clone()),
         ]);
         let surroundings = Surroundings { account: identity.account, partition: identity.partition, region };
-        Ok(Prepared { kind, object, record, spec, policies, options, surroundings, mark, tags })
+        Ok(Prepared { kind, object, renamed, record, spec, policies, options, surroundings, mark, tags })
     }
 
     fn wait_for_dependents(&self, key: &ObjectKey) -> Result<(), Unprepared> {
@@ -321,14 +358,15 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         }
     }
 
-    /// The record as it stands for this wish: a changed wish counts a generation up.
+    /// The record as it stands for this wish: a changed wish counts a generation up; the name stays that of the resource.
     fn current_record(&self, object: &Object, record: Option<Record>) -> Record {
         let meta = self.ports.store.meta();
         let digest = meta.digest_key.digest("spec", &object.spec);
         let ours = |name: &str| name.contains("services.k8s.aws/") || name.starts_with("service-operator.cloud/");
         let annotations = object.annotations.iter().filter(|(name, _)| ours(name));
+        let named = self.kinds.of(&object.key).map(|kind| identity::keep(kind, record.as_ref(), &object.spec).spec);
         let wish = LastWish {
-            spec: object.spec.clone(),
+            spec: named.unwrap_or_else(|| object.spec.clone()),
             annotations: annotations.map(|(name, value)| (name.clone(), value.clone())).collect(),
         };
         let mut record = record.unwrap_or_else(|| {
@@ -341,6 +379,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             record.spec_digest = digest;
         }
         record.wish = wish;
+        record.doubt();
         record
     }
 
@@ -533,6 +572,13 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
                 ("Created", format!("{} made the resource", step.call.operation), EventKind::Normal)
             }
             Verb::Update => {
+                if let Some(update) =
+                    prepared.kind.update.as_ref().filter(|update| update.call.operation == step.call.operation)
+                {
+                    let mut status = Tree::from(Value::Object(prepared.record.status.clone()));
+                    read::lay_over(&mut status, &read::outs(&Tree::from(answer), &update.out));
+                    Self::put_status(&mut prepared, status);
+                }
                 for change in &step.changes {
                     let digest = change_digest(&self.ports.store.meta().digest_key, change);
                     let place = written_as(step, change);
@@ -656,6 +702,11 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         // Nobody listening is fine.
         let _ = self.progress.send(progress);
     }
+}
+
+/// Whether what was looked for is not there, or is somebody else's.
+fn is_nothing_of_ours(decision: &Decision) -> bool {
+    matches!(decision, Decision::Act(_) | Decision::Blocked { class: ErrorClass::NotOurs, .. })
 }
 
 fn fail(class: ErrorClass, message: String) -> Unprepared {

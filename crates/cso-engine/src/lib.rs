@@ -21,6 +21,7 @@ pub mod decide;
 pub mod dialect;
 mod differ;
 pub mod engine;
+mod identity;
 mod limited;
 pub mod queue;
 mod read;

@@ -199,6 +199,8 @@ pub struct Finder {
 pub struct Write {
     pub call: CallTemplate,
     pub send: Send,
+    /// Status paths that the answer fills, and where.
+    pub out: Vec<(FieldPath, FieldPath)>,
 }
 
 /// Which owned fields a write carries.

@@ -130,7 +130,8 @@ surface toy.services.k8s.aws v1 Thing list=ThingList plural=things singular=thin
 ";
 
 /// Compiles; each case breaks one thing of it.
-const GOOD: &str = r#"service: toy
+const GOOD: &str = "\
+service: toy
 errors:
   absent: [NoRule]
 kinds:
@@ -172,7 +173,7 @@ kinds:
     options:
       force: {annotation: example.com/force, type: boolean}
     exports: {arn: status.ackResourceMetadata.arn}
-"#;
+";
 
 struct Toy(Arc<Service>, Arc<Surface>);
 
@@ -220,52 +221,59 @@ fn check(cases: &[Case]) {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// One text with one piece replaced.
+/// A piece of a text, and what it is replaced by.
+type Edit = (&'static str, &'static str);
+
 #[track_caller]
-fn edited(text: &str, (from, to): (&str, &str)) -> String {
-    assert_eq!(text.matches(from).count(), 1, "{from:?} must be there once");
-    text.replace(from, to)
+fn edited(text: &str, edits: &[Edit]) -> String {
+    edits.iter().fold(text.to_owned(), |text, (from, to)| {
+        assert_eq!(text.matches(from).count(), 1, "{from:?} must be there once");
+        text.replace(from, to)
+    })
+}
+
+/// The same where facts are edited too.
+#[track_caller]
+fn check_facts(api: &[Edit], surface: &[Edit], descriptor: &[Edit], message: &str) {
+    let found = messages(&edited(GOOD, descriptor), &toy(&edited(API, api), &edited(SURFACE, surface)));
+    assert!(found.contains(&format!("toy.yaml:{message}")), "expected {message}\nfound {found:#?}");
 }
 
 #[test]
 fn what_other_facts_would_break() {
-    let all =
-        |text: &str, edits: &[(&str, &str)]| edits.iter().fold(text.to_owned(), |text, edit| edited(&text, *edit));
-    let natural =
-        "    recover: {natural: {op: ListThings, elements: Things, pick: {Name: spec.name}, out: {}}}\n    fields:";
-    // Edits of API, surface and descriptor, and the message.
-    type Facts = (&'static [(&'static str, &'static str)], &'static [(&'static str, &'static str)]);
-    let cases: [(Facts, &[(&str, &str)], &str); 5] = [
-        (
-            (&[("  Owner Text\n  Password", "  Owner Text\n  Lease Text required\n  Password")], &[]),
-            &[],
-            "7: toy/Thing: CreateThing requires Lease, and no field or source fills it",
-        ),
-        (
-            (&[("  Token Text token\n", "  Token Text\n")], &[]),
-            &[("      name: spec.name\n", "      assigned: status.state\n")],
-            "11: toy/Thing: the create can be neither repeated by name nor by token: say how it is found again with `recover`",
-        ),
-        (
-            (&[("shape ListRequest structure\n  Owner", "shape ListRequest structure\n  Landlord")], &[]),
-            &[("    fields:", natural)],
-            "15: toy/Thing: nothing fills the required member Landlord",
-        ),
-        (
-            (&[], &[("    tags array\n      [] object\n        key string\n        value string\n", "")]),
-            &[],
-            "32: toy/Thing: the published kind has no field spec.tags",
-        ),
-        (
-            (&[], &[("    peer string\n", "")]),
-            &[("      peer: option\n", "")],
-            "38: toy/Thing: there is no field that this reference could fill",
-        ),
-    ];
-    for ((api, surface), descriptor, message) in cases {
-        let found = messages(&all(GOOD, descriptor), &toy(&all(API, api), &all(SURFACE, surface)));
-        assert!(found.contains(&format!("toy.yaml:{message}")), "expected {message}\nfound {found:#?}");
-    }
+    check_facts(
+        &[("  Owner Text\n  Password", "  Owner Text\n  Lease Text required\n  Password")],
+        &[],
+        &[],
+        "7: toy/Thing: CreateThing requires Lease, and no field or source fills it",
+    );
+    check_facts(
+        &[("  Token Text token\n", "  Token Text\n")],
+        &[],
+        &[("      name: spec.name\n", "      assigned: status.state\n")],
+        "11: toy/Thing: the create can be neither repeated by name nor by token: say how it is found again with `recover`",
+    );
+    check_facts(
+        &[("shape ListRequest structure\n  Owner", "shape ListRequest structure\n  Landlord")],
+        &[],
+        &[(
+            "    fields:",
+            "    recover: {natural: {op: ListThings, elements: Things, pick: {Name: spec.name}, out: {}}}\n    fields:",
+        )],
+        "15: toy/Thing: nothing fills the required member Landlord",
+    );
+    check_facts(
+        &[],
+        &[("    tags array\n      [] object\n        key string\n        value string\n", "")],
+        &[],
+        "32: toy/Thing: the published kind has no field spec.tags",
+    );
+    check_facts(
+        &[],
+        &[("    peer string\n", "")],
+        &[("      peer: option\n", "")],
+        "38: toy/Thing: there is no field that this reference could fill",
+    );
 }
 
 #[test]

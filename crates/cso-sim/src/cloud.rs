@@ -265,7 +265,6 @@ impl Inner {
                 cso_schema::kind::Recovery::Natural(finder) => answers.listed(finder, named),
                 _ => Tree::object(),
             },
-            (_, []) => return Err(absent(kind)),
             (Role::Lookup, [one, ..]) if one.life == Life::Alive => match &kind.identity.lookup {
                 Some(lookup) => Answers::looked_up(one, &lookup.out),
                 None => Tree::object(),

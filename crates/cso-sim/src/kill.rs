@@ -47,9 +47,4 @@ impl Kill {
         // The sender lives in `self`, so the channel cannot close.
         let _ = self.0.dead.subscribe().wait_for(|dead| *dead).await;
     }
-
-    /// How many points were passed.
-    pub fn passed(&self) -> usize {
-        self.0.passed.load(Ordering::SeqCst)
-    }
 }

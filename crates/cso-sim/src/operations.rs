@@ -39,7 +39,10 @@ impl Role {
 
 /// Roles by service and operation; one operation may serve several kinds.
 #[derive(Debug, Default)]
-pub(crate) struct Operations(BTreeMap<(String, String), Vec<(Arc<Kind>, Role)>>);
+pub(crate) struct Operations(BTreeMap<(String, String), Roles>);
+
+/// The kinds that use an operation, and for what.
+type Roles = Vec<(Arc<Kind>, Role)>;
 
 impl Operations {
     pub(crate) fn of(kinds: &[Arc<Kind>]) -> Self {

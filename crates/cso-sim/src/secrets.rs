@@ -8,7 +8,10 @@ use cso_core::port::{SecretError, Secrets};
 
 /// Values by namespace, name and key. Clones share one map.
 #[derive(Clone, Debug, Default)]
-pub struct MapSecrets(Arc<Mutex<BTreeMap<(String, String, String), SecretValue>>>);
+pub struct MapSecrets(Arc<Mutex<Values>>);
+
+/// Values by namespace, name and key.
+type Values = BTreeMap<(String, String, String), SecretValue>;
 
 impl MapSecrets {
     /// Puts a value in, or another in its place.

@@ -58,13 +58,15 @@ const END: &str = "<!-- end of recorded truth -->\n";
 pub(super) fn page(outcomes: &[Outcome], waivers: &Waivers, review: &Review) -> String {
     let mut page = String::from(BEGIN);
     page.push_str(
-        "| recording | scenarios | equal | equal, fewer changes | other, with reasons | changing calls (ACK) | reads (ACK) |\n\
-         |---|---|---|---|---|---|---|\n",
+        "A scenario with several reasons counts under the last that it has.\n\n\
+         | recording | scenarios | equal | fewer changes | more shown | ACK's defect | our choice | emulator | gap \
+         | changing calls (ACK) | reads (ACK) |\n|---|---|---|---|---|---|---|---|---|---|---|\n",
     );
+    let class_of = |place: &str| review.waiver_of(place).map(|index| waivers.waiver[index].class);
     let rows =
         RECORDINGS.iter().map(|name| (*name, outcomes.iter().filter(|outcome| outcome.recording == *name).collect()));
     for (name, outcomes) in rows.chain([("all", outcomes.iter().collect::<Vec<_>>())]) {
-        page.push_str(&row(name, &outcomes));
+        page.push_str(&row(name, &outcomes, &class_of));
     }
     for class in Class::ALL {
         let of_class = waivers.waiver.iter().enumerate().filter(|(_, waiver)| waiver.class == class);
@@ -86,15 +88,17 @@ pub(super) fn page(outcomes: &[Outcome], waivers: &Waivers, review: &Review) -> 
     page
 }
 
-fn row(name: &str, outcomes: &[&Outcome]) -> String {
-    let count = |test: &dyn Fn(&Outcome) -> bool| outcomes.iter().filter(|outcome| test(outcome)).count();
+fn row(name: &str, outcomes: &[&Outcome], class_of: &dyn Fn(&str) -> Option<Class>) -> String {
     let sum = |of: &dyn Fn(&Outcome) -> usize| outcomes.iter().map(|outcome| of(outcome)).sum::<usize>();
-    let other = count(&|outcome| !outcome.differences.is_empty());
-    let fewer = count(&|outcome| outcome.differences.is_empty() && outcome.ours < outcome.acks);
+    let worst = |outcome: &Outcome| outcome.places().filter_map(class_of).max();
+    let same = outcomes.iter().filter(|outcome| outcome.differences.is_empty());
+    let (fewer, equal): (Vec<&&Outcome>, Vec<&&Outcome>) = same.partition(|outcome| outcome.ours < outcome.acks);
+    let classes = Class::ALL.map(|class| outcomes.iter().filter(|outcome| worst(outcome) == Some(class)).count());
+    let counts = [outcomes.len(), equal.len(), fewer.len()].into_iter().chain(classes);
+    let counts: Vec<String> = counts.map(|count| count.to_string()).collect();
     format!(
-        "| {name} | {} | {} | {fewer} | {other} | {} ({}) | {} ({}) |\n",
-        outcomes.len(),
-        outcomes.len() - fewer - other,
+        "| {name} | {} | {} ({}) | {} ({}) |\n",
+        counts.join(" | "),
         sum(&|outcome| outcome.ours),
         sum(&|outcome| outcome.acks),
         sum(&|outcome| outcome.our_reads),

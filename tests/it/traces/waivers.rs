@@ -21,10 +21,12 @@ pub(super) struct Waiver {
     r#where: Vec<String>,
 }
 
-/// Why we differ.
+/// Why we differ, from the best reason to the worst.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Class {
+    /// The same, and something more is shown.
+    More,
     /// ACK does what nobody wants.
     Defect,
     /// Both ways are sound; ours is deliberate.
@@ -36,10 +38,11 @@ pub(super) enum Class {
 }
 
 impl Class {
-    pub(super) const ALL: [Self; 4] = [Self::Defect, Self::Choice, Self::Emulator, Self::Gap];
+    pub(super) const ALL: [Self; 5] = [Self::More, Self::Defect, Self::Choice, Self::Emulator, Self::Gap];
 
     pub(super) fn title(self) -> &'static str {
         match self {
+            Self::More => "Equal, and more is shown",
             Self::Defect => "Defects of ACK that are not copied",
             Self::Choice => "Deliberately otherwise",
             Self::Emulator => "The emulator's doing",
@@ -56,6 +59,13 @@ pub(super) struct Review {
     pub(super) open: BTreeSet<String>,
     /// Patterns without a difference.
     pub(super) stale: Vec<String>,
+}
+
+impl Review {
+    /// The waiver that explains a place.
+    pub(super) fn waiver_of(&self, place: &str) -> Option<usize> {
+        self.waived.iter().find(|(_, places)| places.contains(place)).map(|(index, _)| *index)
+    }
 }
 
 impl Waivers {

@@ -102,13 +102,14 @@ fn calls(page: &mut Page, kind: &Kind) {
     page.pairs(1, &kind.create_out);
     match &kind.update {
         None => page.line(0, "update none"),
-        Some(Write { call, send }) => {
+        Some(Write { call, send, out }) => {
             let send = match send {
                 Send::Changed => "changed fields",
                 Send::All => "all fields",
                 Send::One => "one field a call",
             };
             self::call(page, 0, &format!("update ({send})"), call);
+            page.pairs(1, out);
         }
     }
     call(page, 0, "delete", &kind.delete);

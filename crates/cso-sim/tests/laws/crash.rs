@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cso_core::Object;
 use cso_schema::kind::Kind;
-use cso_sim::{Fault, Kill};
+use cso_sim::{Behaviour, Fault, Kill};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
@@ -75,16 +75,18 @@ fn crash() {
         for story in stories(kind) {
             let most = paused(undisturbed(&story)) + 1;
             // What becomes of an open create depends on how long nobody looked.
-            let pauses: &[u64] = if story.settled.is_none() { &[0, 3600] } else { &[0] };
-            for pause in pauses {
+            let times: &[(u64, u32)] = if story.settled.is_none() { &[(0, 0), (0, 2), (3600, 0)] } else { &[(0, 0)] };
+            for (pause, lag) in times.iter().copied() {
                 let mut n = 0;
                 let mut died = true;
                 while died {
                     n += 1;
                     let result;
-                    (died, result) = paused(die_and_recover(kind, &story, n, Duration::from_secs(*pause), most));
+                    let behaviour = Behaviour { lag, ..Behaviour::default() };
+                    (died, result) = paused(die_and_recover(kind, &story, n, (pause, behaviour), most));
                     if let Err(why) = result {
-                        broken.push(format!("{} {}, killed at {n}, down {pause} s: {why}", kind.name(), story.name));
+                        let name = format!("{} {}", kind.name(), story.name);
+                        broken.push(format!("{name}, killed at {n}, down {pause} s, {lag} old answers: {why}"));
                     }
                 }
                 assert!(n > 4, "{} {}: a story of {n} points is none", kind.name(), story.name);
@@ -99,7 +101,7 @@ async fn die_and_recover(
     kind: &Kind,
     story: &Story,
     n: usize,
-    pause: Duration,
+    (pause, behaviour): (u64, Behaviour),
     most: usize,
 ) -> (bool, Result<(), String>) {
     let bench = Bench::new();
@@ -107,8 +109,9 @@ async fn die_and_recover(
         bench.run(&settled.all()).await;
     }
     bench.cloud.forget_calls();
+    bench.cloud.behave(behaviour);
     let died = bench.run_until(&story.killed, Kill::at(n)).await.summary.is_none();
-    tokio::time::advance(pause).await;
+    tokio::time::advance(Duration::from_secs(pause)).await;
     let ended = bench.run(&story.next).await.all_settled();
     let calls = bench.cloud.mutations();
     let bounded = || ensure(calls.len() <= most, || format!("{} calls, {most} allowed: {calls:?}", calls.len()));

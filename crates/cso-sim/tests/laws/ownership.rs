@@ -61,24 +61,20 @@ fn ownership() {
 /// Taken back from a lost state: ours again, without one call.
 #[test]
 fn take_back() {
-    for_all(
-        16,
-        |kind| wish(kind),
-        |kind, wish| {
-            paused(async {
-                let mut bench = occupied(&wish, true).await?;
-                bench.take_back = true;
-                bench.run(&wish.all()).await.all_settled()?;
-                let calls = bench.cloud.mutations();
-                ensure(calls.is_empty(), || format!("{calls:?}"))?;
-                let record = bench.record(&wish.object.key).ok_or("no record")?;
-                ensure(matches!(record.ownership, Ownership::TakenBack { .. }), || format!("{:?}", record.ownership))?;
-                // What was taken back is ours to delete.
-                bench.run(&wish.with(deleting(&wish.object))).await.all_settled()?;
-                ensure(bench.cloud.alive(kind.name()).is_empty(), || "it is still there".to_owned())
-            })
-        },
-    );
+    for_all(16, wish, |kind, wish| {
+        paused(async {
+            let mut bench = occupied(&wish, true).await?;
+            bench.take_back = true;
+            bench.run(&wish.all()).await.all_settled()?;
+            let calls = bench.cloud.mutations();
+            ensure(calls.is_empty(), || format!("{calls:?}"))?;
+            let record = bench.record(&wish.object.key).ok_or("no record")?;
+            ensure(matches!(record.ownership, Ownership::TakenBack { .. }), || format!("{:?}", record.ownership))?;
+            // What was taken back is ours to delete.
+            bench.run(&wish.with(deleting(&wish.object))).await.all_settled()?;
+            ensure(bench.cloud.alive(kind.name()).is_empty(), || "it is still there".to_owned())
+        })
+    });
 }
 
 /// Adopted: marked and changed to the wish, never made, and kept or deleted as the object says.
@@ -148,7 +144,7 @@ fn read_only() {
             paused(async {
                 let bench = occupied(&there, false).await?;
                 let read_only = annotated(&wish.object, "services.k8s.aws/read-only", "true");
-                bench.run(&[read_only.clone()]).await;
+                bench.run(std::slice::from_ref(&read_only)).await;
                 bench.run(&[deleting(&read_only)]).await;
                 let calls = bench.cloud.mutations();
                 ensure(calls.is_empty(), || format!("{calls:?}"))
@@ -160,31 +156,27 @@ fn read_only() {
 /// Somebody took our mark off, or put his own on: his it is.
 #[test]
 fn a_mark_that_changed_hands_is_respected() {
-    for_all(
-        8,
-        |kind| wish(kind),
-        |kind, wish| {
-            if !kind.can_be_marked() {
-                return Ok(());
-            }
-            paused(async {
-                let bench = Bench::new();
-                bench.run(&wish.all()).await.all_settled()?;
-                bench.cloud.meddle(|resources| {
-                    for one in resources.iter_mut().filter(|one| one.kind == kind.name()) {
-                        one.tags.insert(OWNER_TAG.to_owned(), cso_core::Tree::text(format!("{ELSEWHERE}/a/b.C/d")));
-                    }
-                });
-                bench.cloud.forget_calls();
-                let ran = bench.run(&wish.all()).await;
-                let rest = ran.rest(&wish.object.key);
-                ensure(matches!(rest, Rest::Failed { class: ErrorClass::NotOurs, .. }), || format!("{rest:?}"))?;
-                bench.run(&wish.with(deleting(&wish.object))).await.all_settled()?;
-                let calls = bench.cloud.mutations();
-                ensure(calls.is_empty(), || format!("{calls:?}"))
-            })
-        },
-    );
+    for_all(8, wish, |kind, wish| {
+        if !kind.can_be_marked() {
+            return Ok(());
+        }
+        paused(async {
+            let bench = Bench::new();
+            bench.run(&wish.all()).await.all_settled()?;
+            bench.cloud.meddle(|resources| {
+                for one in resources.iter_mut().filter(|one| one.kind == kind.name()) {
+                    one.tags.insert(OWNER_TAG.to_owned(), cso_core::Tree::text(format!("{ELSEWHERE}/a/b.C/d")));
+                }
+            });
+            bench.cloud.forget_calls();
+            let ran = bench.run(&wish.all()).await;
+            let rest = ran.rest(&wish.object.key);
+            ensure(matches!(rest, Rest::Failed { class: ErrorClass::NotOurs, .. }), || format!("{rest:?}"))?;
+            bench.run(&wish.with(deleting(&wish.object))).await.all_settled()?;
+            let calls = bench.cloud.mutations();
+            ensure(calls.is_empty(), || format!("{calls:?}"))
+        })
+    });
 }
 
 /// Law 16, Delete: from every state the object ends gone, in at most one delete call, or waits for a named reason.
@@ -216,17 +208,13 @@ fn delete() {
 /// Deleting what was never made makes no call.
 #[test]
 fn delete_of_nothing() {
-    for_all(
-        8,
-        |kind| wish(kind),
-        |_, wish| {
-            paused(async {
-                let bench = Bench::new();
-                bench.run(&[deleting(&wish.object)]).await.all_settled()?;
-                ensure(bench.cloud.mutations().is_empty(), || "a call was made".to_owned())
-            })
-        },
-    );
+    for_all(8, wish, |_, wish| {
+        paused(async {
+            let bench = Bench::new();
+            bench.run(&[deleting(&wish.object)]).await.all_settled()?;
+            ensure(bench.cloud.mutations().is_empty(), || "a call was made".to_owned())
+        })
+    });
 }
 
 /// A name that a soft-deleted resource still takes is waited for; the dead one is not touched.

@@ -69,32 +69,28 @@ fn derivable() {
 /// Law 6, Presence: what is not wished for is in no plan, whatever the provider's choices are.
 #[test]
 fn presence() {
-    for_all(
-        48,
-        |kind| edited(kind),
-        |kind, (before, after)| {
-            paused(async {
-                let bench = Bench::new();
-                bench.cloud.behave(cso_sim::Behaviour { defaults: true, normalise: true, ..Default::default() });
-                let created = plan_of(&bench, &before).await?;
-                check_presence(kind, &created, &[&before])?;
-                bench.run(&before.all()).await.all_settled()?;
-                let changed = plan_of(&bench, &after).await?;
-                check_presence(kind, &changed, &[&before, &after])?;
-                // What was taken out is in the plan, or its notes say that it is kept.
-                for field in kind.fields.values() {
-                    let set = |wish: &Wish| wish.object.spec.get(&field.name).is_some_and(|value| !value.is_null());
-                    let spec = Tree::from(after.object.spec.clone());
-                    let kept = changed.notes.iter().any(|note| note.contains(&format!("spec.{} ", field.name)));
-                    let taken_out =
-                        set(&before) && !set(&after) && is_mutable(kind, field) && part_applies(kind, field, &spec);
-                    let clears = field.clear != cso_schema::kind::Clear::Keep;
-                    ensure(!taken_out || clears || kept, || format!("nothing is said of spec.{}", field.name))?;
-                }
-                Ok(())
-            })
-        },
-    );
+    for_all(48, edited, |kind, (before, after)| {
+        paused(async {
+            let bench = Bench::new();
+            bench.cloud.behave(cso_sim::Behaviour { defaults: true, normalise: true, ..Default::default() });
+            let created = plan_of(&bench, &before).await?;
+            check_presence(kind, &created, &[&before])?;
+            bench.run(&before.all()).await.all_settled()?;
+            let changed = plan_of(&bench, &after).await?;
+            check_presence(kind, &changed, &[&before, &after])?;
+            // What was taken out is in the plan, or its notes say that it is kept.
+            for field in kind.fields.values() {
+                let set = |wish: &Wish| wish.object.spec.get(&field.name).is_some_and(|value| !value.is_null());
+                let spec = Tree::from(after.object.spec.clone());
+                let kept = changed.notes.iter().any(|note| note.contains(&format!("spec.{} ", field.name)));
+                let taken_out =
+                    set(&before) && !set(&after) && is_mutable(kind, field) && part_applies(kind, field, &spec);
+                let clears = field.clear != cso_schema::kind::Clear::Keep;
+                ensure(!taken_out || clears || kept, || format!("nothing is said of spec.{}", field.name))?;
+            }
+            Ok(())
+        })
+    });
 }
 
 fn check_presence(kind: &Kind, plan: &Plan, wishes: &[&Wish]) -> Result<(), String> {
@@ -115,87 +111,75 @@ fn check_presence(kind: &Kind, plan: &Plan, wishes: &[&Wish]) -> Result<(), Stri
 /// Law 7, Silence on unknown: a part that may not be read is neither written nor a reason to write anything else.
 #[test]
 fn silence_on_unknown() {
-    for_all(
-        24,
-        |kind| edited(kind),
-        |kind, (before, after)| {
-            let parts = kind.parts.iter().filter_map(|part| match &part.read {
-                PartRead::Own { call, .. } => Some((part.name.clone(), call.operation.clone())),
-                PartRead::Body => None,
-            });
-            let tags = kind.tags.iter().filter_map(|tags| match &tags.read {
-                TagRead::Own { call, .. } => Some(("tags".to_owned(), call.operation.clone())),
-                TagRead::Body(_) => None,
-            });
-            for (part, operation) in parts.chain(tags) {
-                paused(async {
-                    let bench = Bench::new();
-                    bench.run(&before.all()).await.all_settled()?;
-                    let seeing = plan_of(&bench, &after).await?;
-                    bench.cloud.fail(Fault::refused(&operation, u32::MAX, ErrorClass::Denied));
-                    let blind = plan_of(&bench, &after).await?;
-                    let is_of = |step: &&Step| step.part == part || step.part.starts_with(&format!("{part}."));
-                    let expected: Vec<&Step> = seeing.steps.iter().filter(|step| !is_of(step)).collect();
-                    let found: Vec<&Step> = blind.steps.iter().collect();
-                    ensure(expected == found, || format!("without reading {part}: {found:?}"))
-                })?;
-            }
-            Ok(())
-        },
-    );
+    for_all(24, edited, |kind, (before, after)| {
+        let parts = kind.parts.iter().filter_map(|part| match &part.read {
+            PartRead::Own { call, .. } => Some((part.name.clone(), call.operation.clone())),
+            PartRead::Body => None,
+        });
+        let tags = kind.tags.iter().filter_map(|tags| match &tags.read {
+            TagRead::Own { call, .. } => Some(("tags".to_owned(), call.operation.clone())),
+            TagRead::Body(_) => None,
+        });
+        for (part, operation) in parts.chain(tags) {
+            paused(async {
+                let bench = Bench::new();
+                bench.run(&before.all()).await.all_settled()?;
+                let seeing = plan_of(&bench, &after).await?;
+                bench.cloud.fail(Fault::refused(&operation, u32::MAX, ErrorClass::Denied));
+                let blind = plan_of(&bench, &after).await?;
+                let is_of = |step: &&Step| step.part == part || step.part.starts_with(&format!("{part}."));
+                let expected: Vec<&Step> = seeing.steps.iter().filter(|step| !is_of(step)).collect();
+                let found: Vec<&Step> = blind.steps.iter().collect();
+                ensure(expected == found, || format!("without reading {part}: {found:?}"))
+            })?;
+        }
+        Ok(())
+    });
 }
 
 /// Law 8, Purity: looking changes nothing, and the same look gives the same bytes.
 #[test]
 fn purity() {
-    for_all(
-        24,
-        |kind| edited(kind),
-        |_, (before, after)| {
-            paused(async {
-                let bench = Bench::new();
-                bench.run(&before.all()).await.all_settled()?;
-                let (records, calls) = (bench.store.text(), bench.cloud.mutations());
-                let text = |preview: &Preview| serde_json::to_string(preview).map_err(|error| error.to_string());
-                let first = bench.preview(&after.all(), &after.object.key).await;
-                let mut reversed = after.all();
-                reversed.reverse();
-                let second = bench.preview(&reversed, &after.object.key).await;
-                ensure(first == second && text(&first)? == text(&second)?, || "two looks differ".to_owned())?;
-                ensure(bench.store.text() == records && bench.cloud.mutations() == calls, || {
-                    "a look left a trace".to_owned()
-                })
+    for_all(24, edited, |_, (before, after)| {
+        paused(async {
+            let bench = Bench::new();
+            bench.run(&before.all()).await.all_settled()?;
+            let (records, calls) = (bench.store.text(), bench.cloud.mutations());
+            let text = |preview: &Preview| serde_json::to_string(preview).map_err(|error| error.to_string());
+            let first = bench.preview(&after.all(), &after.object.key).await;
+            let mut reversed = after.all();
+            reversed.reverse();
+            let second = bench.preview(&reversed, &after.object.key).await;
+            ensure(first == second && text(&first)? == text(&second)?, || "two looks differ".to_owned())?;
+            ensure(bench.store.text() == records && bench.cloud.mutations() == calls, || {
+                "a look left a trace".to_owned()
             })
-        },
-    );
+        })
+    });
 }
 
 /// Law 9, Plan = execution: the calls made are the plan's, in its order, equal up to holes.
 #[test]
 fn plan_is_execution() {
-    for_all(
-        48,
-        |kind| edited(kind),
-        |_, (before, after)| {
-            paused(async {
-                let bench = Bench::new();
-                // Others first: a plan is about one object.
-                bench.run(&before.others).await.all_settled()?;
-                for wish in [&before, &after] {
-                    let plan = plan_of(&bench, wish).await?;
-                    let ran = bench.run(&wish.all()).await;
-                    ran.all_settled()?;
-                    same_calls(&plan.steps, &ran.called(&wish.object.key))?;
-                }
-                let objects = after.with(deleting(&after.object));
-                let Preview::Steps(plan) = bench.preview(&objects, &after.object.key).await else {
-                    return Err("a delete has no plan".to_owned());
-                };
-                let ran = bench.run(&objects).await;
-                same_calls(&plan.steps, &ran.called(&after.object.key))
-            })
-        },
-    );
+    for_all(48, edited, |_, (before, after)| {
+        paused(async {
+            let bench = Bench::new();
+            // Others first: a plan is about one object.
+            bench.run(&before.others).await.all_settled()?;
+            for wish in [&before, &after] {
+                let plan = plan_of(&bench, wish).await?;
+                let ran = bench.run(&wish.all()).await;
+                ran.all_settled()?;
+                same_calls(&plan.steps, &ran.called(&wish.object.key))?;
+            }
+            let objects = after.with(deleting(&after.object));
+            let Preview::Steps(plan) = bench.preview(&objects, &after.object.key).await else {
+                return Err("a delete has no plan".to_owned());
+            };
+            let ran = bench.run(&objects).await;
+            same_calls(&plan.steps, &ran.called(&after.object.key))
+        })
+    });
 }
 
 fn same_calls(planned: &[Step], made: &[Step]) -> Result<(), String> {
@@ -225,22 +209,18 @@ fn equal_up_to_holes(planned: &Tree, made: &Tree) -> bool {
 /// Law 13, Order: removals come before writes; writes go down the list of parts, removals up.
 #[test]
 fn order() {
-    for_all(
-        64,
-        |kind| edited(kind),
-        |kind, (before, after)| {
-            paused(async {
-                let bench = Bench::new();
-                bench.run(&before.all()).await.all_settled()?;
-                let plan = plan_of(&bench, &after).await?;
-                let places: Vec<(bool, usize)> = plan.steps.iter().map(|step| place_of(kind, step)).collect();
-                let (removals, writes): (Vec<_>, Vec<_>) = places.iter().copied().partition(|(removes, _)| *removes);
-                let sorted = removals.iter().rev().is_sorted() && writes.is_sorted();
-                let first = places.iter().take(removals.len()).all(|(removes, _)| *removes);
-                ensure(sorted && first, || format!("{places:?}"))
-            })
-        },
-    );
+    for_all(64, edited, |kind, (before, after)| {
+        paused(async {
+            let bench = Bench::new();
+            bench.run(&before.all()).await.all_settled()?;
+            let plan = plan_of(&bench, &after).await?;
+            let places: Vec<(bool, usize)> = plan.steps.iter().map(|step| place_of(kind, step)).collect();
+            let (removals, writes): (Vec<_>, Vec<_>) = places.iter().copied().partition(|(removes, _)| *removes);
+            let sorted = removals.iter().rev().is_sorted() && writes.is_sorted();
+            let first = places.iter().take(removals.len()).all(|(removes, _)| *removes);
+            ensure(sorted && first, || format!("{places:?}"))
+        })
+    });
 }
 
 /// Whether a step removes, and its place: the body, the parts, the tags.

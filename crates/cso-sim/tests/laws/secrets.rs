@@ -48,22 +48,18 @@ fn secrets() {
 /// Another value behind the same reference is one write, and reaches the cloud.
 #[test]
 fn a_rotated_secret_is_written_once() {
-    for_all(
-        8,
-        |kind| wish(kind),
-        |kind, wish| {
-            let secret = kind.fields.values().find(|field| field.role == Role::Secret);
-            let Some(field) = secret.filter(|field| wish.object.spec.get(&field.name).is_some()) else { return Ok(()) };
-            paused(async {
-                let bench = Bench::new();
-                bench.run(&wish.all()).await.all_settled()?;
-                bench.cloud.forget_calls();
-                bench.secrets.set(NAMESPACE, "credentials", "password", ROTATED);
-                bench.run(&wish.all()).await.all_settled()?;
-                let stored = bench.cloud.alive(kind.name())[0].values.get(&field.name).cloned();
-                ensure(stored == Some(cso_core::Tree::text(ROTATED)), || "the old value is still there".to_owned())?;
-                ensure(bench.cloud.mutations().len() == 1, || format!("{:?}", bench.cloud.mutations()))
-            })
-        },
-    );
+    for_all(8, wish, |kind, wish| {
+        let secret = kind.fields.values().find(|field| field.role == Role::Secret);
+        let Some(field) = secret.filter(|field| wish.object.spec.get(&field.name).is_some()) else { return Ok(()) };
+        paused(async {
+            let bench = Bench::new();
+            bench.run(&wish.all()).await.all_settled()?;
+            bench.cloud.forget_calls();
+            bench.secrets.set(NAMESPACE, "credentials", "password", ROTATED);
+            bench.run(&wish.all()).await.all_settled()?;
+            let stored = bench.cloud.alive(kind.name())[0].values.get(&field.name).cloned();
+            ensure(stored == Some(cso_core::Tree::text(ROTATED)), || "the old value is still there".to_owned())?;
+            ensure(bench.cloud.mutations().len() == 1, || format!("{:?}", bench.cloud.mutations()))
+        })
+    });
 }

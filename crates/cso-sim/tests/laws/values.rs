@@ -56,8 +56,8 @@ fn totality() {
             let Place::Member(member) = &axis.at else { continue };
             let api = &kind.api;
             let output = api.operation(&kind.read.call.operation).and_then(|operation| operation.output);
-            let shapes = output.into_iter().flat_map(|output| api.shape(output).members());
-            let body = shapes.filter_map(|wrapper| api.shape(wrapper.shape).member(member)).next();
+            let mut shapes = output.into_iter().flat_map(|output| api.shape(output).members());
+            let body = shapes.find_map(|wrapper| api.shape(wrapper.shape).member(member));
             let Some(ShapeKind::String { values }) = body.map(|body| &api.shape(body.shape).kind) else { continue };
             assert!(!values.is_empty(), "{} {member} has no values", kind.name());
             for value in values {

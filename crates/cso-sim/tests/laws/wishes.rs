@@ -7,7 +7,7 @@ use cso_core::{Object, Tree};
 use cso_facts::api::{Service, ShapeId, ShapeKind};
 use cso_facts::surface::{Schema, SchemaType};
 use cso_schema::compare::Compare;
-use cso_schema::kind::{Clear, Field, Kind, Owner, Place, Recovery, Ref, Role, Shape, Source};
+use cso_schema::kind::{Clear, Field, Kind, Owner, Place, Ref, Role, Shape, Source};
 use cso_schema::names::same_name;
 use cso_sim::{Behaviour, Resource};
 use proptest::prelude::*;

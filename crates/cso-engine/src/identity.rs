@@ -1,0 +1,84 @@
+//! A wish that gets another name while its resource exists, or may exist.
+//!
+//! Names lead to resources. Looking under the new name would find nothing, make a second resource and lose the first.
+//! So the record keeps the name that the resource was made under, and the resource is looked for and deleted by that.
+
+use cso_core::{Record, Tree, Verb};
+use cso_schema::kind::Kind;
+use serde_json::{Map, Value};
+
+/// A spec under the name it had, and how it would be called now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) spec: Value,
+    pub(crate) renamed: Option<Renamed>,
+}
+
+/// Another name for the same object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Renamed {
+    /// Spec field.
+    pub(crate) field: String,
+    pub(crate) from: Value,
+    pub(crate) to: Value,
+}
+
+impl Renamed {
+    /// For people: what happened, and what to do about it.
+    pub(crate) fn message(&self) -> String {
+        format!(
+            "spec.{} cannot be changed after creation ({} -> {}); put the old value back, or delete the object and create it anew",
+            self.field, self.from, self.to
+        )
+    }
+}
+
+/// The wish with the identity that its resource has, if there is or may be one.
+pub(crate) fn keep(kind: &Kind, record: Option<&Record>, spec: &Value) -> Named {
+    let fields = record.map_or_else(Vec::new, |record| fixed_fields(kind, record));
+    let mut named = Named { spec: spec.clone(), renamed: None };
+    let Some(before) = record.map(|record| &record.wish.spec).filter(|before| before.is_object()) else { return named };
+    for field in fields {
+        let (from, to) = (value_of(before, &field), value_of(spec, &field));
+        if spelt(kind, &field, from) != spelt(kind, &field, to) && named.renamed.is_none() {
+            named.renamed = Some(Renamed { field: field.clone(), from: from.clone(), to: to.clone() });
+        }
+        if let Value::Object(members) = &mut named.spec {
+            put(members, &field, from);
+        }
+    }
+    named
+}
+
+/// What identifies the resource: of one that is ours, the name, for only names are used to find it again; of one whose
+/// create is open, also the natural key, and the references that stand for either.
+fn fixed_fields(kind: &Kind, record: &Record) -> Vec<String> {
+    let open = record.intent.as_ref().is_some_and(|intent| intent.verb == Verb::Create);
+    let paths = match (record.ownership.is_ours(), open) {
+        (true, _) => kind.identity.name.iter().collect(),
+        (false, true) => kind.identity_fields(),
+        (false, false) => Vec::new(),
+    };
+    let references = kind.refs.iter().filter(|reference| paths.contains(&&reference.fills));
+    let references: Vec<_> = references.map(|reference| &reference.field).collect();
+    let fields = paths.into_iter().chain(references).filter_map(|path| path.split_first());
+    fields.map(|(first, _)| first.to_owned()).collect()
+}
+
+fn value_of<'a>(spec: &'a Value, field: &str) -> &'a Value {
+    spec.get(field).unwrap_or(&Value::Null)
+}
+
+/// The provider's spelling: with or without its prefix, a name is the same.
+fn spelt(kind: &Kind, field: &str, value: &Value) -> Tree {
+    let value = Tree::from(value.clone());
+    kind.fields.get(field).map_or_else(|| value.clone(), |field| field.lens.put(&value))
+}
+
+fn put(members: &mut Map<String, Value>, field: &str, value: &Value) {
+    if value.is_null() {
+        members.remove(field);
+    } else {
+        members.insert(field.to_owned(), value.clone());
+    }
+}
