@@ -22,6 +22,7 @@ pub mod dialect;
 mod differ;
 pub mod engine;
 mod identity;
+mod limited;
 pub mod queue;
 mod read;
 pub mod resolve;

@@ -159,7 +159,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
 
     /// Starts turns up to the limit.
     fn start(&mut self) {
-        while self.turns.len() < self.engine.settings.concurrency.max(1) {
+        let limit = turns_at_once(self.engine.settings.concurrency);
+        while self.turns.len() < limit {
             let Some(key) = self.queue.pop(self.now()) else { break };
             if let Some(turn) = self.busy.get_mut(&key) {
                 turn.again = true;
@@ -280,6 +281,12 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
         }
         nap.max(Duration::from_millis(1))
     }
+}
+
+/// Turns in flight for so many calls in flight. A turn spends part of its time waiting for the store, where many share one
+/// write: with as many turns as calls the cloud would idle meanwhile. One call at a time is one object at a time, in order.
+const fn turns_at_once(calls: usize) -> usize {
+    if calls <= 1 { 1 } else { calls.saturating_mul(4) }
 }
 
 /// Whether time alone may help: failures that pass, and waits for the provider. Waiting for another object does not
