@@ -16,6 +16,7 @@ mod gaps;
 mod lifecycle;
 mod ownership;
 mod readme;
+mod s3;
 mod stage;
 mod steps;
 mod structure;
