@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use cso_aws::Aws;
-use cso_core::port::{Cloud as _, Effect, Request};
+use cso_core::port::{Cloud as _, Effect, Purpose, Request};
 use cso_core::{CallError, SecretValue};
 use cso_facts::Catalog;
 use cso_testbed::{Emulator, Kind, Reader};
@@ -36,6 +36,7 @@ impl Bed {
             namespace: "default".to_owned(),
             input,
             effect,
+            purpose: Purpose::Change,
         }))
     }
 

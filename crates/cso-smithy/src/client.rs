@@ -4,6 +4,7 @@ mod bucket;
 mod credentials;
 mod endpoint;
 mod failure;
+mod log;
 mod pages;
 mod redact;
 mod retry;
@@ -84,6 +85,12 @@ pub struct Call<'a> {
     /// The operation's input with the API's member names.
     pub input: Value,
     pub effect: Effect,
+}
+
+/// A good answer, and how the service calls it.
+struct Served {
+    output: Value,
+    request_id: Option<String>,
 }
 
 /// When an attempt may leave. `()` never holds one back.
@@ -198,10 +205,12 @@ impl Client {
         let mut tries = retry::Tries::new(call.effect, &shared.config);
         loop {
             pace.turn().await;
+            let sent = tokio::time::Instant::now();
             let result = self.attempt(call.service, operation, &request, &endpoint).await;
+            log::attempt(call, &result, sent.elapsed());
             pace.learn(retry::reply(&result));
             let failure = match result {
-                Ok(output) => {
+                Ok(Served { output, .. }) => {
                     shared.quota.succeeded(&endpoint.host, &tries);
                     return Ok(output);
                 }
@@ -224,7 +233,7 @@ impl Client {
         operation: &Operation,
         request: &WireRequest,
         endpoint: &Endpoint,
-    ) -> Result<Value, Failure> {
+    ) -> Result<Served, Failure> {
         let shared = &*self.0;
         let identity = if operation.unsigned { None } else { Some(shared.credentials.get().await?) };
         let now = shared.clock.now();
@@ -232,7 +241,7 @@ impl Client {
         let Delivery { status, headers, body } = shared.transport.send(prepared, &endpoint.host).await?;
         let response = WireResponse { status, headers: &headers, body: &body };
         let error = match protocol::decode(service, operation, response) {
-            Ok(Answer::Output(output)) => return Ok(output),
+            Ok(Answer::Output(output)) => return Ok(Served { output, request_id: failure::request_id(response) }),
             Ok(Answer::Error(error)) => Failure::stated(service, error, response, &endpoint.signing_region),
             Err(unreadable) => Failure::unreadable(&unreadable, response, &endpoint.host),
         };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cso_core::port::{Clock, Cloud, Secrets, Store};
+use cso_core::port::{Clock, Cloud, Purpose, Secrets, Store};
 use cso_core::{CallError, ErrorClass, LastWish, Object, ObjectKey, OwnerMark, Record, Tree};
 use cso_schema::fill::Surroundings;
 use cso_schema::kind::Kind;
@@ -21,6 +21,7 @@ use crate::resolve::{self, Mode, Others, Resolver, Unresolved};
 
 /// What a turn prepared before it looked.
 pub(super) struct Prepared {
+    pub(super) purpose: Purpose,
     pub(super) kind: Arc<Kind>,
     pub(super) object: Arc<Object>,
     /// The create under another name of which nobody knows whether it took effect; `spec` has that name.
@@ -53,7 +54,7 @@ impl Prepared {
 }
 
 impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
-    pub(super) async fn prepare(&self, key: &ObjectKey, mode: Mode) -> Result<Prepared, Unprepared> {
+    pub(super) async fn prepare(&self, key: &ObjectKey, mode: Mode, purpose: Purpose) -> Result<Prepared, Unprepared> {
         let (object, record) = {
             let world = self.world();
             let Some(object) = world.wish(key) else { return Err(Unprepared::Forgotten) };
@@ -102,7 +103,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             (format!("{}namespace", dialect::PREFIX), key.namespace.clone()),
         ]);
         let surroundings = Surroundings { account: identity.account, partition: identity.partition, region };
-        Ok(Prepared { kind, object, renamed, record, spec, policies, options, surroundings, mark, tags })
+        Ok(Prepared { purpose, kind, object, renamed, record, spec, policies, options, surroundings, mark, tags })
     }
 
     fn wait_for_dependents(&self, key: &ObjectKey) -> Result<(), Unprepared> {
@@ -187,7 +188,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     pub(super) async fn observe(&self, prepared: &Prepared, fresh: bool) -> Result<Observation, CallError> {
         let nothing = Observation::nothing();
         let input = self.input(prepared, &nothing);
-        Reader { cloud: &self.ports.cloud, input: &input, fresh, marked: &self.marked }.observe().await
+        let Prepared { purpose, .. } = *prepared;
+        Reader { cloud: &self.ports.cloud, input: &input, purpose, fresh, marked: &self.marked }.observe().await
     }
 }
 

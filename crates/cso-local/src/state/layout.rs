@@ -72,7 +72,7 @@ pub(super) fn prepare_directory(path: &Path) -> Result<(), StateError> {
 
 /// Opens the file for writing. The caller holds the lock.
 pub(super) fn open_or_create(path: &Path) -> Result<Connection, StateError> {
-    if !path.try_exists().map_err(|source| StateError::Io { path: path.to_owned(), doing: "look for it", source })? {
+    if !exists(path)? {
         create(path)?;
     }
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -105,12 +105,17 @@ pub(super) fn open_or_create(path: &Path) -> Result<Connection, StateError> {
 
 /// Opens the file for reading beside a writer.
 pub(super) fn open_existing(path: &Path) -> Result<Connection, StateError> {
-    if !path.exists() {
+    if !exists(path)? {
         return Err(StateError::Missing { path: path.to_owned() });
     }
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     check(&connection, path)?;
     Ok(connection)
+}
+
+fn exists(path: &Path) -> Result<bool, StateError> {
+    let failed = |source| StateError::Io { path: path.to_owned(), doing: "look for the state file", source };
+    path.try_exists().map_err(failed)
 }
 
 /// The facts that the file keeps from its birth.

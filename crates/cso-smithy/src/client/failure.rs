@@ -157,7 +157,8 @@ fn header<'r>(response: WireResponse<'r>, name: &str) -> Option<&'r str> {
     response.headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-fn request_id(response: WireResponse<'_>) -> Option<String> {
+/// How the service calls this exchange, for its support.
+pub(super) fn request_id(response: WireResponse<'_>) -> Option<String> {
     ["x-amzn-requestid", "x-amz-request-id", "x-amz-id-2"]
         .iter()
         .find_map(|name| header(response, name))

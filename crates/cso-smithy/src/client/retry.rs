@@ -9,7 +9,6 @@ use std::time::{Duration, SystemTime};
 use cso_core::ErrorClass;
 use cso_core::port::Effect;
 use http::{HeaderMap, HeaderValue};
-use serde_json::Value;
 
 use super::failure::{Failure, Proof};
 use super::{Config, Reply};
@@ -73,7 +72,7 @@ impl<'c> Tries<'c> {
 }
 
 /// What pacing should learn from an attempt.
-pub(super) fn reply(result: &Result<Value, Failure>) -> Reply {
+pub(super) fn reply<T>(result: &Result<T, Failure>) -> Reply {
     match result {
         Err(failure) if failure.class == ErrorClass::Throttled => Reply::Throttled(failure.retry_after),
         Err(failure) if failure.status.is_none() => Reply::Silent,

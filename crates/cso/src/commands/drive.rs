@@ -66,6 +66,10 @@ pub(super) async fn drive<S: Store, P: Secrets>(
         tokio::select! {
             biased;
             () = signals.next() => {
+                // What was sent before the signal came is in flight.
+                while let Ok(event) = happens.try_recv() {
+                    live.hear(&event);
+                }
                 if interrupted {
                     live.tell(&left_in_flight(live.board()));
                     return Ok(None);
