@@ -129,6 +129,27 @@ pub enum ShapeKind {
     },
 }
 
+impl ShapeKind {
+    /// What the type is called in canonical text.
+    pub const fn type_name(&self) -> &'static str {
+        match self {
+            Self::Boolean => "boolean",
+            Self::Integer => "integer",
+            Self::Long => "long",
+            Self::Float => "float",
+            Self::Double => "double",
+            Self::String { .. } => "string",
+            Self::Blob { .. } => "blob",
+            Self::Timestamp { .. } => "timestamp",
+            Self::Document => "document",
+            Self::List { .. } => "list",
+            Self::Map { .. } => "map",
+            Self::Structure { union: false, .. } => "structure",
+            Self::Structure { union: true, .. } => "union",
+        }
+    }
+}
+
 /// Wire form of a timestamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimestampFormat {

@@ -45,9 +45,12 @@ impl Clock for HandClock {
     }
 }
 
-/// The Secrets of a scenario: type and texts by name.
+/// A Secret's type and its texts.
+type Kept = (String, Map<String, Value>);
+
+/// The Secrets of a scenario, by name.
 #[derive(Clone, Default)]
-struct Vault(Arc<Mutex<BTreeMap<String, (String, Map<String, Value>)>>>);
+struct Vault(Arc<Mutex<BTreeMap<String, Kept>>>);
 
 impl Secrets for Vault {
     fn secret(&self, namespace: &str, name: &str, key: &str) -> Result<SecretValue, SecretError> {

@@ -99,7 +99,7 @@ fn print_operation(page: &mut Page, service: &Service, operation: &Operation) {
 
 fn print_shape(page: &mut Page, service: &Service, shape: &Shape) {
     let line =
-        page.line(0, "shape").value(&shape.name).value(type_name(&shape.kind)).flag("sensitive", shape.sensitive);
+        page.line(0, "shape").value(&shape.name).value(shape.kind.type_name()).flag("sensitive", shape.sensitive);
     match &shape.kind {
         ShapeKind::Boolean
         | ShapeKind::Integer
@@ -142,24 +142,6 @@ fn print_shape(page: &mut Page, service: &Service, shape: &Shape) {
                 print_member(page, service, member);
             }
         }
-    }
-}
-
-fn type_name(kind: &ShapeKind) -> &'static str {
-    match kind {
-        ShapeKind::Boolean => "boolean",
-        ShapeKind::Integer => "integer",
-        ShapeKind::Long => "long",
-        ShapeKind::Float => "float",
-        ShapeKind::Double => "double",
-        ShapeKind::String { .. } => "string",
-        ShapeKind::Blob { .. } => "blob",
-        ShapeKind::Timestamp { .. } => "timestamp",
-        ShapeKind::Document => "document",
-        ShapeKind::List { .. } => "list",
-        ShapeKind::Map { .. } => "map",
-        ShapeKind::Structure { union: false, .. } => "structure",
-        ShapeKind::Structure { union: true, .. } => "union",
     }
 }
 
