@@ -10,6 +10,7 @@ mod crash;
 mod names;
 mod ownership;
 mod plans;
+mod revisions;
 mod secrets;
 mod values;
 mod wishes;
