@@ -267,9 +267,8 @@ impl Compiler<'_> {
     fn carry(&mut self, put: &mut CallTemplate, part: &PartSpec, owned: &[String], fields: &BTreeMap<String, Field>) {
         for field in owned {
             let named = self.spec.names.get(field).and_then(|named| named.all.as_deref());
-            let mut candidates = [part.member.as_deref(), named, Some(field)].into_iter().flatten();
-            let wanted = candidates.clone().next().unwrap_or(field);
-            if let Some(member) = candidates.find_map(|wanted| self.input_member(&put.operation, wanted)) {
+            let wanted = part.member.as_deref().or(named).unwrap_or(field);
+            if let Some(member) = self.input_member(&put.operation, wanted) {
                 put.carries.push(Carried { field: field.clone(), place: member_place(&member) });
             } else {
                 let operation = put.operation.clone();
