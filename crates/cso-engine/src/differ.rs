@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cso_core::{Difference, DifferenceKind, Digest, Hole, Step, Tree, Verb};
+use cso_core::{Difference, DifferenceKind, Digest, Hole, Ownership, Step, Tree, Verb};
 use cso_schema::convert::as_text;
 use cso_schema::fill::{Load, Subject, Unfilled};
 use cso_schema::kind::{CallTemplate, Clear, Field, Owner, Part, Place, Predicate, Role, Send, Shape, Source, Write};
@@ -139,7 +139,7 @@ fn verdict(wish: &Wish<'_>, field: &Field) -> Verdict {
             Some(applied) if *applied == digest => Verdict::Equal,
             Some(_) => Verdict::Differs(difference(field, None, wanted, DifferenceKind::SecretRotated)),
             // Taken back: what was applied by the lost state is believed.
-            None if matches!(wish.input.record.ownership, cso_core::Ownership::TakenBack { .. }) => Verdict::Equal,
+            None if matches!(wish.input.record.ownership, Ownership::TakenBack { .. }) => Verdict::Equal,
             None => Verdict::Differs(difference(field, None, wanted, DifferenceKind::FirstWrite)),
         };
     }
@@ -149,11 +149,15 @@ fn verdict(wish: &Wish<'_>, field: &Field) -> Verdict {
     };
     if field.read.is_none() {
         // What cannot be read is compared with what was applied.
-        return match applied {
-            Some(applied) if *applied != digest => {
-                Verdict::Differs(difference(field, None, wanted, DifferenceKind::UserChange))
-            }
-            _ => Verdict::Equal,
+        let is_applied = match (applied, &wish.input.record.ownership) {
+            (Some(applied), _) => *applied == digest,
+            // What we made has what we said, and no more; of what others made, nobody knows.
+            (None, ownership) => *ownership != Ownership::Created,
+        };
+        return if is_applied {
+            Verdict::Equal
+        } else {
+            Verdict::Differs(difference(field, None, wanted, DifferenceKind::UserChange))
         };
     }
     match wish.input.kind.seen(field, wish.observation, Some(wanted)) {
