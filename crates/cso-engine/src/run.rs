@@ -76,7 +76,7 @@ struct Run<C, S, P, K> {
     busy: BTreeMap<ObjectKey, InFlight>,
     /// Counts turns that began or ended, to tell which was first.
     tick: u64,
-    /// When an object last settled or was forgotten.
+    /// When an object last settled or was forgotten, while turns are in flight that began before.
     ended: BTreeMap<ObjectKey, u64>,
     /// The next turn of these follows a create of ours.
     fresh: BTreeSet<ObjectKey>,
@@ -241,6 +241,10 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
         }
         if again {
             self.queue.push(key, Priority::Wake);
+        }
+        if self.busy.is_empty() {
+            // No turn is left that could have missed an end.
+            self.ended.clear();
         }
     }
 

@@ -36,7 +36,8 @@ impl FromIterator<Kind> for Kinds {
 #[derive(Debug, Default)]
 pub struct World {
     objects: BTreeMap<ObjectKey, Arc<Object>>,
-    records: BTreeMap<ObjectKey, Record>,
+    /// Boxed: a record is large, and a map keeps room for more of them than it has.
+    records: BTreeMap<ObjectKey, Box<Record>>,
     /// By target: the objects that refer to it.
     referrers: BTreeMap<ObjectKey, BTreeSet<ObjectKey>>,
 }
@@ -50,7 +51,7 @@ impl World {
                 let targets = resolve::references(kind, &record.key.namespace, &record.wish.spec);
                 world.link(&record.key, targets);
             }
-            world.records.insert(record.key.clone(), record);
+            world.remember(record);
         }
         world
     }
@@ -86,12 +87,12 @@ impl World {
 
     /// All records.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
-        self.records.values()
+        self.records.values().map(Box::as_ref)
     }
 
     /// Replaces a record.
     pub fn remember(&mut self, record: Record) {
-        self.records.insert(record.key.clone(), record);
+        self.records.insert(record.key.clone(), Box::new(record));
     }
 
     /// Drops an object and its record.
@@ -111,7 +112,10 @@ impl World {
     /// Objects that refer to this one and whose resource may still use its resource.
     pub fn dependents(&self, key: &ObjectKey) -> Vec<ObjectKey> {
         let may_use = |record: &Record| record.ownership.is_ours() || record.intent.is_some();
-        self.referrers(key).into_iter().filter(|from| self.records.get(from).is_some_and(may_use)).collect()
+        self.referrers(key)
+            .into_iter()
+            .filter(|from| self.records.get(from).is_some_and(|record| may_use(record)))
+            .collect()
     }
 }
 
@@ -121,6 +125,6 @@ impl Others for World {
     }
 
     fn record(&self, key: &ObjectKey) -> Option<&Record> {
-        self.records.get(key)
+        self.records.get(key).map(Box::as_ref)
     }
 }

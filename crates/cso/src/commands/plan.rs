@@ -27,7 +27,7 @@ pub(super) async fn run(global: &Global, args: &args::Plan) -> Result<Exit> {
     if validate::refuse(&declared) {
         return Ok(Exit::Failed);
     }
-    let gone = gone(snapshot.records(), &declared.objects);
+    let gone = gone(snapshot.records().iter(), &declared.objects);
     let leaving: Vec<Object> = if args.prune { gone.iter().map(session::deleted).collect() } else { Vec::new() };
     let reported = if args.prune { Vec::new() } else { gone.into_iter().map(|record| record.key).collect() };
     let edges = declared.edges(&kinds);
@@ -55,9 +55,9 @@ pub(super) async fn run(global: &Global, args: &args::Plan) -> Result<Exit> {
 }
 
 /// Records whose objects nobody declares any more.
-pub(super) fn gone(records: &[Record], declared: &[Object]) -> Vec<Record> {
+pub(super) fn gone<'r>(records: impl Iterator<Item = &'r Record>, declared: &[Object]) -> Vec<Record> {
     let declared: BTreeSet<&ObjectKey> = declared.iter().map(|object| &object.key).collect();
-    records.iter().filter(|record| !declared.contains(&record.key)).cloned().collect()
+    records.filter(|record| !declared.contains(&record.key)).cloned().collect()
 }
 
 /// What would be done about each object, in the order given. Objects are looked at side by side, but none before those that
