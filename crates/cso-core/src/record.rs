@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::call::Verb;
 use crate::condition::Condition;
 use crate::digest::Digest;
+use crate::export::Exported;
 use crate::key::ObjectKey;
 
 /// The durable record of one object.
@@ -44,6 +45,9 @@ pub struct Record {
     /// created or deleted, until that is seen.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub writes: BTreeMap<String, Written>,
+    /// What a field export has put into another object. A record written before there were any has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exported: Option<Exported>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 }
@@ -145,6 +149,7 @@ impl Record {
             applied: BTreeMap::new(),
             intent: None,
             writes: BTreeMap::new(),
+            exported: None,
             conditions: Vec::new(),
         }
     }

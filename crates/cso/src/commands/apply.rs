@@ -15,7 +15,7 @@ use super::{Exit, plan, validate};
 use crate::args::{self, Global};
 use crate::kinds::builtin;
 use crate::logs;
-use crate::manifests::{self, Declared};
+use crate::manifests::{self, Declared, Remembered};
 use crate::output;
 use crate::session::{self, Account, Worker};
 use crate::snapshot::Snapshot;
@@ -27,7 +27,8 @@ pub(super) async fn run(global: &Global, args: &args::Apply) -> Result<Exit> {
     let paths = &args.manifests.paths;
     // Watched before they are read, so that no edit falls between the two.
     let watch = args.watch.then(|| Watch::new(paths.clone(), Watch::PERIOD));
-    let declared = manifests::load(paths, namespace, &kinds, &validate::known(&Snapshot::of(&global.state)?));
+    let known = Remembered::of(Snapshot::of(&global.state)?.records());
+    let declared = manifests::load(paths, namespace, &kinds, &known);
     if validate::refuse(&declared) {
         return Ok(Exit::Failed);
     }
@@ -88,7 +89,7 @@ impl Follower<'_> {
     fn reload(&self) -> (Vec<ObjectKey>, Option<String>) {
         let engine = &self.engine;
         let namespace = session::namespace(self.global);
-        let known: BTreeSet<ObjectKey> = engine.world().records().map(|record| record.key.clone()).collect();
+        let known = Remembered::of(&engine.world().records().cloned().collect::<Vec<_>>());
         let declared = manifests::load(&self.args.manifests.paths, namespace, engine.kinds(), &known);
         if !declared.problems.is_empty() {
             let lines: Vec<String> = declared.problems.iter().map(ToString::to_string).collect();

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use super::{Exit, validate};
 use crate::args::{self, Global};
 use crate::kinds::builtin;
-use crate::manifests;
+use crate::manifests::{self, Remembered};
 use crate::output::{self, plan};
 use crate::session::{self, Account};
 use crate::snapshot::Snapshot;
@@ -23,7 +23,8 @@ pub(super) async fn run(global: &Global, args: &args::Plan) -> Result<Exit> {
     let kinds = builtin()?;
     let snapshot = Snapshot::of(&global.state)?;
     let namespace = session::namespace(global);
-    let declared = manifests::load(&args.manifests.paths, namespace, &kinds, &validate::known(&snapshot));
+    let known = Remembered::of(snapshot.records());
+    let declared = manifests::load(&args.manifests.paths, namespace, &kinds, &known);
     if validate::refuse(&declared) {
         return Ok(Exit::Failed);
     }
