@@ -1,4 +1,4 @@
-//! Field exports without a cluster: values go into a ConfigMap and a Secret of the state, follow their source, feed other
+//! Field exports without a cluster: values go into a config map and a secret of the state, follow their source, feed other
 //! objects, and go with the export.
 
 use anyhow::{Result, ensure};

@@ -154,3 +154,19 @@ impl Record {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::DigestKey;
+
+    /// Records that were written before there were exports are read, and written back, as they are.
+    #[test]
+    fn a_record_without_an_export_has_the_form_it_always_had() {
+        let key = ObjectKey::new("g", "K", "n", "a");
+        let record = Record::new(key, "uid".to_owned(), DigestKey::from_bytes([1; 32]).digest("spec", &Value::Null));
+        let text = serde_json::to_string(&record).expect("plain data");
+        assert!(!text.contains("exported"), "{text}");
+        assert_eq!(serde_json::from_str::<Record>(&text).expect("as written"), record);
+    }
+}
