@@ -36,11 +36,12 @@ pub enum Hole {
 }
 
 /// Where a secret value is read from.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct SecretSource {
-    pub namespace: String,
-    pub name: String,
-    pub key: String,
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SecretSource {
+    /// A key of a Secret.
+    Secret { namespace: String, name: String, key: String },
+    /// The wish itself has it as plain text, in this field of its spec.
+    Spec { field: String },
 }
 
 impl Tree {
@@ -247,7 +248,7 @@ mod tests {
 
     #[test]
     fn shows_a_secret_by_its_digest_only() {
-        let source = SecretSource { namespace: "default".into(), name: "db".into(), key: "password".into() };
+        let source = SecretSource::Secret { namespace: "default".into(), name: "db".into(), key: "password".into() };
         let digest = crate::DigestKey::from_bytes([7; 32]).digest("spec.secretString", &json!("hunter2"));
         let tree = Tree::Hole(Hole::Secret { source, digest });
         assert!(!tree.shown().to_string().contains("hunter2"));

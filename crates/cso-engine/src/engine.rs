@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cso_core::port::{Change, Clock, Cloud, Effect, Event, EventKind, Request, Secrets, Store, StoreError};
 use cso_core::record::Written;
+use cso_core::tree::SecretSource;
 use cso_core::{
     Call, CallError, Digest, ErrorClass, FieldPath, Hole, Intent, LastWish, Object, ObjectKey, Outcome, OwnerMark,
     Ownership, Plan, Record, Step, Tree, Verb,
@@ -23,7 +24,7 @@ use crate::decide::{CREATED, DELETED, Decision, Input, Settled, call_digest, cha
 use crate::dialect::{self, Deletion, Policies};
 use crate::identity::{self, Renamed};
 use crate::read::{self, Marked, Reader};
-use crate::resolve::{Mode, Resolver, Unresolved};
+use crate::resolve::{self, Mode, Resolver, Unresolved};
 use crate::world::{Kinds, World};
 
 /// What the engine works with.
@@ -213,7 +214,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             return self.stand(&prepared.object.key, Turn::Later { after, standing }).await;
         }
         record.intent = None;
-        record.wish.spec = prepared.object.spec.clone();
+        record.wish.spec = resolve::without_secrets(&prepared.kind, prepared.object.spec.clone());
         self.save(record, None).await?;
         Ok(Turn::Again { fresh: false })
     }
@@ -295,7 +296,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let (object, record) = {
             let world = self.world();
             let Some(object) = world.wish(key) else { return Err(Unprepared::Forgotten) };
-            (object, crate::resolve::Others::record(&*world, key).cloned())
+            (object, resolve::Others::record(&*world, key).cloned())
         };
         let owns = |record: &Record| record.ownership.is_ours() || record.intent.is_some();
         if object.deleting && !record.as_ref().is_some_and(owns) {
@@ -313,13 +314,17 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             self.wait_for_dependents(key)?;
         }
         let named = identity::keep(&kind, record.as_ref(), &object.spec);
-        let record = self.current_record(&object, record);
+        let mut record = self.current_record(&object, record);
         let renamed = named.renamed.filter(|_| !object.deleting);
         if let Some(renamed) = renamed.as_ref().filter(|_| record.ownership.is_ours()) {
             return Err(fail(ErrorClass::Invalid, renamed.message()));
         }
-        let mut spec = self.wish(&kind, &Object { spec: named.spec, ..Object::clone(&object) }, mode)?;
+        let spec = if object.deleting { resolve::with_place(&kind, named.spec, &record.place) } else { named.spec };
+        let mut spec = self.wish(&kind, &Object { spec, ..Object::clone(&object) }, mode)?;
         dialect::name_adopted(&kind, &policies, &mut spec);
+        if !object.deleting && !owns(&record) {
+            record.place = resolve::place_of(&kind, &spec);
+        }
         let identity =
             self.ports.cloud.identity().await.map_err(|error| Unprepared::Turn(Box::new(failed(&kind, error))))?;
         let region = dialect::region(&object).unwrap_or(&self.settings.region).to_owned();
@@ -361,7 +366,10 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let digest = meta.digest_key.digest("spec", &object.spec);
         let ours = |name: &str| name.contains("services.k8s.aws/") || name.starts_with("service-operator.cloud/");
         let annotations = object.annotations.iter().filter(|(name, _)| ours(name));
-        let named = self.kinds.of(&object.key).map(|kind| identity::keep(kind, record.as_ref(), &object.spec).spec);
+        let named = self.kinds.of(&object.key).map(|kind| {
+            let named = identity::keep(kind, record.as_ref(), &object.spec);
+            resolve::without_secrets(kind, named.spec)
+        });
         let wish = LastWish {
             spec: named.unwrap_or_else(|| object.spec.clone()),
             annotations: annotations.map(|(name, value)| (name.clone(), value.clone())).collect(),
@@ -429,6 +437,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
                 surroundings,
                 options: &prepared.options,
                 made_by: None,
+                token: None,
             };
             subject.arn()
         };
@@ -477,8 +486,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let intent = self.intent(&prepared, &step);
         let sent_before = prepared.record.intent.as_ref().is_some_and(|open| open.verb == Verb::Create);
         prepared.record.intent = Some(intent.clone());
-        let input = match self.fill(&step.call, &intent) {
-            Ok(input) => input,
+        let (input, secrets) = match self.fill(&step.call, &intent, &prepared.object.spec) {
+            Ok(filled) => filled,
             Err(message) => {
                 return self.stand(&key, Turn::Failed { class: ErrorClass::Waiting, error: None, message }).await;
             }
@@ -493,7 +502,10 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             input,
             effect: Effect::Mutates,
         };
-        let result = self.ports.cloud.call(request).await;
+        let result = self.ports.cloud.call(request).await.map_err(|mut error| {
+            error.conceal(secrets);
+            error
+        });
         self.tell(Progress::Called { object: key.clone(), step: step.clone(), error: result.as_ref().err().cloned() });
         match result {
             Ok(answer) => self.succeeded(prepared, &step, answer).await,
@@ -540,17 +552,32 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         applies
     }
 
-    fn fill(&self, call: &Call, intent: &Intent) -> Result<Value, String> {
-        call.input.fill(&mut |hole| match hole {
+    /// The call's input, and the secrets in it.
+    fn fill(&self, call: &Call, intent: &Intent, spec: &Value) -> Result<(Value, Vec<String>), String> {
+        let mut secrets = Vec::new();
+        let input = call.input.fill(&mut |hole| match hole {
             Hole::Token => intent.token.clone().map(Value::String).ok_or_else(|| "the call has no token".to_owned()),
-            Hole::Secret { source, .. } => self
-                .ports
-                .secrets
-                .secret(&source.namespace, &source.name, &source.key)
-                .map(|secret| Value::String(secret.reveal().to_owned()))
-                .map_err(|error| error.to_string()),
+            Hole::Secret { source, .. } => {
+                let secret = self.secret(source, spec)?;
+                secrets.push(secret.clone());
+                Ok(Value::String(secret))
+            }
             Hole::Step { .. } | Hole::Reference { .. } => Err(format!("{hole} is not known yet")),
-        })
+        })?;
+        Ok((input, secrets))
+    }
+
+    fn secret(&self, source: &SecretSource, spec: &Value) -> Result<String, String> {
+        match source {
+            SecretSource::Secret { namespace, name, key } => {
+                let secret = self.ports.secrets.secret(namespace, name, key).map_err(|error| error.to_string())?;
+                Ok(secret.reveal().to_owned())
+            }
+            SecretSource::Spec { field } => {
+                let secret = spec.get(field).and_then(Value::as_str);
+                secret.map(str::to_owned).ok_or_else(|| format!("spec.{field} has no value"))
+            }
+        }
     }
 
     async fn succeeded(&self, mut prepared: Prepared, step: &Step, answer: Value) -> Result<Turn, StoreError> {
@@ -623,7 +650,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     async fn stand(&self, key: &ObjectKey, turn: Turn) -> Result<Turn, StoreError> {
         let (object, known) = {
             let world = self.world();
-            (world.wish(key), crate::resolve::Others::record(&*world, key).cloned())
+            (world.wish(key), resolve::Others::record(&*world, key).cloned())
         };
         match object {
             Some(object) => self.stand_with(&object, known, turn).await,
@@ -676,7 +703,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
 
     /// Writes a record if it differs from the one that is remembered.
     async fn save(&self, record: Record, event: Option<(&str, String, EventKind)>) -> Result<(), StoreError> {
-        let same = crate::resolve::Others::record(&*self.world(), &record.key) == Some(&record);
+        let same = resolve::Others::record(&*self.world(), &record.key) == Some(&record);
         let mut changes = Vec::new();
         if let Some((reason, message, kind)) = event {
             changes.push(Change::Event(self.event(&record.key, reason, message, kind)));
@@ -739,7 +766,7 @@ impl Preview {
 }
 
 fn has_references(prepared: &Prepared) -> bool {
-    !crate::resolve::references(&prepared.kind, &prepared.object.key.namespace, &prepared.object.spec).is_empty()
+    !resolve::references(&prepared.kind, &prepared.object.key.namespace, &prepared.object.spec).is_empty()
 }
 
 /// The status without lists that hold nothing: the dialect leaves them out.

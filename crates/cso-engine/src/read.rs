@@ -101,12 +101,24 @@ impl<C: Cloud> Reader<'_, C> {
     }
 
     async fn find_natural(&self, finder: &Finder, status: &Tree) -> Reading<Handle> {
+        if !self.knows_key(finder) {
+            return Ok(Handle::Absent);
+        }
         let Answer::Value(answer) = self.read(&finder.call, status).await? else { return Ok(Handle::Absent) };
         let elements = answer.at(&finder.elements).and_then(Tree::as_list).unwrap_or_default();
         Ok(match self.pick(elements, &finder.pick, status) {
             Some(element) => Handle::Found(outs(element, &finder.out)),
             None => Handle::Absent,
         })
+    }
+
+    /// A key that holds the create's token names no resource before there is a create.
+    fn knows_key(&self, finder: &Finder) -> bool {
+        let nothing = Tree::object();
+        let subject = self.input.subject(&nothing, None);
+        let with_token = |source: &&Source| source.choices().contains(&Source::Token);
+        let mut keys = finder.pick.iter().map(|(_, source)| source).filter(with_token);
+        keys.all(|source| subject.source(source).is_some())
     }
 
     /// Looks for the owner mark: ours after a create of unknown outcome, and that of a lost store before a first create.

@@ -6,7 +6,7 @@ use cso_core::port::{SecretError, Secrets};
 use cso_core::tree::SecretSource;
 use cso_core::{ConditionStatus, DigestKey, FieldPath, Hole, Object, ObjectKey, Record, Tree};
 use cso_schema::kind::{Kind, Ref, Role};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Whether the result is for acting or for showing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,6 +129,10 @@ impl<P: Secrets> Resolver<'_, P> {
     }
 
     fn secret(&self, field: &str, wrapper: &Tree) -> Result<Hole, Unresolved> {
+        let digest = |value: &str| self.digest_key.digest(&format!("spec.{field}"), &Value::String(value.to_owned()));
+        if let Tree::Text(value) = wrapper {
+            return Ok(Hole::Secret { source: SecretSource::Spec { field: field.to_owned() }, digest: digest(value) });
+        }
         let text = |name: &str| wrapper.member(name).and_then(Tree::as_str);
         let (Some(name), Some(key)) = (text("name"), text("key")) else {
             return Err(Unresolved::Invalid(format!("spec.{field} needs `name` and `key` of a Secret")));
@@ -136,10 +140,47 @@ impl<P: Secrets> Resolver<'_, P> {
         let namespace = text("namespace").unwrap_or(&self.object.key.namespace);
         self.granted(namespace, &format!("spec.{field}"))?;
         let value = self.secrets.secret(namespace, name, key).map_err(Unresolved::Secret)?;
-        let digest = self.digest_key.digest(&format!("spec.{field}"), &Value::String(value.reveal().to_owned()));
-        let source = SecretSource { namespace: namespace.to_owned(), name: name.to_owned(), key: key.to_owned() };
-        Ok(Hole::Secret { source, digest })
+        let source =
+            SecretSource::Secret { namespace: namespace.to_owned(), name: name.to_owned(), key: key.to_owned() };
+        Ok(Hole::Secret { source, digest: digest(value.reveal()) })
     }
+}
+
+/// What references say about where the resource is, from a resolved wish.
+pub fn place_of(kind: &Kind, resolved: &Tree) -> Map<String, Value> {
+    let referred = |field: &&FieldPath| kind.refs.iter().any(|reference| reference.fills == **field);
+    let known = |field: &FieldPath| {
+        let value = resolved.at(field).filter(|value| value.holes().is_empty())?;
+        Some((field.to_string(), value.shown()))
+    };
+    kind.address_fields().filter(referred).filter_map(known).collect()
+}
+
+/// A spec in which that stands instead of the references: they may lead nowhere any more.
+pub fn with_place(kind: &Kind, mut spec: Value, place: &Map<String, Value>) -> Value {
+    if let Value::Object(members) = &mut spec {
+        for (field, value) in place {
+            for reference in kind.refs.iter().filter(|reference| reference.fills.to_string() == *field) {
+                members.remove(&reference.field.to_string());
+            }
+            members.insert(field.clone(), value.clone());
+        }
+    }
+    spec
+}
+
+/// A spec as it may be stored: without the secrets that stand in it as plain text. What was applied of them is known by
+/// digest.
+pub fn without_secrets(kind: &Kind, mut spec: Value) -> Value {
+    let secrets = kind.fields.values().filter(|field| field.role == Role::Secret);
+    if let Value::Object(members) = &mut spec {
+        for field in secrets {
+            if members.get(&field.name).is_some_and(Value::is_string) {
+                members.remove(&field.name);
+            }
+        }
+    }
+    spec
 }
 
 /// Whether an object's last known standing is "as wished".

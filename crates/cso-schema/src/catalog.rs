@@ -56,11 +56,16 @@ mod tests {
             names,
             [
                 "ecr/Repository",
+                "ecr/PullThroughCacheRule",
+                "ecr/RepositoryCreationTemplate",
                 "kms/Key",
                 "kms/Alias",
+                "kms/Grant",
                 "secretsmanager/Secret",
                 "sns/Topic",
                 "sns/Subscription",
+                "sns/PlatformApplication",
+                "sns/PlatformEndpoint",
                 "sqs/Queue"
             ]
         );

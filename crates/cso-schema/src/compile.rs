@@ -129,6 +129,8 @@ enum Extra {
     None,
     Change,
     Items,
+    /// The token of an open create, where its resource is looked for.
+    Token,
 }
 
 impl<'a> Compiler<'a> {
@@ -156,6 +158,7 @@ impl<'a> Compiler<'a> {
         let fields = self.fields(&read, body);
         let parts = self.parts(&fields)?;
         let create = self.create(&fields)?;
+        self.check_tokens();
         let create_answer = self.api.operation(&spec.api.create.op).and_then(|operation| operation.output);
         let create_out = self.outs(&["api", "create"], &spec.api.create.out, create_answer);
         let update = self.update(&fields);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cso_core::{ErrorClass, FieldPath};
-use cso_facts::api::Service;
+use cso_facts::api::{Member, Service};
 use cso_facts::surface::{Schema, Surface};
 use serde_json::Value;
 
@@ -58,6 +58,8 @@ pub struct Identity {
     pub name: Vec<FieldPath>,
     /// Status field that the provider assigns, if he does.
     pub assigned: Option<FieldPath>,
+    /// Spec fields that lead to the place where the resource is: its parent, its account.
+    pub within: Vec<FieldPath>,
     /// Name to handle, where calls want something that is neither name nor ARN.
     pub lookup: Option<Lookup>,
     pub arn: Arn,
@@ -147,6 +149,8 @@ pub enum Source {
     Pattern(Pattern),
     /// The resource's ARN: read, remembered or built.
     Arn,
+    /// The idempotency token of the create whose outcome is not known.
+    Token,
     /// The first that is known.
     FirstKnown(Vec<Source>),
     List(Vec<Source>),
@@ -412,9 +416,38 @@ impl Source {
             _ => None,
         }
     }
+
+    /// The source itself, or those of which the first that is known counts.
+    pub fn choices(&self) -> &[Self] {
+        match self {
+            Self::FirstKnown(sources) => sources,
+            one => std::slice::from_ref(one),
+        }
+    }
+}
+
+impl Place {
+    /// The string map, if it is an entry of one.
+    pub fn map(&self) -> Option<&str> {
+        match self {
+            Self::Attribute { map, .. } => Some(map),
+            Self::Member(_) => None,
+        }
+    }
 }
 
 impl Kind {
+    /// The members that a call's input may have.
+    pub fn members_of(&self, call: &CallTemplate) -> &[Member] {
+        let input = self.api.operation(&call.operation).and_then(|operation| operation.input);
+        input.map(|input| self.api.shape(input).members()).unwrap_or_default()
+    }
+
+    /// Whether a call cannot be made without a member.
+    pub fn requires(&self, call: &CallTemplate, member: &str) -> bool {
+        self.members_of(call).iter().any(|one| one.name == member && one.required)
+    }
+
     /// The kind's name, for example `Queue`.
     pub fn name(&self) -> &str {
         &self.surface.kind
@@ -435,14 +468,20 @@ impl Kind {
         let natural = match &self.recovery {
             Recovery::Natural(finder) => {
                 let sources = finder.call.inputs.iter().map(|(_, source)| source);
-                sources.chain(finder.pick.iter().map(|(_, source)| source)).filter_map(Source::spec).collect()
+                let all = sources.chain(finder.pick.iter().map(|(_, source)| source));
+                all.flat_map(Source::choices).filter_map(Source::spec).collect()
             }
             _ => Vec::new(),
         };
         self.identity.name.iter().chain(natural).collect()
     }
 
-    /// Whether a top-level spec field is one of them, or holds one.
+    /// Spec fields without which an existing resource is not found again: its name, and where it is.
+    pub fn address_fields(&self) -> impl Iterator<Item = &FieldPath> {
+        self.identity.name.iter().chain(&self.identity.within)
+    }
+
+    /// Whether a top-level spec field is one of [`Self::identity_fields`], or holds one.
     pub fn is_identity(&self, field: &str) -> bool {
         self.identity_fields().iter().any(|path| path.split_first().is_some_and(|(first, _)| first == field))
     }

@@ -225,9 +225,8 @@ impl Answers<'_> {
         let element = |resource: &&Resource| {
             let mut element = Self::looked_up(resource, &finder.out);
             for (at, source) in &finder.pick {
-                if let Source::Spec(path) = source
-                    && let Some(value) = resource.values.get(&path.to_string())
-                {
+                let field = source.choices().iter().find_map(Source::spec);
+                if let Some(value) = field.and_then(|path| resource.values.get(&path.to_string())) {
                     element.set(at, value.clone());
                 }
             }

@@ -71,12 +71,24 @@ impl Compiler<'_> {
     /// Where the create call carries a field.
     pub(super) fn create_place(&self, field: &str) -> Option<Place> {
         let operation = &self.spec.api.create.op;
-        if let Some(key) = self.attribute(field) {
-            let map = self.spec.inside.iter().find(|(_, keys)| keys.contains_key(field)).map(|(map, _)| map.clone())?;
-            return self.input_member(operation, &map).map(|map| Place::Attribute { map, key });
-        }
         let wanted = self.spec.names.get(field).map_or(field, String::as_str);
-        self.input_member(operation, wanted).map(Place::Member)
+        // A member of its own stands before an entry of the map.
+        if let Some(member) = self.input_member(operation, wanted) {
+            return Some(Place::Member(member));
+        }
+        let key = self.attribute(field)?;
+        let map = self.spec.inside.iter().find(|(_, keys)| keys.contains_key(field)).map(|(map, _)| map.clone())?;
+        self.input_member(operation, &map).map(|map| Place::Attribute { map, key })
+    }
+
+    /// Only a create has a token, and only one without an idempotency token of its own needs to be told which.
+    pub(super) fn check_tokens(&mut self) {
+        let api = &self.spec.api;
+        for (name, call) in [("read", &api.read), ("update", &api.update), ("delete", &api.delete)] {
+            if call.token.is_some() {
+                self.fail(&["api", name], "only a create takes a `token`");
+            }
+        }
     }
 
     pub(super) fn update(&mut self, fields: &BTreeMap<String, Field>) -> Option<Write> {
@@ -133,7 +145,12 @@ impl Compiler<'_> {
                 inputs.push((member.clone(), source));
             }
         }
-        let mut token = None;
+        let mut token = spec.token.clone();
+        if let Some(member) = &token
+            && input.is_none_or(|shape| shape.member(member).is_none())
+        {
+            self.fail(at, format!("{} takes no member {member}", spec.op));
+        }
         for member in input.map(Shape::members).unwrap_or_default() {
             if inputs.iter().any(|(name, _)| *name == member.name) {
                 continue;
@@ -252,6 +269,7 @@ impl Compiler<'_> {
             "change.key" if extra == Extra::Change => Source::ChangeKey,
             "change.value" if extra == Extra::Change => Source::ChangeValue,
             "items" if extra == Extra::Items => Source::Items(None),
+            "token" if extra == Extra::Token => Source::Token,
             _ => match text.split_once('.')? {
                 ("spec", _) => Source::Spec(self.rooted(at, text, "spec").unwrap_or_default()),
                 ("status", _) => Source::Status(self.rooted(at, text, "status").unwrap_or_default()),
@@ -268,6 +286,6 @@ impl Compiler<'_> {
     }
 }
 
-fn one_or_first(mut sources: Vec<Source>) -> Source {
+pub(super) fn one_or_first(mut sources: Vec<Source>) -> Source {
     if sources.len() == 1 { sources.remove(0) } else { Source::FirstKnown(sources) }
 }

@@ -7,21 +7,18 @@ use cso_core::FieldPath;
 use cso_core::path::Segment;
 use cso_facts::api::ShapeId;
 
+use super::calls::one_or_first;
 use super::lookup::{schema_at, shape_at};
 use super::{Compiler, Extra};
-use crate::descriptor::{ArnSpec, CallSpec};
+use crate::descriptor::{ArnSpec, CallSpec, Names};
 use crate::kind::{Arn, CallTemplate, Context, Finder, Identity, Lookup, Pattern, PatternPart, Recovery, Source};
 use crate::names::{nearest, same_name};
 
 impl Compiler<'_> {
     pub(super) fn identity(&mut self) -> Option<Identity> {
         let spec = &self.spec.identity;
-        let name: Vec<FieldPath> = spec
-            .name
-            .iter()
-            .flat_map(|names| &names.0)
-            .filter_map(|name| self.rooted(&["identity", "name"], name, "spec"))
-            .collect();
+        let name = self.spec_fields(&["identity", "name"], spec.name.as_ref());
+        let within = self.spec_fields(&["identity", "within"], spec.within.as_ref());
         let assigned = match &spec.assigned {
             Some(path) => Some(self.rooted(&["identity", "assigned"], path, "status")?),
             None => None,
@@ -45,7 +42,11 @@ impl Compiler<'_> {
             Some(ArnSpec::Path(path)) => Arn::Read(self.path(&["identity", "arn"], path)),
             Some(ArnSpec::Pattern { pattern }) => Arn::Pattern(self.pattern(pattern)?),
         };
-        Some(Identity { name, assigned, lookup, arn })
+        Some(Identity { name, assigned, within, lookup, arn })
+    }
+
+    fn spec_fields(&mut self, at: &[&str], names: Option<&Names>) -> Vec<FieldPath> {
+        names.iter().flat_map(|names| &names.0).filter_map(|name| self.rooted(at, name, "spec")).collect()
     }
 
     /// The body has the ARN where it is said to be.
@@ -153,9 +154,9 @@ impl Compiler<'_> {
             let pick = finder
                 .pick
                 .iter()
-                .filter_map(|(member, from)| {
-                    let source = self.source(&at, from, Extra::None)?;
-                    Some((self.answer_path(&at, member, element), source))
+                .map(|(member, from)| {
+                    let sources = from.0.iter().filter_map(|text| self.source(&at, text, Extra::Token)).collect();
+                    (self.answer_path(&at, member, element), one_or_first(sources))
                 })
                 .collect();
             return Some(Recovery::Natural(Finder { call, elements, pick, out: self.outs(&at, &finder.out, element) }));

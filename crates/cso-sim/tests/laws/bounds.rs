@@ -40,16 +40,22 @@ fn whole(kind: &Arc<Kind>) -> Wish {
 #[test]
 fn bounded() {
     let golden = "\
-kind           smallest: create no-op delete   largest: create no-op delete
-Repository               2+1    2+0   3+1               12+3    4+0   3+1
-Key                      2+1    2+0   3+1                3+1    4+0   3+1
-Alias                    2+1    1+0   2+1                2+1    1+0   2+1
-Secret                   2+1    1+0   2+1                2+1    1+0   2+1
-Topic                    2+1    2+0   3+1                2+1    3+0   3+1
-Subscription             2+1    1+0   2+1                2+1    1+0   2+1
-Queue                    2+1    2+0   3+1                2+1    2+0   3+1
+kind                         smallest: create no-op delete   largest: create no-op delete
+Repository                             2+1    2+0   3+1               12+3    4+0   3+1
+PullThroughCacheRule                   2+1    1+0   2+1                2+1    1+0   2+1
+RepositoryCreationTemplate             2+1    1+0   2+1                2+1    1+0   2+1
+Key                                    2+1    2+0   3+1                3+1    4+0   3+1
+Alias                                  2+1    1+0   2+1                2+1    1+0   2+1
+Grant                                  2+1    1+0   2+1                2+1    1+0   2+1
+Secret                                 2+1    1+0   2+1                2+1    1+0   2+1
+Topic                                  2+1    2+0   3+1                2+1    3+0   3+1
+Subscription                           2+1    1+0   2+1                2+1    1+0   2+1
+PlatformApplication                    2+1    1+0   2+1                2+1    1+0   2+1
+PlatformEndpoint                       2+1    1+0   2+1                2+1    1+0   2+1
+Queue                                  2+1    2+0   3+1                2+1    2+0   3+1
 ";
-    let mut found = String::from("kind           smallest: create no-op delete   largest: create no-op delete\n");
+    let mut found =
+        String::from("kind                         smallest: create no-op delete   largest: create no-op delete\n");
     for kind in KINDS.iter() {
         let row: Vec<String> = [minimal(kind), whole(kind)]
             .iter()
@@ -64,7 +70,7 @@ Queue                    2+1    2+0   3+1                2+1    2+0   3+1
             })
             .collect();
         let cells = row.iter().zip([13, 6, 5, 18, 6, 5]).map(|(cell, width)| format!(" {cell:>width$}"));
-        writeln!(found, "{:<14}{}", kind.name(), cells.collect::<String>()).expect("a String takes all");
+        writeln!(found, "{:<28}{}", kind.name(), cells.collect::<String>()).expect("a String takes all");
     }
     assert_eq!(found, golden, "\n{found}");
 }
