@@ -34,7 +34,7 @@ pub(crate) struct Case {
     pub(crate) drift: Option<Drift>,
     pub(crate) immutable: Map<String, Value>,
     #[serde(default)]
-    missing: BTreeMap<String, String>,
+    pub(crate) missing: BTreeMap<String, String>,
     #[serde(default)]
     pub(crate) nameless: bool,
     #[serde(default)]

@@ -18,11 +18,13 @@ macro_rules! on_every_emulator {
 
 mod bed;
 mod cases;
+mod compatibility;
 mod crash;
 mod faults;
 mod gaps;
 mod lifecycle;
 mod ownership;
+mod page;
 mod readme;
 mod stage;
 mod steps;

@@ -20,7 +20,6 @@ mod wire;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -38,8 +37,10 @@ use recording::{Action, RecordedCall, Recording, Scenario, Step};
 use report::Outcome;
 use responder::Responder;
 use stage::{HOME, Stage};
-use waivers::Waivers;
+use waivers::{Class, Waivers};
 use wire::Wire;
+
+use crate::page;
 
 /// The recordings, in the order in which they are reported.
 const RECORDINGS: [&str; 12] = [
@@ -77,12 +78,25 @@ fn scenarios_are_played_as_recorded_or_better() -> Result<()> {
     }
     if only.is_none() {
         wrong.extend(review.stale.iter().map(|pattern| format!("waiver without a difference: {pattern}")));
-        let page = report::page(&outcomes, &waivers, &review);
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/compatibility.md");
-        wrong.extend(report::check(&path, &page)?);
+        let told = report::page(&outcomes, &waivers, &review);
+        wrong.extend(report::SECTION.check(&page::compatibility(), &told)?);
     }
     ensure!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
     Ok(())
+}
+
+/// How many scenarios there are of a kind such as `sqs_Queue`; `None` if it was not recorded.
+pub(crate) fn scenarios_of(recording: &str) -> Result<Option<usize>> {
+    if !RECORDINGS.contains(&recording) {
+        return Ok(None);
+    }
+    Ok(Some(recording::read(recording)?.scenarios.len()))
+}
+
+/// What ACK was recorded to do with a kind and we do not do.
+pub(crate) fn open_gaps(recording: &str) -> Result<Vec<String>> {
+    let gaps = Waivers::read()?.waiver.into_iter().filter(|waiver| waiver.class == Class::Gap);
+    Ok(gaps.filter(|waiver| waiver.speaks_of(recording)).map(|waiver| waiver.reason).collect())
 }
 
 /// Plays the scenarios whose names begin with `only`; the outcomes in order.
