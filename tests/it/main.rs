@@ -10,6 +10,7 @@ macro_rules! on_every_emulator {
 
 mod bed;
 mod cases;
+mod compatibility;
 mod crash;
 mod exports;
 mod faults;
@@ -19,6 +20,7 @@ mod lifecycle;
 mod logs;
 mod memory;
 mod ownership;
+mod page;
 mod readme;
 mod running;
 mod s3;

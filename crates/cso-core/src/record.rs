@@ -29,6 +29,9 @@ pub struct Record {
     /// What was wished for when that generation began: enough to delete the resource after its manifest is gone.
     pub wish: LastWish,
     pub ownership: Ownership,
+    /// Where the resource is, as far as references say so: what they stood for when it was made, by spec field.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub place: Map<String, Value>,
     /// The object's status as last written: identifiers and observed values, without conditions.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub status: Map<String, Value>,
@@ -144,6 +147,7 @@ impl Record {
             spec_digest,
             wish: LastWish::default(),
             ownership: Ownership::None,
+            place: Map::new(),
             status: Map::new(),
             late: Map::new(),
             applied: BTreeMap::new(),

@@ -67,13 +67,16 @@ impl Page {
 }
 
 fn identity(page: &mut Page, identity: &Identity) {
-    let Identity { name, assigned, lookup, arn } = identity;
+    let Identity { name, assigned, within, lookup, arn } = identity;
     page.line(0, "identity");
     for field in name {
         page.line(1, format!("name spec.{field}"));
     }
     if let Some(field) = assigned {
         page.line(1, format!("assigned status.{field}"));
+    }
+    for field in within {
+        page.line(1, format!("within spec.{field}"));
     }
     match arn {
         Arn::None => {}
@@ -306,6 +309,7 @@ fn source(source: &Source) -> String {
         Source::Option(name) => format!("option.{name}"),
         Source::Pattern(parts) => pattern(parts),
         Source::Arn => "arn".to_owned(),
+        Source::Token => "token".to_owned(),
         Source::FirstKnown(sources) => sources.iter().map(self::source).collect::<Vec<_>>().join(" or "),
         Source::List(sources) => format!("[{}]", sources.iter().map(self::source).collect::<Vec<_>>().join(", ")),
         Source::ChangeKey => "change.key".to_owned(),

@@ -76,13 +76,17 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             self.wait_for_dependents(key)?;
         }
         let named = identity::keep(&kind, record.as_ref(), &object.spec);
-        let record = self.current_record(&object, record);
+        let mut record = self.current_record(&object, record);
         let renamed = named.renamed.filter(|_| !object.deleting);
         if let Some(renamed) = renamed.as_ref().filter(|_| record.ownership.is_ours()) {
             return Err(fail(ErrorClass::Invalid, renamed.message()));
         }
-        let mut spec = self.wish(&kind, &Object { spec: named.spec, ..Object::clone(&object) }, mode)?;
+        let spec = if object.deleting { resolve::with_place(&kind, named.spec, &record.place) } else { named.spec };
+        let mut spec = self.wish(&kind, &Object { spec, ..Object::clone(&object) }, mode)?;
         dialect::name_adopted(&kind, &policies, &mut spec);
+        if !object.deleting && !owns(&record) {
+            record.place = resolve::place_of(&kind, &spec);
+        }
         let identity =
             self.ports.cloud.identity().await.map_err(|error| Unprepared::Turn(Box::new(failed(&kind, error))))?;
         let region = dialect::region(&object).unwrap_or(&self.settings.region).to_owned();
@@ -124,7 +128,10 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let digest = meta.digest_key.digest("spec", &object.spec);
         let ours = |name: &str| name.contains("services.k8s.aws/") || name.starts_with("service-operator.cloud/");
         let annotations = object.annotations.iter().filter(|(name, _)| ours(name));
-        let named = self.kinds.of(&object.key).map(|kind| identity::keep(kind, record.as_ref(), &object.spec).spec);
+        let named = self.kinds.of(&object.key).map(|kind| {
+            let named = identity::keep(kind, record.as_ref(), &object.spec);
+            resolve::without_secrets(kind, named.spec)
+        });
         let wish = LastWish {
             spec: named.unwrap_or_else(|| object.spec.clone()),
             annotations: annotations.map(|(name, value)| (name.clone(), value.clone())).collect(),
