@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cso_core::port::{Cloud, Effect, Request};
+use cso_core::port::{Cloud, Effect, Purpose, Request};
 use cso_core::{Call, CallError, ErrorClass, FieldPath, OwnerMark, Tree, Verb};
 use cso_schema::fill::Load;
 use cso_schema::kind::{
@@ -22,6 +22,7 @@ use crate::dialect;
 pub(crate) struct Reader<'a, C> {
     pub(crate) cloud: &'a C,
     pub(crate) input: &'a Input<'a>,
+    pub(crate) purpose: Purpose,
     /// The resource was created a moment ago by us: what the create carried need not be read back.
     pub(crate) fresh: bool,
     /// Resources that carry a mark, shared by the objects of an engine.
@@ -358,6 +359,7 @@ impl<C: Cloud> Reader<'_, C> {
                 namespace: self.input.key.namespace.clone(),
                 input,
                 effect: Effect::Reads,
+                purpose: self.purpose,
             })
             .await
     }

@@ -214,8 +214,13 @@ impl<'a> Compiler<'a> {
 
     fn operation(&mut self, path: &[&str], name: &str) -> Option<Operation> {
         let api = Arc::clone(&self.api);
-        if let Some(operation) = api.operation(name) {
-            return Some(operation.clone());
+        match api.operation(name) {
+            Some(operation) if operation.event_stream => {
+                self.fail(path, format!("{name} works by an event stream, which is not spoken here"));
+                return None;
+            }
+            Some(operation) => return Some(operation.clone()),
+            None => {}
         }
         let hint = nearest(name, api.operations.iter().map(|op| op.name.as_str()));
         let hint = hint.map(|hint| format!("; did you mean {hint}?")).unwrap_or_default();

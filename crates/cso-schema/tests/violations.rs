@@ -26,6 +26,7 @@ operation ListThings POST / input=ListRequest output=ListAnswer
 operation Ping POST /
 operation PutRule POST / input=PutRuleRequest
 operation RemoveLinks POST / input=LinksRequest
+operation Subscribe POST / event-stream
 operation Tag POST / input=TagRequest
 operation Untag POST / input=UntagRequest
 operation UpdateThing POST / input=UpdateRequest
@@ -302,6 +303,11 @@ fn calls() {
             "delete: DeleteThing",
             "delete: DeleteThink",
             "10: toy/Thing: toy has no operation DeleteThink; did you mean DeleteThing?",
+        ),
+        (
+            "delete: DeleteThing",
+            "delete: Subscribe",
+            "10: toy/Thing: Subscribe works by an event stream, which is not spoken here",
         ),
         (
             "delete: DeleteThing",

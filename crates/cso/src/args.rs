@@ -57,7 +57,8 @@ pub(crate) struct Global {
     /// When to use colours; NO_COLOR is honoured
     #[arg(long, global = true, env = "CSO_COLOR", default_value = "auto", value_name = "WHEN")]
     pub(crate) color: When,
-    /// Tell more on stderr: calls (-v), details of the client (-vv), everything (-vvv)
+    /// Tell more on stderr, with the object that it is about: calls that change something (-v), all calls with their request
+    /// ids and how each turn ended (-vv), what credential and HTTP libraries do (-vvv). Never a secret
     #[arg(short, long, global = true, env = "CSO_VERBOSE", action = ArgAction::Count)]
     pub(crate) verbose: u8,
 }
@@ -172,12 +173,15 @@ pub(crate) struct Validate {
 
 #[derive(Debug, Args)]
 pub(crate) struct Get {
-    /// Kind, such as queue, queues.sqs or sqs/Queue; all if left out
+    /// Kind, such as queue, queues.sqs or sqs/Queue, or configmap or secret for what was exported; all if left out
     pub(crate) kind: Option<String>,
     /// Name of one object
     pub(crate) name: Option<String>,
     #[arg(short, long, default_value = "table")]
     pub(crate) output: View,
+    /// Print the values of exported Secrets, in base64, with -o json and yaml
+    #[arg(long)]
+    pub(crate) show_secrets: bool,
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@ mod bench;
 mod bounds;
 mod convergence;
 mod crash;
+mod decisions;
 mod names;
 mod ownership;
 mod plans;
