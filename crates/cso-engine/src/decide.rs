@@ -307,7 +307,12 @@ fn foreign_message(mark: Option<&OwnerMark>, input: &Input<'_>) -> String {
 }
 
 fn seen_mark(input: &Input<'_>) -> Option<OwnerMark> {
-    let Seen::Value(tags) = &input.observation.tags else { return None };
+    mark_in(&input.observation.tags)
+}
+
+/// The owner mark among the tags that were seen.
+pub(crate) fn mark_in(tags: &Seen) -> Option<OwnerMark> {
+    let Seen::Value(tags) = tags else { return None };
     tags.member(cso_core::owner::OWNER_TAG).and_then(Tree::as_str).and_then(OwnerMark::parse)
 }
 

@@ -9,6 +9,11 @@ use serde_json::Value;
 /// Prefix of ACK's annotations and default tags.
 pub const PREFIX: &str = "services.k8s.aws/";
 
+/// Whether a tag is not the user's: AWS's own, or one that every controller writes.
+pub fn is_system_tag(key: &str) -> bool {
+    key.starts_with("aws:") || key.starts_with(PREFIX)
+}
+
 /// What the object's annotations ask for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policies {

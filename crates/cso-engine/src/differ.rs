@@ -9,10 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use cso_core::{Difference, DifferenceKind, Digest, Hole, Step, Tree, Verb};
 use cso_schema::convert::as_text;
 use cso_schema::fill::{Load, Subject, Unfilled};
-use cso_schema::kind::{CallTemplate, Clear, Field, Owner, Part, Place, Predicate, Role, Send, Shape, Source};
+use cso_schema::kind::{CallTemplate, Clear, Field, Owner, Part, Place, Role, Send, Shape, Source};
 use cso_schema::observe::{Observation, Seen};
 
 use crate::decide::{Input, spec_path};
+use crate::dialect::is_system_tag;
 
 /// A comparison in progress.
 #[derive(Clone, Copy)]
@@ -95,17 +96,9 @@ pub(crate) fn differences(wish: &Wish<'_>) -> Result<Found, Unfilled> {
 
 /// Whether a part exists for this object.
 pub(crate) fn applies(wish: &Wish<'_>, part: &Part) -> bool {
-    let Predicate(tests) = &part.when;
-    tests.iter().all(|(source, accepted)| {
-        let value = match source {
-            Source::Spec(path) => wish.input.spec.at(path).cloned(),
-            other => wish.subject.source(other),
-        };
-        accepted.iter().any(|one| match (one, &value) {
-            (None, None) => true,
-            (Some(one), Some(value)) => Tree::from(one.clone()) == *value,
-            _ => false,
-        })
+    part.when.holds(|source| match source {
+        Source::Spec(path) => wish.input.spec.at(path).cloned(),
+        other => wish.subject.source(other),
     })
 }
 
@@ -483,11 +476,6 @@ fn table_steps(
         steps.writes.push(update_step(format!("{}.add", part.name), call, vec![change]));
     }
     Ok(steps)
-}
-
-/// Tag keys that are not the user's: AWS's own, and those that every controller writes.
-fn is_system_tag(key: &str) -> bool {
-    key.starts_with("aws:") || key.starts_with("services.k8s.aws/")
 }
 
 /// The version tag tells who created the resource; another version's value is as good.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cso_core::port::{Cloud, Effect, Request};
 use cso_core::{Call, CallError, ErrorClass, FieldPath, OwnerMark, Tree, Verb};
 use cso_schema::fill::Load;
-use cso_schema::kind::{CallTemplate, Finder, PartRead, Recovery, Source, State, TagRead};
+use cso_schema::kind::{CallTemplate, Finder, Part, PartRead, Recovery, Source, State, TagRead};
 use cso_schema::observe::{Observation, Seen};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -20,10 +20,20 @@ use crate::dialect;
 pub(crate) struct Reader<'a, C> {
     pub(crate) cloud: &'a C,
     pub(crate) input: &'a Input<'a>,
-    /// The resource was created a moment ago by us: what the create carried need not be read back.
-    pub(crate) fresh: bool,
+    pub(crate) scope: Scope<'a>,
     /// Resources that carry a mark, shared by the objects of an engine.
     pub(crate) marked: &'a Marked,
+}
+
+/// How much is read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Scope<'a> {
+    /// What somebody has a stake in.
+    Stake,
+    /// The same, after our own create a moment ago: what it carried need not be read back.
+    Fresh,
+    /// Everything that a wish may say. A list may have given the body already.
+    All { body: Option<&'a Tree> },
 }
 
 type Reading<T> = Result<T, CallError>;
@@ -45,7 +55,10 @@ impl<C: Cloud> Reader<'_, C> {
                 Handle::Many(rivals) => return Ok(Observation { rivals, ..Observation::absent() }),
             }
         }
-        let body = self.body(&status).await?;
+        let body = match self.scope {
+            Scope::All { body: Some(body) } => Seen::Value(body.clone()),
+            _ => self.body(&status).await?,
+        };
         let mut observation = Observation { body, found, ..Observation::nothing() };
         lay_over(&mut status, &kind.status_of(&observation));
         let Seen::Value(answer) = &observation.body else { return Ok(observation) };
@@ -54,7 +67,7 @@ impl<C: Cloud> Reader<'_, C> {
         }
         observation.tags = self.tags(&status, answer).await?;
         if !self.input.deleting {
-            observation.parts = self.parts(&status).await?;
+            observation.parts = self.parts(&status, &observation).await?;
         }
         Ok(observation)
     }
@@ -196,7 +209,7 @@ impl<C: Cloud> Reader<'_, C> {
     async fn tags(&self, status: &Tree, body: &Tree) -> Reading<Seen> {
         let kind = self.input.kind;
         let Some(tags) = &kind.tags else { return Ok(Seen::NotAsked) };
-        if self.fresh && tags.at_create {
+        if matches!(self.scope, Scope::Fresh) && tags.at_create {
             return Ok(Seen::NotAsked);
         }
         match &tags.read {
@@ -207,17 +220,28 @@ impl<C: Cloud> Reader<'_, C> {
         }
     }
 
-    async fn parts(&self, status: &Tree) -> Reading<BTreeMap<String, Seen>> {
+    async fn parts(&self, status: &Tree, observation: &Observation) -> Reading<BTreeMap<String, Seen>> {
         let mut seen = BTreeMap::new();
         for part in &self.input.kind.parts {
             let PartRead::Own { call, none } = &part.read else { continue };
-            let stake = part.fields.iter().any(|field| self.has_stake(field));
-            if !stake || (self.fresh && part.at_create) {
+            let wanted = match self.scope {
+                Scope::Stake => part.fields.iter().any(|field| self.has_stake(field)),
+                Scope::Fresh => !part.at_create && part.fields.iter().any(|field| self.has_stake(field)),
+                Scope::All { .. } => self.exists(part, status, observation),
+            };
+            if !wanted {
                 continue;
             }
             seen.insert(part.name.clone(), self.part(call, status, none, |answer| answer).await?);
         }
         Ok(seen)
+    }
+
+    /// Whether a part exists for a resource with this body.
+    fn exists(&self, part: &Part, status: &Tree, observation: &Observation) -> bool {
+        let draft = self.input.kind.draft(&self.input.subject(status, None), observation);
+        let spec = Tree::Object(draft.spec);
+        part.when.holds(|source| source.spec().and_then(|path| spec.at(path)).cloned())
     }
 
     /// Only what the user set, or once set, is worth a read.
@@ -241,6 +265,10 @@ impl<C: Cloud> Reader<'_, C> {
             Err(error) if none.contains(&error.code) => Ok(Seen::Absent),
             Err(error) if error.class == ErrorClass::Denied => {
                 Ok(Seen::Unknown(format!("not compared, because it cannot be read ({error})")))
+            }
+            // Who asks for everything takes what there is.
+            Err(error) if matches!(self.scope, Scope::All { .. }) && error.class != ErrorClass::Throttled => {
+                Ok(Seen::Unknown(error.to_string()))
             }
             Err(error) => Err(error),
         }

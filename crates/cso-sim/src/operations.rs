@@ -13,6 +13,7 @@ pub(crate) enum Role {
     Read,
     Lookup,
     Find,
+    List,
     Update,
     Delete,
     /// Of the part at a position.
@@ -31,7 +32,7 @@ impl Role {
     /// Whether a call in this role changes the cloud.
     pub(crate) const fn effect(self) -> Effect {
         match self {
-            Self::Read | Self::Lookup | Self::Find | Self::PartRead(_) | Self::TagRead => Effect::Reads,
+            Self::Read | Self::Lookup | Self::Find | Self::List | Self::PartRead(_) | Self::TagRead => Effect::Reads,
             _ => Effect::Mutates,
         }
     }
@@ -73,6 +74,7 @@ fn templates(kind: &Kind) -> Vec<(Role, &CallTemplate)> {
     if let Recovery::Natural(finder) = &kind.recovery {
         all.push((Role::Find, &finder.call));
     }
+    all.extend(kind.list.iter().map(|list| (Role::List, &list.call)));
     for (position, part) in kind.parts.iter().enumerate() {
         if let PartRead::Own { call, .. } = &part.read {
             all.push((Role::PartRead(position), call));

@@ -16,7 +16,7 @@ use crate::conditions::Standing;
 use crate::decide::Input;
 use crate::dialect::{self, Deletion, Policies};
 use crate::identity::{self, Renamed};
-use crate::read::Reader;
+use crate::read::{Reader, Scope};
 use crate::resolve::{self, Mode, Others, Resolver, Unresolved};
 
 /// What a turn prepared before it looked.
@@ -187,7 +187,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     pub(super) async fn observe(&self, prepared: &Prepared, fresh: bool) -> Result<Observation, CallError> {
         let nothing = Observation::nothing();
         let input = self.input(prepared, &nothing);
-        Reader { cloud: &self.ports.cloud, input: &input, fresh, marked: &self.marked }.observe().await
+        let scope = if fresh { Scope::Fresh } else { Scope::Stake };
+        Reader { cloud: &self.ports.cloud, input: &input, scope, marked: &self.marked }.observe().await
     }
 }
 

@@ -14,7 +14,7 @@ use super::parts::{part_fields, part_get};
 use super::refs::is_reference;
 use crate::compare::Compare;
 use crate::descriptor::{FieldSpec, PartSpec};
-use crate::kind::{BodyRead, CallTemplate, Clear, Field, Owner, Part, Place, Role, Source, Write};
+use crate::kind::{BodyRead, CallTemplate, Clear, Context, Field, Owner, Part, Place, Role, Source, Write};
 use crate::lens::Lens;
 use crate::names::nearest;
 
@@ -65,6 +65,7 @@ impl Compiler<'_> {
             None => spec.clear.clone().map_or(Clear::Keep, Clear::Value),
         };
         self.check_clear(&at, &clear, read.as_ref(), schema, part, body);
+        let start = spec.start.as_ref().and_then(|value| self.start(&at, value, schema));
         for path in spec.nested.keys().filter(|path| nested_schema(schema, path).is_none()) {
             self.fail(&at, format!("field `{name}` has no member {path}"));
         }
@@ -79,6 +80,7 @@ impl Compiler<'_> {
             nested: spec.nested.iter().map(|(path, rule)| (path.clone(), self.compare(&at, Some(rule)))).collect(),
             lens: spec.prefix.clone().map_or(Lens::Same, Lens::Prefix),
             clear,
+            start,
             late: spec.late,
         }
     }
@@ -194,6 +196,18 @@ impl Compiler<'_> {
         {
             self.fail(at, format!("`clear: {text}` is not a value of {}", api.shape(shape).name));
         }
+    }
+
+    /// A value that the published field can have, or the one source that is a fact of the surroundings.
+    fn start(&mut self, at: &[&str], value: &Value, schema: &Schema) -> Option<Source> {
+        if value.as_str() == Some("account") {
+            return Some(Source::Context(Context::Account));
+        }
+        if !has_type(value, schema) {
+            self.fail(at, format!("`start: {value}` is not a value of the published field"));
+            return None;
+        }
+        Some(Source::Const(value.clone()))
     }
 
     pub(super) fn attribute(&self, field: &str) -> Option<String> {

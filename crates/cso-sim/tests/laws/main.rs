@@ -8,6 +8,7 @@ mod bounds;
 mod convergence;
 mod crash;
 mod decisions;
+mod import;
 mod names;
 mod ownership;
 mod plans;
