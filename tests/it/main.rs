@@ -13,6 +13,7 @@ mod cases;
 mod crash;
 mod faults;
 mod gaps;
+mod import;
 mod lifecycle;
 mod ownership;
 mod readme;

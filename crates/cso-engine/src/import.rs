@@ -66,7 +66,8 @@ impl<C: Cloud> Importer<'_, C> {
             text: listing.call.operation.clone(),
             form: error.to_string(),
         };
-        let call = self.subject(&nothing.spec, &nothing.status).fill(&listing.call, &Load::default()).map_err(unfilled)?;
+        let call =
+            self.subject(&nothing.spec, &nothing.status).fill(&listing.call, &Load::default()).map_err(unfilled)?;
         let request = Request {
             service: call.service,
             operation: call.operation,
@@ -165,8 +166,11 @@ impl<C: Cloud> Importer<'_, C> {
         let draft = self.kind.draft(&self.subject(&names, &status), &observation);
         let mut spec = draft.spec;
         if let (Some(tags), Seen::Value(Tree::Object(seen))) = (&self.kind.tags, &observation.tags) {
-            let own: BTreeMap<String, Tree> =
-                seen.iter().filter(|(key, _)| !dialect::is_system_tag(key)).map(|(k, v)| (k.clone(), v.clone())).collect();
+            let own: BTreeMap<String, Tree> = seen
+                .iter()
+                .filter(|(key, _)| !dialect::is_system_tag(key))
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect();
             if !own.is_empty() {
                 spec.insert(tags.field.clone(), self.kind.spelt_tags(&own));
             }

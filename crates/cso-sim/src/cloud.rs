@@ -196,7 +196,8 @@ impl Inner {
         }
         let roles = shared.operations.roles(&request.service, &request.operation);
         // Who names nothing asks for all.
-        let lists = || roles.iter().find(|(_, role)| *role == Role::List && input.as_object().is_some_and(BTreeMap::is_empty));
+        let lists =
+            || roles.iter().find(|(_, role)| *role == Role::List && input.as_object().is_some_and(BTreeMap::is_empty));
         let meant = self.meant(roles, &input, &request.region).or_else(lists).or_else(|| roles.first());
         let Some((kind, role)) = meant.cloned() else {
             return self.protest(format!("no kind makes {}:{}", request.service, request.operation));

@@ -7,6 +7,19 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
+const IMPORT: &str = "\
+Examples:
+  cso import queue orders                    one queue, by its name
+  cso import key arn:aws:kms:eu-west-1:...   a resource, by its ARN
+  cso import topic --all -d infra/           every topic of the region, a file for each
+  cso import --all -d infra/ -n team-blue    everything that can be listed, as objects of a namespace
+
+The manifests adopt what they describe: `cso plan` finds nothing to do, `cso apply` makes the resources yours, and puts a
+tag on them that says so. What somebody manages already is left out. Values as they would be anyway are not written, nor
+are secrets: their fields are there as comments.
+
+Exit status: 0 done, 1 something was not found or could not be read. Only reads are made, in the cloud and of the state.";
+
 const EXAMPLES: &str = "\
 Examples:
   cso plan  -f infra/              every cloud call that apply would make, with field differences
@@ -16,6 +29,7 @@ Examples:
   cso describe queue orders        one object: conditions, identifiers, events
   cso delete -f infra/             delete what these manifests made, in order
   cso explain queue.redrivePolicy  what a field takes
+  cso import queue orders          a manifest for what exists already
 ";
 
 /// Keeps cloud resources as declared in Kubernetes-style manifests.
@@ -72,6 +86,9 @@ pub(crate) enum Command {
     Apply(Apply),
     /// Delete what manifests, or one object, made
     Delete(Delete),
+    /// Write manifests for resources that exist
+    #[command(after_help = IMPORT)]
+    Import(Import),
     /// Check manifests without asking anybody
     Validate(Validate),
     /// List objects and how they stand
@@ -163,6 +180,25 @@ pub(crate) struct Delete {
 }
 
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).args(["resource", "all"]))]
+pub(crate) struct Import {
+    /// Kind, such as queue, queues.sqs or sqs/Queue; needed unless everything is imported
+    #[arg(required_unless_present = "all")]
+    pub(crate) kind: Option<String>,
+    /// Name, identifier or ARN of one resource
+    #[arg(value_name = "NAME|ARN")]
+    pub(crate) resource: Option<String>,
+    /// Every resource of the kind in the region; without a kind, of every kind that can be listed
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Write a file for each object into this directory instead of stdout; never overwrites one
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) dir: Option<PathBuf>,
+    #[arg(short, long, default_value = "yaml")]
+    pub(crate) output: Form,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Validate {
     #[command(flatten)]
     pub(crate) manifests: Manifests,
@@ -226,6 +262,13 @@ pub(crate) struct Crds {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Report {
     Text,
+    Json,
+}
+
+/// Forms of manifests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    Yaml,
     Json,
 }
 

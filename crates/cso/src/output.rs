@@ -6,6 +6,7 @@ pub(crate) mod board;
 pub(crate) mod describe;
 pub(crate) mod explain;
 pub(crate) mod live;
+pub(crate) mod manifest;
 pub(crate) mod object;
 pub(crate) mod plan;
 pub(crate) mod table;

@@ -45,6 +45,13 @@ impl Account {
     }
 }
 
+impl Account {
+    /// The cloud, and the region of what names none.
+    pub(crate) fn into_parts(self) -> (Aws, String) {
+        (self.cloud, self.region)
+    }
+}
+
 /// Makes an engine; what happens in it arrives at the receiver.
 pub(crate) async fn open<S: Store, P: Secrets>(
     global: &Global,

@@ -18,10 +18,19 @@ pub enum Preview {
     Steps(Plan),
     /// An existing resource becomes ours and is as wished: calls only put our mark on it.
     TakesOver(Plan),
-    Nothing { notes: Vec<String> },
-    Waits { message: String },
-    Blocked { class: ErrorClass, message: String },
-    Releases { message: String },
+    Nothing {
+        notes: Vec<String>,
+    },
+    Waits {
+        message: String,
+    },
+    Blocked {
+        class: ErrorClass,
+        message: String,
+    },
+    Releases {
+        message: String,
+    },
 }
 
 impl Preview {

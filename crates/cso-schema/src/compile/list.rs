@@ -76,9 +76,10 @@ impl Compiler<'_> {
         let given = |target: Target| gives.iter().any(|(to, _)| *to == target);
         let arn: FieldPath = FieldPath::root().child("ackResourceMetadata").child("arn");
         let named = !identity.name.is_empty() && identity.name.iter().all(|path| given(Target::Spec(path.clone())));
-        let looked_up = identity.lookup.as_ref().is_some_and(|lookup| {
-            lookup.out.iter().all(|(to, _)| given(Target::Status(to.clone())))
-        });
+        let looked_up = identity
+            .lookup
+            .as_ref()
+            .is_some_and(|lookup| lookup.out.iter().all(|(to, _)| given(Target::Status(to.clone()))));
         let assigned = identity.assigned.as_ref().is_some_and(|path| given(Target::Status(path.clone())));
         let by_arn = given(Target::Status(arn)) || looked_up;
         if !named && !assigned && (!by_arn || matches!(identity.arn, Arn::None)) {

@@ -26,8 +26,7 @@ enum Named {
 }
 
 async fn import(kind: &Arc<Kind>, cloud: &ModelCloud, named: Named) -> Result<Option<Found>, String> {
-    let surroundings =
-        Surroundings { account: "111122223333".into(), region: REGION.into(), partition: "aws".into() };
+    let surroundings = Surroundings { account: "111122223333".into(), region: REGION.into(), partition: "aws".into() };
     let importer = Importer { cloud, kind, surroundings: &surroundings };
     let there = cloud.alive(kind.name());
     let one = there.first().ok_or("there is nothing to import")?;
@@ -111,8 +110,13 @@ fn import_writes_no_more_than_was_said() {
             let bench = occupied(&wish, false).await?;
             let Some(found) = import(kind, &bench.cloud, Named::ByList).await? else { return Ok(()) };
             let said = Tree::from(wish.object.spec.clone());
-            let by_reference = |name: &str| kind.refs.iter().any(|r| r.fills.split_first().is_some_and(|(f, _)| f == name));
-            let is_switch = |name: &str| kind.fields.get(name).is_some_and(|field| field.schema.schema_type == cso_facts::surface::SchemaType::Boolean);
+            let by_reference =
+                |name: &str| kind.refs.iter().any(|r| r.fills.split_first().is_some_and(|(f, _)| f == name));
+            let is_switch = |name: &str| {
+                kind.fields
+                    .get(name)
+                    .is_some_and(|field| field.schema.schema_type == cso_facts::surface::SchemaType::Boolean)
+            };
             let extra: Vec<&String> = found
                 .spec
                 .keys()
@@ -126,8 +130,7 @@ fn import_writes_no_more_than_was_said() {
 /// Every kind that can be listed lists nothing where nothing is, and no secret field is ever read.
 #[test]
 fn import_of_nothing() {
-    let surroundings =
-        Surroundings { account: "111122223333".into(), region: REGION.into(), partition: "aws".into() };
+    let surroundings = Surroundings { account: "111122223333".into(), region: REGION.into(), partition: "aws".into() };
     for kind in KINDS.iter().filter(|kind| kind.list.is_some()) {
         paused(async {
             let bench = Bench::new();
