@@ -25,6 +25,7 @@ use serde_json::Value;
 
 use crate::dialect::{Adoption, Deletion, Policies};
 use crate::differ::{self, Wish};
+use crate::ignore;
 
 /// Reason of a wait that only a person or another system can end.
 pub const WAITING_FOR_OTHERS: &str = "WaitingForOthers";
@@ -109,12 +110,12 @@ impl Input<'_> {
         }
     }
 
-    /// Tags that the resource should carry.
-    pub fn tags(&self) -> BTreeMap<String, Tree> {
+    /// Tags that the resource should carry, with those that the user wishes.
+    pub fn tags(&self, wished: Option<&BTreeMap<String, Tree>>) -> BTreeMap<String, Tree> {
         let mut tags: BTreeMap<String, Tree> =
             self.default_tags.iter().map(|(key, value)| (key.clone(), Tree::text(value))).collect();
         tags.insert(cso_core::owner::OWNER_TAG.to_owned(), Tree::text(self.owner_mark()));
-        tags.extend(self.kind.wished_tags(self.spec).unwrap_or_default());
+        tags.extend(wished.cloned().unwrap_or_default());
         tags
     }
 
@@ -372,7 +373,7 @@ fn create_plan(input: &Input<'_>, _status: &Tree) -> Result<Plan, Unfilled> {
     // What an earlier life left in the status names a resource that is gone.
     let nothing = Tree::object();
     let subject = input.subject(&nothing, None);
-    let tags = input.tags();
+    let tags = input.tags(input.kind.wished_tags(input.spec).as_ref());
     // A list of nothing is what a new resource has anyway, and some calls refuse to be told so.
     let is_said = |name: &&String| input.spec.member(name).is_none_or(|value| value.as_list() != Some(&[]));
     let fields: BTreeSet<String> = kind.fields.keys().filter(is_said).cloned().collect();
@@ -411,8 +412,10 @@ fn decide_present(input: &Input<'_>, body: &Tree, status: &Tree) -> Decision {
     if let Some(blocked) = blocked {
         return blocked;
     }
-    let subject = input.subject(status, None);
-    let wish = Wish { input, subject: &subject, observation: input.observation, fresh: false };
+    let (spec, ignored) = ignore::overlay(input);
+    let compared = Input { spec: &spec, ..*input };
+    let subject = compared.subject(status, None);
+    let wish = Wish { input: &compared, subject: &subject, observation: input.observation, fresh: false };
     let found = match differ::differences(&wish) {
         Ok(found) => found,
         Err(unfilled) => return unfilled_decision(&unfilled),
@@ -428,7 +431,8 @@ fn decide_present(input: &Input<'_>, body: &Tree, status: &Tree) -> Decision {
             ),
         };
     }
-    let mut notes = found.notes;
+    let mut notes = ignored;
+    notes.extend(found.notes);
     if input.policies.read_only {
         notes.extend(
             found
@@ -467,7 +471,9 @@ fn decide_present(input: &Input<'_>, body: &Tree, status: &Tree) -> Decision {
 }
 
 fn settled(input: &Input<'_>, notes: Vec<String>, stuck: BTreeSet<String>) -> Decision {
-    Decision::Settle(Settled { notes, applied: differ::wishes(input), late: differ::late(input), stuck })
+    let mut applied = differ::wishes(input);
+    ignore::keep_applied(input, &mut applied);
+    Decision::Settle(Settled { notes, applied, late: differ::late(input), stuck })
 }
 
 enum Guard {

@@ -14,6 +14,7 @@ use cso_schema::observe::{Observation, Seen};
 
 use crate::decide::{Input, spec_path};
 use crate::dialect::is_system_tag;
+use crate::ignore;
 
 /// A comparison in progress.
 #[derive(Clone, Copy)]
@@ -108,6 +109,9 @@ fn wished<'a>(wish: &Wish<'a>, field: &Field) -> Option<&'a Tree> {
 }
 
 fn verdict(wish: &Wish<'_>, field: &Field) -> Verdict {
+    if !wish.fresh && ignore::is_whole(wish.input, &field.name) {
+        return Verdict::Equal;
+    }
     let applied = wish.input.record.applied.get(&field.name);
     let Some(wanted) = wished(wish, field) else {
         return if applied.is_some() && !wish.fresh { removed(wish, field) } else { Verdict::Equal };
@@ -216,7 +220,7 @@ fn difference(field: &Field, from: Option<Tree>, to: &Tree, kind: DifferenceKind
 fn digest_of(input: &Input<'_>, name: &str, value: &Tree) -> Digest {
     match value {
         Tree::Hole(Hole::Secret { digest, .. }) => digest.clone(),
-        other => input.digest_key.digest(&spec_path(name), &other.shown()),
+        other => input.digest_key.digest(&spec_path(name), &ignore::without(input, name, other).shown()),
     }
 }
 
@@ -439,6 +443,9 @@ fn table_steps(
     notes: &mut Vec<String>,
 ) -> Result<PartSteps, Unfilled> {
     let Some(field) = part_fields(wish, part).next() else { return Ok(PartSteps::default()) };
+    if !wish.fresh && ignore::is_whole(wish.input, &field.name) {
+        return Ok(PartSteps::default());
+    }
     let nothing = Tree::List(Vec::new());
     let wanted = match wished(wish, field) {
         Some(wanted) => wanted,
@@ -492,9 +499,13 @@ fn tag_steps(wish: &Wish<'_>, notes: &mut Vec<String>) -> Result<PartSteps, Unfi
         }
         _ => return Ok(PartSteps::default()),
     };
-    let wished = input.kind.wished_tags(input.spec);
+    let are_ignored = ignore::is_whole(input, &tags.field);
+    let wished = input.kind.wished_tags(input.spec).filter(|_| !are_ignored);
     // What is only looked at carries no tags of ours.
-    let wanted = if input.policies.read_only { wished.clone().unwrap_or_default() } else { input.tags() };
+    let wanted = match input.policies.read_only {
+        true => wished.clone().unwrap_or_default(),
+        false => input.tags(wished.as_ref()),
+    };
     let add: BTreeMap<String, Tree> = wanted
         .iter()
         .filter(|(key, value)| match seen.get(*key) {
@@ -504,7 +515,7 @@ fn tag_steps(wish: &Wish<'_>, notes: &mut Vec<String>) -> Result<PartSteps, Unfi
         })
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
-    let was_applied = |key: &str| input.record.applied.contains_key(&format!("tags[{key}]"));
+    let was_applied = |key: &str| !are_ignored && input.record.applied.contains_key(&format!("tags[{key}]"));
     let surplus: Vec<String> = seen
         .keys()
         .filter(|key| !wanted.contains_key(*key) && !is_system_tag(key))

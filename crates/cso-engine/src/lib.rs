@@ -23,6 +23,7 @@ pub mod dialect;
 mod differ;
 pub mod engine;
 mod identity;
+mod ignore;
 pub mod import;
 mod limited;
 pub mod queue;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
+use cso_engine::dialect::{Deletion, TOKENS};
 
 const IMPORT: &str = "\
 Examples:
@@ -65,6 +66,13 @@ pub(crate) struct Global {
     /// at once, such as emulators
     #[arg(long, global = true, env = "CSO_CONSISTENCY", value_name = "DURATION", value_parser = duration)]
     pub(crate) consistency: Option<Duration>,
+    /// What deleting an object means for its resource, where neither it nor its namespace says so
+    #[arg(long, global = true, env = "CSO_DELETION_POLICY", default_value = "delete", value_name = "POLICY")]
+    pub(crate) deletion_policy: DeletionPolicy,
+    /// Tag of every resource that is made or managed; may be repeated. The object's own tags come first. Values may hold
+    /// %CONTROLLER_SERVICE%, %CONTROLLER_VERSION%, %K8S_NAMESPACE%, %K8S_RESOURCE_KIND% and %K8S_RESOURCE_NAME%
+    #[arg(long = "default-tag", global = true, env = "CSO_DEFAULT_TAGS", value_delimiter = ',', value_name = "KEY=VALUE", value_parser = default_tag)]
+    pub(crate) default_tags: Vec<(String, String)>,
     /// Let references and secrets lead into other namespaces
     #[arg(long, global = true, env = "CSO_ALLOW_CROSS_NAMESPACE")]
     pub(crate) allow_cross_namespace: bool,
@@ -265,6 +273,24 @@ pub(crate) enum Report {
     Json,
 }
 
+/// What becomes of a resource whose object is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DeletionPolicy {
+    /// It is deleted too
+    Delete,
+    /// It is kept, and nobody's
+    Retain,
+}
+
+impl From<DeletionPolicy> for Deletion {
+    fn from(policy: DeletionPolicy) -> Self {
+        match policy {
+            DeletionPolicy::Delete => Self::Delete,
+            DeletionPolicy::Retain => Self::Retain,
+        }
+    }
+}
+
 /// Forms of manifests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Form {
@@ -301,6 +327,22 @@ fn duration(text: &str) -> Result<Duration, String> {
     parsed.try_into().map_err(|_| "a duration cannot be negative".to_owned())
 }
 
+/// A tag that every resource may carry.
+fn default_tag(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or("write KEY=VALUE")?;
+    if key.starts_with("aws:") || key == cso_core::owner::OWNER_TAG {
+        return Err(format!("`{key}` is not for users to set"));
+    }
+    let rest = TOKENS.iter().fold(value.to_owned(), |text, token| text.replace(token, ""));
+    let unknown = |word: &&str| {
+        !word.is_empty() && word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+    };
+    match rest.split('%').skip(1).step_by(2).find(unknown) {
+        Some(word) => Err(format!("`%{word}%` stands for nothing; known are {}", TOKENS.join(", "))),
+        None => Ok((key.to_owned(), value.to_owned())),
+    }
+}
+
 fn at_least_one(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "say a whole number from 1".to_owned())
 }
@@ -314,6 +356,15 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_default_tag_is_a_pair_with_known_tokens() {
+        assert_eq!(default_tag("team=%K8S_NAMESPACE%"), Ok(("team".to_owned(), "%K8S_NAMESPACE%".to_owned())));
+        assert_eq!(default_tag("rate=5%"), Ok(("rate".to_owned(), "5%".to_owned())));
+        for text in ["team", "=x", "aws:x=y", "services.k8s.aws/owner=me", "a=%NAMESPACE%"] {
+            assert!(default_tag(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -69,6 +69,8 @@ pub(crate) async fn open<S: Store, P: Secrets>(
         cross_namespace: global.allow_cross_namespace,
         consistency: global.consistency,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        deletion: global.deletion_policy.into(),
+        default_tags: global.default_tags.iter().cloned().collect(),
     };
     let ports = Ports { cloud: Traced(cloud), store, secrets, clock: SystemClock };
     let (progress, happens) = mpsc::unbounded_channel();
@@ -82,6 +84,7 @@ pub(crate) fn deleted(record: &Record) -> Object {
         key: record.key.clone(),
         labels: std::collections::BTreeMap::new(),
         annotations: record.wish.annotations.clone(),
+        inherited: record.wish.inherited.clone(),
         spec: record.wish.spec.clone(),
         deleting: true,
     }
