@@ -109,7 +109,7 @@ fn wished<'a>(wish: &Wish<'a>, field: &Field) -> Option<&'a Tree> {
 }
 
 fn verdict(wish: &Wish<'_>, field: &Field) -> Verdict {
-    if !wish.fresh && ignore::is_whole(wish.input, &field.name) {
+    if !wish.fresh && ignore::is_whole(wish.input, field) {
         return Verdict::Equal;
     }
     let applied = wish.input.record.applied.get(&field.name);
@@ -443,9 +443,6 @@ fn table_steps(
     notes: &mut Vec<String>,
 ) -> Result<PartSteps, Unfilled> {
     let Some(field) = part_fields(wish, part).next() else { return Ok(PartSteps::default()) };
-    if !wish.fresh && ignore::is_whole(wish.input, &field.name) {
-        return Ok(PartSteps::default());
-    }
     let nothing = Tree::List(Vec::new());
     let wanted = match wished(wish, field) {
         Some(wanted) => wanted,
@@ -499,8 +496,7 @@ fn tag_steps(wish: &Wish<'_>, notes: &mut Vec<String>) -> Result<PartSteps, Unfi
         }
         _ => return Ok(PartSteps::default()),
     };
-    let are_ignored = ignore::is_whole(input, &tags.field);
-    let wished = input.kind.wished_tags(input.spec).filter(|_| !are_ignored);
+    let wished = input.kind.wished_tags(input.spec);
     // What is only looked at carries no tags of ours.
     let wanted = match input.policies.read_only {
         true => wished.clone().unwrap_or_default(),
@@ -515,7 +511,7 @@ fn tag_steps(wish: &Wish<'_>, notes: &mut Vec<String>) -> Result<PartSteps, Unfi
         })
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
-    let was_applied = |key: &str| !are_ignored && input.record.applied.contains_key(&format!("tags[{key}]"));
+    let was_applied = |key: &str| input.record.applied.contains_key(&format!("tags[{key}]"));
     let surplus: Vec<String> = seen
         .keys()
         .filter(|key| !wanted.contains_key(*key) && !is_system_tag(key))

@@ -4,16 +4,18 @@
 use std::collections::BTreeMap;
 
 use cso_core::{Difference, DifferenceKind, Digest, FieldPath, Tree};
+use cso_schema::kind::Field;
 use cso_schema::observe::Seen;
 
 use crate::decide::{CREATED, Input, spec_path};
 use crate::dialect::is_system_tag;
 use crate::differ::change_text;
 
-/// Whether all of a top-level field is left alone.
-pub(crate) fn is_whole(input: &Input<'_>, field: &str) -> bool {
-    let is_it = |path: &FieldPath| path.split_first().is_some_and(|(first, below)| first == field && below.is_root());
-    input.policies.ignored.iter().any(is_it) && was_written(input, field)
+/// Whether all of a field is left alone: what cannot be seen cannot be laid over the wish.
+pub(crate) fn is_whole(input: &Input<'_>, field: &Field) -> bool {
+    let is_it =
+        |path: &FieldPath| path.split_first().is_some_and(|(first, rest)| first == field.name && rest.is_root());
+    input.policies.ignored.iter().any(is_it) && was_written(input, &field.name)
 }
 
 /// While our own new resource is still being set up, a field that was not written yet is written like any other.

@@ -166,6 +166,21 @@ fn ignored_fields_are_named() {
             assert!(*class == ErrorClass::Invalid && message.contains(word), "{path}: {message}");
         }
     });
+    let secret = kind("Secret");
+    let spec = json!({"name": "thing", "secretString": {"name": "credentials", "key": "password"}});
+    let wish = object(secret, "subject", spec);
+    let ignoring = annotated(&wish, IGNORE, "spec.secretString");
+    paused(async {
+        let bench = Bench::new();
+        for (password, calls) in [("first", 1), ("second", 0)] {
+            bench.secrets.set("default", "credentials", "password", password);
+            bench.cloud.forget_calls();
+            bench.run(std::slice::from_ref(&ignoring)).await.all_settled().expect("settled");
+            assert_eq!(bench.cloud.mutations().len(), calls, "{password}");
+        }
+        bench.run(std::slice::from_ref(&wish)).await.all_settled().expect("settled");
+        assert_eq!(bench.cloud.mutations(), ["UpdateSecret"]);
+    });
     let repository = kind("Repository");
     let spec = json!({"name": "thing", "imageScanningConfiguration": {"scanOnPush": true}});
     let wish = object(repository, "subject", spec);
