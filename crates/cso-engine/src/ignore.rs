@@ -15,14 +15,12 @@ use crate::differ::change_text;
 pub(crate) fn is_whole(input: &Input<'_>, field: &Field) -> bool {
     let is_it =
         |path: &FieldPath| path.split_first().is_some_and(|(first, rest)| first == field.name && rest.is_root());
-    input.policies.ignored.iter().any(is_it) && was_written(input, &field.name)
+    is_set_up(input) && input.policies.ignored.iter().any(is_it)
 }
 
-/// While our own new resource is still being set up, a field that was not written yet is written like any other.
-fn was_written(input: &Input<'_>, field: &str) -> bool {
-    let is_of =
-        |applied: &String| applied == field || applied.strip_prefix(field).is_some_and(|rest| rest.starts_with('['));
-    !input.record.writes.contains_key(CREATED) || input.record.applied.keys().any(is_of)
+/// While our own new resource is being set up, which may take many calls for one field, every field is written like any other.
+fn is_set_up(input: &Input<'_>) -> bool {
+    !input.record.writes.contains_key(CREATED)
 }
 
 /// A field's value without what is left alone in it: only the rest counts as a wish.
@@ -44,11 +42,8 @@ pub(crate) fn without(input: &Input<'_>, field: &str, value: &Tree) -> Tree {
 pub(crate) fn overlay(input: &Input<'_>) -> (Tree, Vec<String>) {
     let mut spec = input.spec.clone();
     let mut notes = Vec::new();
-    for path in &input.policies.ignored {
+    for path in input.policies.ignored.iter().filter(|_| is_set_up(input)) {
         let Some((first, below)) = path.split_first() else { continue };
-        if !was_written(input, first) {
-            continue;
-        }
         let wished = input.spec.at(path);
         let seen = match seen(input, first) {
             Some(Seen::Value(value)) => value.at(&below).cloned(),

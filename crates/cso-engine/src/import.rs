@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cso_core::port::{Cloud, Effect, Request};
+use cso_core::port::{Cloud, Effect, Purpose, Request};
 use cso_core::{CallError, Digest, DigestKey, ErrorClass, FieldPath, ObjectKey, OwnerMark, Record, Tree};
 use cso_schema::fill::{Load, Subject, Surroundings};
 use cso_schema::import::Known;
@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use crate::classify;
 use crate::decide::Input;
 use crate::dialect::{self, Policies};
-use crate::read::{Marked, Reader, Scope};
+use crate::read::{Extent, Marked, Reader};
 
 /// Looks for the resources of one kind in one place.
 #[derive(Debug)]
@@ -49,6 +49,8 @@ pub enum ImportError {
     Unlisted { kind: String },
     #[error("{text} names no {kind}: {form}")]
     BadName { kind: String, text: String, form: String },
+    #[error("{kind} `{name}` cannot be written down: the provider does not tell {field}, which its manifest must have")]
+    Untold { kind: String, name: String, field: String },
     #[error(transparent)]
     Call(#[from] CallError),
 }
@@ -75,6 +77,7 @@ impl<C: Cloud> Importer<'_, C> {
             namespace: String::new(),
             input: call.input.shown(),
             effect: Effect::Reads,
+            purpose: Purpose::Change,
         };
         let answer = self.cloud.call(request).await.map_err(ImportError::Call)?;
         Ok(listing.known(&Tree::from(answer)))
@@ -96,7 +99,23 @@ impl<C: Cloud> Importer<'_, C> {
                 Err(error) => return Err(error),
             }
         }
-        Ok(None)
+        if is_arn { Ok(None) } else { self.find_in_list(text).await }
+    }
+
+    /// A resource whose calls want more than its name, such as a path: the list has both.
+    async fn find_in_list(&self, text: &str) -> Result<Option<Found>, ImportError> {
+        if !self.kind.is_named_by_user() || self.kind.list.is_none() {
+            return Ok(None);
+        }
+        let wanted = self.candidates(text)?;
+        let has_name = |known: &Known| {
+            let same = |path: &FieldPath| wanted.iter().all(|wanted| wanted.spec.at(path) == known.spec.at(path));
+            self.kind.identity.name.iter().all(same)
+        };
+        match self.list().await?.iter().find(|known| has_name(known)) {
+            Some(known) => self.read(known).await,
+            None => Ok(None),
+        }
     }
 
     /// What a text may mean, in the order in which it is tried.
@@ -114,8 +133,14 @@ impl<C: Cloud> Importer<'_, C> {
                     return Err(bad("it has no name; give its ARN".to_owned()));
                 }
                 known.status.set(assigned, Tree::text(text));
+                return Ok(vec![known]);
             }
-            return Ok(vec![known]);
+            let identified = |id| {
+                let mut known = Known::nothing();
+                known.status.set(assigned, Tree::text(id));
+                known
+            };
+            return Ok(std::iter::once(known).chain(names_in(text).map(identified)).collect());
         }
         let names = identity.name.as_slice();
         if !text.starts_with("arn:") {
@@ -176,6 +201,9 @@ impl<C: Cloud> Importer<'_, C> {
             }
         }
         let name = self.called(&spec, &status, arn.as_deref());
+        if let Some(field) = self.untold(&spec, &draft.secrets) {
+            return Err(ImportError::Untold { kind: self.kind_name(), name, field });
+        }
         let Value::Object(spec) = Tree::Object(spec).shown() else { return Ok(None) };
         Ok(Some(Found {
             spec,
@@ -186,6 +214,14 @@ impl<C: Cloud> Importer<'_, C> {
             secrets: draft.secrets,
             unknown: draft.unknown,
         }))
+    }
+
+    /// A field that every manifest has, and that nothing tells.
+    fn untold(&self, spec: &BTreeMap<String, Tree>, secrets: &[String]) -> Option<String> {
+        let mut required = self.kind.surface.spec.required.iter();
+        required
+            .find(|field| !spec.contains_key(*field) && !secrets.contains(field))
+            .map(|field| format!("spec.{field}"))
     }
 
     async fn observe(&self, known: &Known) -> Result<Observation, CallError> {
@@ -213,8 +249,10 @@ impl<C: Cloud> Importer<'_, C> {
             consistency: None,
             now: Timestamp::UNIX_EPOCH,
         };
-        let scope = Scope::All { body: known.body.as_ref() };
-        Reader { cloud: self.cloud, input: &input, scope, marked: &Marked::default() }.observe().await
+        let extent = Extent::All { body: known.body.as_ref() };
+        Reader { cloud: self.cloud, input: &input, purpose: Purpose::Change, extent, marked: &Marked::default() }
+            .observe()
+            .await
     }
 
     fn subject<'s>(&'s self, spec: &'s Tree, status: &'s Tree) -> Subject<'s> {

@@ -161,7 +161,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
     fn start(&mut self) {
         let limit = turns_at_once(self.engine.settings.concurrency);
         while self.turns.len() < limit {
-            let Some(key) = self.queue.pop(self.now()) else { break };
+            let Some((key, priority)) = self.queue.pop(self.now()) else { break };
             if let Some(turn) = self.busy.get_mut(&key) {
                 turn.again = true;
                 continue;
@@ -171,7 +171,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
             let engine = Arc::clone(&self.engine);
             let fresh = self.fresh.remove(&key);
             self.turns.spawn(async move {
-                let result = engine.turn(&key, fresh).await;
+                let result = engine.turn(&key, priority.purpose(), fresh).await;
                 (key, result)
             });
         }

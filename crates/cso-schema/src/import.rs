@@ -8,7 +8,7 @@ use cso_core::{FieldPath, Tree};
 
 use crate::convert::as_text;
 use crate::fill::Subject;
-use crate::kind::{Arn, Clear, Field, Kind, Listing, Owner, Pattern, PatternPart, Role, Source, Target};
+use crate::kind::{Arn, Clear, Field, Kind, Listing, Owner, Pattern, PatternPart, Role, Target};
 use crate::observe::{Observation, Seen};
 
 /// The wish for a resource as it is.
@@ -81,12 +81,7 @@ impl Kind {
     fn exists(&self, field: &Field, spec: &BTreeMap<String, Tree>) -> bool {
         let Owner::Part(position) = field.owner else { return true };
         let spec = Tree::Object(spec.clone());
-        self.parts.get(position).is_some_and(|part| {
-            part.when.holds(|source| match source {
-                Source::Spec(path) => spec.at(path).cloned(),
-                _ => None,
-            })
-        })
+        self.parts.get(position).is_some_and(|part| part.when.holds(|source| source.in_spec(&spec).cloned()))
     }
 
     /// The naming fields that an ARN tells.
@@ -164,10 +159,12 @@ fn read_pattern(pattern: &Pattern, text: &str) -> Option<Vec<(FieldPath, String)
         }
         let end = match pattern.0.get(position + 1) {
             Some(PatternPart::Text(next)) => rest.find(next.as_str())?,
-            _ => rest.len(),
+            // Where one hole ends and the next begins cannot be told.
+            Some(_) => return None,
+            None => rest.len(),
         };
         let (value, after) = rest.split_at(end);
-        if let PatternPart::Spec(path) = part {
+        if let PatternPart::Spec { path, .. } = part {
             found.push((path.clone(), value.to_owned()));
         }
         rest = after;
@@ -224,7 +221,7 @@ mod tests {
             PatternPart::Text(":sns:".into()),
             PatternPart::Context(Context::Region),
             PatternPart::Text(":".into()),
-            PatternPart::Spec(name.clone()),
+            PatternPart::Spec { path: name.clone(), default: None },
         ]);
         let read = |text| read_pattern(&pattern, text);
         assert_eq!(read("arn:aws:sns:eu-west-1:orders"), Some(vec![(name, "orders".to_owned())]));

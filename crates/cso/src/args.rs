@@ -79,7 +79,8 @@ pub(crate) struct Global {
     /// When to use colours; NO_COLOR is honoured
     #[arg(long, global = true, env = "CSO_COLOR", default_value = "auto", value_name = "WHEN")]
     pub(crate) color: When,
-    /// Tell more on stderr: calls (-v), details of the client (-vv), everything (-vvv)
+    /// Tell more on stderr, with the object that it is about: calls that change something (-v), all calls with their request
+    /// ids and how each turn ended (-vv), what credential and HTTP libraries do (-vvv). Never a secret
     #[arg(short, long, global = true, env = "CSO_VERBOSE", action = ArgAction::Count)]
     pub(crate) verbose: u8,
 }

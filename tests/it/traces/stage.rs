@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use cso_core::port::{Change, Clock, SecretError, Secrets, Store};
+use cso_core::port::{Change, Clock, Purpose, SecretError, Secrets, Store};
 use cso_core::{Condition, ConditionStatus, Object, ObjectKey, Record, SecretValue};
 use cso_engine::classify;
 use cso_engine::engine::{Engine, Ports, Settings, Turn};
@@ -236,7 +236,7 @@ impl Stage {
             self.clock.move_to(at);
             let turn = tokio::select! {
                 biased;
-                turn = engine.turn(&key, fresh.remove(&key)) => turn?,
+                turn = engine.turn(&key, Purpose::Change, fresh.remove(&key)) => turn?,
                 () = self.wire.killed() => return Ok(()),
             };
             due.remove(&key);

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cso_core::port::{Clock, Cloud, Secrets, Store};
+use cso_core::port::{Clock, Cloud, Purpose, Secrets, Store};
 use cso_core::{CallError, ErrorClass, LastWish, Object, ObjectKey, OwnerMark, Record, Tree};
 use cso_schema::fill::Surroundings;
-use cso_schema::kind::Kind;
+use cso_schema::kind::{Kind, Scope};
 use cso_schema::observe::Observation;
 use serde_json::Value;
 
@@ -16,11 +16,12 @@ use crate::conditions::Standing;
 use crate::decide::Input;
 use crate::dialect::{self, Deletion, Policies};
 use crate::identity::{self, Renamed};
-use crate::read::{Reader, Scope};
+use crate::read::{Extent, Reader};
 use crate::resolve::{self, Mode, Others, Resolver, Unresolved};
 
 /// What a turn prepared before it looked.
 pub(super) struct Prepared {
+    pub(super) purpose: Purpose,
     pub(super) kind: Arc<Kind>,
     pub(super) object: Arc<Object>,
     /// The create under another name of which nobody knows whether it took effect; `spec` has that name.
@@ -53,7 +54,7 @@ impl Prepared {
 }
 
 impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
-    pub(super) async fn prepare(&self, key: &ObjectKey, mode: Mode) -> Result<Prepared, Unprepared> {
+    pub(super) async fn prepare(&self, key: &ObjectKey, mode: Mode, purpose: Purpose) -> Result<Prepared, Unprepared> {
         let (object, record) = {
             let world = self.world();
             let Some(object) = world.wish(key) else { return Err(Unprepared::Forgotten) };
@@ -96,7 +97,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let at = "ackResourceMetadata.region".parse().unwrap_or_default();
         let recorded =
             Tree::from(Value::Object(record.status.clone())).at(&at).and_then(Tree::as_str).map(str::to_owned);
-        if let Some(recorded) = recorded.filter(|recorded| *recorded != region) {
+        if let Some(recorded) = recorded.filter(|recorded| *recorded != region && kind.scope == Scope::Region) {
             return Err(fail(
                 ErrorClass::Invalid,
                 format!(
@@ -107,7 +108,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let mark = OwnerMark::new(&self.ports.store.meta().id, key);
         let tags = dialect::default_tags(&kind, &object, &self.settings.version, &self.settings.default_tags);
         let surroundings = Surroundings { account: identity.account, partition: identity.partition, region };
-        Ok(Prepared { kind, object, renamed, record, spec, policies, options, surroundings, mark, tags })
+        Ok(Prepared { purpose, kind, object, renamed, record, spec, policies, options, surroundings, mark, tags })
     }
 
     fn wait_for_dependents(&self, key: &ObjectKey) -> Result<(), Unprepared> {
@@ -196,8 +197,9 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     pub(super) async fn observe(&self, prepared: &Prepared, fresh: bool) -> Result<Observation, CallError> {
         let nothing = Observation::nothing();
         let input = self.input(prepared, &nothing);
-        let scope = if fresh { Scope::Fresh } else { Scope::Stake };
-        Reader { cloud: &self.ports.cloud, input: &input, scope, marked: &self.marked }.observe().await
+        let Prepared { purpose, .. } = *prepared;
+        let extent = if fresh { Extent::Fresh } else { Extent::Stake };
+        Reader { cloud: &self.ports.cloud, input: &input, purpose, extent, marked: &self.marked }.observe().await
     }
 }
 

@@ -1,12 +1,13 @@
 //! A turn that only says what it would do.
 
-use cso_core::port::{Clock, Cloud, Secrets, Store};
+use cso_core::port::{Clock, Cloud, Purpose, Secrets, Store};
 use cso_core::{ErrorClass, ObjectKey, Plan};
 use cso_schema::observe::Seen;
+use tracing::Instrument as _;
 
 use super::Engine;
 use super::prepare::{UNOWNED, Unprepared};
-use super::turn::{Turn, failed, is_nothing_of_ours};
+use super::turn::{Turn, failed, is_nothing_of_ours, span};
 use crate::decide::{Decision, decide};
 use crate::dialect::is_system_tag;
 use crate::resolve::Mode;
@@ -51,7 +52,11 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     /// A resource that was found is remembered in the world, and only there: objects that refer to it and are previewed
     /// after it see what a turn would see. So a preview is for an engine that does not act.
     pub async fn preview(&self, key: &ObjectKey) -> Preview {
-        let prepared = match self.prepare(key, Mode::Plan).await {
+        self.look(key).instrument(span(key)).await
+    }
+
+    async fn look(&self, key: &ObjectKey) -> Preview {
+        let prepared = match self.prepare(key, Mode::Plan, Purpose::Change).await {
             Ok(prepared) => prepared,
             Err(Unprepared::Forgotten) => return Preview::Nothing { notes: Vec::new() },
             Err(Unprepared::Unowned) => return Preview::Releases { message: UNOWNED.to_owned() },

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cso_core::port::{Change, Clock, Cloud, Effect, EventKind, Request, Secrets, Store, StoreError};
+use cso_core::port::{Change, Clock, Cloud, Effect, EventKind, Purpose, Request, Secrets, Store, StoreError};
 use cso_core::record::Written;
 use cso_core::{
     Call, CallError, Digest, ErrorClass, Hole, Intent, Object, ObjectKey, Outcome, Ownership, Plan, Record, Step, Tree,
@@ -13,6 +13,7 @@ use cso_schema::kind::Kind;
 use cso_schema::observe::Observation;
 use jiff::Timestamp;
 use serde_json::Value;
+use tracing::{Instrument as _, Span, debug, info_span};
 
 use super::prepare::{Prepared, UNOWNED, Unprepared};
 use super::status::created_status;
@@ -39,10 +40,45 @@ pub enum Turn {
     Forgotten,
 }
 
+impl Turn {
+    /// In a word or two, for logs.
+    const fn gist(&self) -> &'static str {
+        match self {
+            Self::Again { .. } => "acted",
+            Self::Settled => "settled",
+            Self::Later { .. } => "looks again later",
+            Self::Failed { .. } => "failed",
+            Self::WaitsFor { .. } => "waits for another object",
+            Self::Forgotten => "forgotten",
+        }
+    }
+}
+
+/// Names the object in everything that is logged while it is worked on.
+pub(super) fn span(key: &ObjectKey) -> Span {
+    info_span!(
+        target: "cso::turn",
+        "object",
+        kind = %format_args!("{}/{}", key.service(), key.kind),
+        namespace = key.namespace,
+        name = key.name
+    )
+}
+
 impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
-    /// Works on one object once. `fresh`: we created its resource a moment ago.
-    pub async fn turn(&self, key: &ObjectKey, fresh: bool) -> Result<Turn, StoreError> {
-        let mut prepared = match self.prepare(key, Mode::Act).await {
+    /// Works on one object once, in a tracing span that names it. `fresh`: we created its resource a moment ago.
+    pub async fn turn(&self, key: &ObjectKey, purpose: Purpose, fresh: bool) -> Result<Turn, StoreError> {
+        let work = async {
+            let turn = self.work(key, purpose, fresh).await;
+            let ended = turn.as_ref().map_or("without its store", Turn::gist);
+            debug!(target: "cso::turn", ended, "turn");
+            turn
+        };
+        work.instrument(span(key)).await
+    }
+
+    async fn work(&self, key: &ObjectKey, purpose: Purpose, fresh: bool) -> Result<Turn, StoreError> {
+        let mut prepared = match self.prepare(key, Mode::Act, purpose).await {
             Ok(prepared) => prepared,
             Err(Unprepared::Forgotten) => return Ok(Turn::Forgotten),
             Err(Unprepared::Unowned) => return self.forget(key, UNOWNED.to_owned()).await,
@@ -129,6 +165,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             namespace: key.namespace.clone(),
             input,
             effect: Effect::Mutates,
+            purpose: prepared.purpose,
         };
         let result = self.ports.cloud.call(request).await;
         self.tell(Progress::Called { object: key.clone(), step: step.clone(), error: result.as_ref().err().cloned() });
@@ -167,6 +204,13 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let wishes = differ::wishes(&self.input(prepared, &nothing));
         let mut applies = BTreeMap::new();
         for name in step.changes.iter().filter_map(|change| change.path.strip_prefix("spec.")) {
+            // A tag is a wish of its own; an element is part of one.
+            let element_of = name.split_once('[').map(|(field, _)| field).filter(|field| *field != "tags");
+            if let Some(field) = element_of {
+                // There may be more elements to remove: nothing is given up before all are gone.
+                applies.extend(wishes.get(field).map(|digest| (field.to_owned(), Some(digest.clone()))));
+                continue;
+            }
             applies.insert(name.to_owned(), wishes.get(name).cloned());
             if name == "tags" {
                 let tags = wishes.iter().filter(|(name, _)| name.starts_with("tags["));
@@ -206,9 +250,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
                 ("Created", format!("{} made the resource", step.call.operation), EventKind::Normal)
             }
             Verb::Update => {
-                if let Some(update) =
-                    prepared.kind.update.as_ref().filter(|update| update.call.operation == step.call.operation)
-                {
+                let write = prepared.kind.writes().find(|write| write.call.operation == step.call.operation);
+                if let Some(update) = write {
                     let mut status = Tree::from(Value::Object(prepared.record.status.clone()));
                     read::lay_over(&mut status, &read::outs(&Tree::from(answer), &update.out));
                     prepared.put_status(status);
@@ -241,7 +284,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         error: CallError,
         sent_before: bool,
     ) -> Result<Turn, StoreError> {
-        let gone = step.verb != Verb::Create && classify::is_absent(&prepared.kind.errors, &error);
+        // To an update the same answer may mean that what it refers to is absent: that is waited for.
+        let gone = step.verb == Verb::Delete && classify::is_absent(&prepared.kind.errors, &error);
         // "It exists" after an earlier create of ours means that the earlier one came to light: its intent stays open.
         let came_to_light = sent_before && classify::class(&prepared.kind.errors, &error) == ErrorClass::NotOurs;
         if error.outcome == Outcome::Refused && !came_to_light {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use cso_core::{FieldPath, Object};
 use cso_engine::dialect::is_system_tag;
 use cso_engine::engine::Preview;
-use cso_engine::import::{Found, Importer};
+use cso_engine::import::{Found, ImportError, Importer};
 use cso_schema::fill::Surroundings;
 use cso_schema::kind::{Clear, Kind, Role};
 use cso_schema::validate::violations;
-use cso_sim::{Behaviour, ModelCloud};
+use cso_sim::{Behaviour, ModelCloud, Resource};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -26,27 +26,47 @@ enum Named {
 }
 
 async fn import(kind: &Arc<Kind>, cloud: &ModelCloud, named: Named) -> Result<Option<Found>, String> {
-    let surroundings = Surroundings { account: "111122223333".into(), region: REGION.into(), partition: "aws".into() };
-    let importer = Importer { cloud, kind, surroundings: &surroundings };
     let there = cloud.alive(kind.name());
     let one = there.first().ok_or("there is nothing to import")?;
-    let text = match named {
-        Named::ByList if kind.list.is_some() => {
-            let all = importer.list().await.map_err(|error| error.to_string())?;
-            ensure(all.len() == there.len(), || format!("{} of {} listed", all.len(), there.len()))?;
-            return importer.read(&all[0]).await.map_err(|error| error.to_string());
+    match found(kind, cloud, one, named).await {
+        Ok(Some(found)) => Ok(Some(found)),
+        Ok(None) => Err(format!("{named:?}: {one:?} was not found")),
+        // What is in no answer cannot be written down.
+        Err(ImportError::Untold { field, .. }) => {
+            let field = field.strip_prefix("spec.").and_then(|name| kind.fields.get(name)).ok_or(field)?;
+            ensure(field.read.is_none(), || format!("{} can be read", field.name)).map(|()| None)
         }
-        Named::ByName if kind.is_named_by_user() => {
-            let names = kind.identity.name.iter().filter_map(|path| one.values.get(&path.to_string())?.as_str());
-            names.collect::<Vec<_>>().join("/")
-        }
-        _ => match one.arn() {
-            Some(arn) => arn.to_owned(),
-            None => return Ok(None),
-        },
+        // Some kinds have no name, and some no ARN.
+        Err(ImportError::BadName { .. }) => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+async fn found(
+    kind: &Arc<Kind>,
+    cloud: &ModelCloud,
+    one: &Resource,
+    named: Named,
+) -> Result<Option<Found>, ImportError> {
+    let surroundings = surroundings();
+    let importer = Importer { cloud, kind, surroundings: &surroundings };
+    let name = || {
+        let names = kind.identity.name.iter().filter_map(|path| one.values.get(&path.to_string())?.as_str());
+        names.collect::<Vec<_>>().join("/")
     };
-    let found = importer.find(&text).await.map_err(|error| error.to_string())?;
-    found.map(Some).ok_or_else(|| format!("{text} was not found"))
+    match (named, one.arn()) {
+        (Named::ByList, _) if kind.list.is_some() => match importer.list().await?.as_slice() {
+            [only] => importer.read(only).await,
+            _ => Ok(None),
+        },
+        (Named::ByName, _) if kind.is_named_by_user() => importer.find(&name()).await,
+        (_, Some(arn)) => importer.find(arn).await,
+        (_, None) => importer.find(&name()).await,
+    }
+}
+
+fn surroundings() -> Surroundings {
+    Surroundings { account: "111122223333".into(), region: REGION.into(), partition: "aws".into() }
 }
 
 fn written(kind: &Kind, found: &Found) -> Object {

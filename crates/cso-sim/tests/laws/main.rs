@@ -13,6 +13,7 @@ mod import;
 mod names;
 mod ownership;
 mod plans;
+mod revisions;
 mod secrets;
 mod values;
 mod wishes;

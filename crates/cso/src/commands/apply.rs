@@ -14,11 +14,11 @@ use super::drive::{Editor, Nobody, drive};
 use super::{Exit, plan, validate};
 use crate::args::{self, Global};
 use crate::kinds::builtin;
+use crate::logs;
 use crate::manifests;
 use crate::output;
 use crate::session::{self, Account, Worker};
 use crate::snapshot::Snapshot;
-use crate::traced;
 
 /// Applies manifests.
 pub(super) async fn run(global: &Global, args: &args::Apply) -> Result<Exit> {
@@ -63,7 +63,7 @@ pub(super) async fn run(global: &Global, args: &args::Apply) -> Result<Exit> {
         }
         None => drive(worker, goal, happens, args.output, Nobody).await?,
     };
-    traced::wrote(engine.ports().store.transactions());
+    logs::wrote(engine.ports().store.transactions());
     driven.map_or(Ok(Exit::Interrupted), |driven| driven.tell(args.output, &left))
 }
 

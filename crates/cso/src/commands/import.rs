@@ -24,7 +24,6 @@ use crate::output::manifest::{Written, names, written};
 use crate::output::{self, STRONG, count, object, styled};
 use crate::session::Account;
 use crate::snapshot::Snapshot;
-use crate::traced::Traced;
 
 /// Imports what was asked for.
 pub(super) async fn run(global: &Global, args: &args::Import) -> Result<Exit> {
@@ -82,7 +81,7 @@ fn chosen(kinds: &Kinds, args: &args::Import) -> Result<Vec<Arc<Kind>>> {
 
 /// Where is looked, and how many resources at the same time.
 struct Search {
-    cloud: Arc<Traced<Aws>>,
+    cloud: Arc<Aws>,
     surroundings: Arc<Surroundings>,
     at_once: usize,
 }
@@ -98,7 +97,7 @@ impl Search {
         }
         let region = said(3).map_or(region, str::to_owned);
         let surroundings = Surroundings { account: identity.account, partition: identity.partition, region };
-        Ok(Self { cloud: Arc::new(Traced(cloud)), surroundings: Arc::new(surroundings), at_once })
+        Ok(Self { cloud: Arc::new(cloud), surroundings: Arc::new(surroundings), at_once })
     }
 
     async fn one(&self, kind: &Kind, text: &str) -> Result<Option<Found>, ImportError> {
@@ -130,7 +129,7 @@ impl Search {
 }
 
 async fn read(
-    cloud: &Traced<Aws>,
+    cloud: &Aws,
     kind: &Kind,
     surroundings: &Surroundings,
     known: &Known,
