@@ -110,12 +110,12 @@ impl Input<'_> {
         }
     }
 
-    /// Tags that the resource should carry, with those that the user wishes.
-    pub fn tags(&self, wished: Option<&BTreeMap<String, Tree>>) -> BTreeMap<String, Tree> {
+    /// Tags that the resource should carry.
+    pub fn tags(&self) -> BTreeMap<String, Tree> {
         let mut tags: BTreeMap<String, Tree> =
             self.default_tags.iter().map(|(key, value)| (key.clone(), Tree::text(value))).collect();
         tags.insert(cso_core::owner::OWNER_TAG.to_owned(), Tree::text(self.owner_mark()));
-        tags.extend(wished.cloned().unwrap_or_default());
+        tags.extend(self.kind.wished_tags(self.spec).unwrap_or_default());
         tags
     }
 
@@ -373,7 +373,7 @@ fn create_plan(input: &Input<'_>, _status: &Tree) -> Result<Plan, Unfilled> {
     // What an earlier life left in the status names a resource that is gone.
     let nothing = Tree::object();
     let subject = input.subject(&nothing, None);
-    let tags = input.tags(input.kind.wished_tags(input.spec).as_ref());
+    let tags = input.tags();
     // A list of nothing is what a new resource has anyway, and some calls refuse to be told so.
     let is_said = |name: &&String| input.spec.member(name).is_none_or(|value| value.as_list() != Some(&[]));
     let fields: BTreeSet<String> = kind.fields.keys().filter(is_said).cloned().collect();
@@ -459,7 +459,12 @@ fn guarded(
     stuck: &mut BTreeSet<String>,
 ) -> Result<Vec<Step>, Decision> {
     let mut allowed = Vec::new();
+    // Places that hold one thing, which could not be taken out: what should take its place is not sent.
+    let mut occupied = BTreeSet::new();
     for step in steps {
+        if step.changes.iter().any(|change| occupied.contains(&change.path)) {
+            continue;
+        }
         match guard(input, &step) {
             Guard::Go => allowed.push(step),
             Guard::Settling(after) => {
@@ -478,6 +483,9 @@ fn guarded(
                     )
                 }));
                 stuck.extend(step.changes.iter().map(|change| written_as(&step, change)));
+                let one = step.changes.iter().filter(|change| change.to.is_none());
+                let one = one.filter(|change| change.from.as_ref().is_some_and(|from| from.as_list().is_none()));
+                occupied.extend(one.map(|change| change.path.clone()));
             }
         }
     }

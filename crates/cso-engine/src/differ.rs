@@ -434,10 +434,7 @@ fn tag_steps(wish: &Wish<'_>, notes: &mut Vec<String>) -> Result<PartSteps, Unfi
     };
     let wished = input.kind.wished_tags(input.spec);
     // What is only looked at carries no tags of ours.
-    let wanted = match input.policies.read_only {
-        true => wished.clone().unwrap_or_default(),
-        false => input.tags(wished.as_ref()),
-    };
+    let wanted = if input.policies.read_only { wished.clone().unwrap_or_default() } else { input.tags() };
     let add: BTreeMap<String, Tree> = wanted
         .iter()
         .filter(|(key, value)| match seen.get(*key) {
