@@ -15,6 +15,7 @@ mod crash;
 mod exports;
 mod faults;
 mod gaps;
+mod import;
 mod interrupt;
 mod lifecycle;
 mod logs;

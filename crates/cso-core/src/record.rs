@@ -62,6 +62,9 @@ pub struct LastWish {
     pub spec: Value,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
+    /// As in [`crate::Object::inherited`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inherited: Option<BTreeMap<String, String>>,
 }
 
 /// How we came to own the resource. Nothing is deleted or changed without it.

@@ -25,6 +25,7 @@ use serde_json::Value;
 
 use crate::dialect::{Adoption, Deletion, Policies};
 use crate::differ::{self, Wish};
+use crate::ignore;
 
 /// Reason of a wait that only a person or another system can end.
 pub const WAITING_FOR_OTHERS: &str = "WaitingForOthers";
@@ -308,7 +309,12 @@ fn foreign_message(mark: Option<&OwnerMark>, input: &Input<'_>) -> String {
 }
 
 fn seen_mark(input: &Input<'_>) -> Option<OwnerMark> {
-    let Seen::Value(tags) = &input.observation.tags else { return None };
+    mark_in(&input.observation.tags)
+}
+
+/// The owner mark among the tags that were seen.
+pub(crate) fn mark_in(tags: &Seen) -> Option<OwnerMark> {
+    let Seen::Value(tags) = tags else { return None };
     tags.member(cso_core::owner::OWNER_TAG).and_then(Tree::as_str).and_then(OwnerMark::parse)
 }
 
@@ -410,8 +416,10 @@ fn decide_present(input: &Input<'_>, body: &Tree, status: &Tree) -> Decision {
     if let Some(blocked) = blocked {
         return blocked;
     }
-    let subject = input.subject(status, None);
-    let wish = Wish { input, subject: &subject, observation: input.observation, fresh: false };
+    let (spec, ignored) = ignore::overlay(input);
+    let compared = Input { spec: &spec, ..*input };
+    let subject = compared.subject(status, None);
+    let wish = Wish { input: &compared, subject: &subject, observation: input.observation, fresh: false };
     let found = match differ::differences(&wish) {
         Ok(found) => found,
         Err(unfilled) => return unfilled_decision(&unfilled),
@@ -427,7 +435,8 @@ fn decide_present(input: &Input<'_>, body: &Tree, status: &Tree) -> Decision {
             ),
         };
     }
-    let mut notes = found.notes;
+    let mut notes = ignored;
+    notes.extend(found.notes);
     if input.policies.read_only {
         notes.extend(
             found
@@ -496,6 +505,7 @@ fn settled(input: &Input<'_>, notes: Vec<String>, stuck: BTreeSet<String>) -> De
             applied.entry(field.clone()).or_insert_with(|| digest.clone());
         }
     }
+    ignore::keep_applied(input, &mut applied);
     Decision::Settle(Settled { notes, applied, late: differ::late(input), stuck })
 }
 

@@ -9,12 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use cso_core::{Difference, DifferenceKind, Digest, Hole, Ownership, Step, Tree, Verb};
 use cso_schema::convert::as_text;
 use cso_schema::fill::{Load, Subject, Unfilled};
-use cso_schema::kind::{
-    CallTemplate, Clear, Field, Kind, Owner, Part, Place, Predicate, Role, Send, Shape, Source, Write,
-};
+use cso_schema::kind::{CallTemplate, Clear, Field, Kind, Owner, Part, Place, Role, Send, Shape, Source, Write};
 use cso_schema::observe::{Observation, Seen};
 
 use crate::decide::{Input, spec_path};
+use crate::dialect::is_system_tag;
+use crate::ignore;
 
 mod elements;
 
@@ -105,17 +105,9 @@ pub(crate) fn differences(wish: &Wish<'_>) -> Result<Found, Unfilled> {
 
 /// Whether a part exists for this object.
 pub(crate) fn applies(wish: &Wish<'_>, part: &Part) -> bool {
-    let Predicate(tests) = &part.when;
-    tests.iter().all(|(source, accepted)| {
-        let value = match source {
-            Source::Spec(path) => wish.input.spec.at(path).cloned(),
-            other => wish.subject.source(other),
-        };
-        accepted.iter().any(|one| match (one, &value) {
-            (None, None) => true,
-            (Some(one), Some(value)) => Tree::from(one.clone()) == *value,
-            _ => false,
-        })
+    part.when.holds(|source| match source {
+        Source::Spec(path) => wish.input.spec.at(path).cloned(),
+        other => wish.subject.source(other),
     })
 }
 
@@ -125,6 +117,9 @@ fn wished<'a>(wish: &Wish<'a>, field: &Field) -> Option<&'a Tree> {
 }
 
 fn verdict(wish: &Wish<'_>, field: &Field) -> Verdict {
+    if !wish.fresh && ignore::is_whole(wish.input, field) {
+        return Verdict::Equal;
+    }
     let applied = wish.input.record.applied.get(&field.name);
     let Some(wanted) = wished(wish, field) else {
         return if applied.is_some() && !wish.fresh { removed(wish, field) } else { Verdict::Equal };
@@ -247,7 +242,7 @@ fn difference(field: &Field, from: Option<Tree>, to: &Tree, kind: DifferenceKind
 fn digest_of(input: &Input<'_>, name: &str, value: &Tree) -> Digest {
     match value {
         Tree::Hole(Hole::Secret { digest, .. }) => digest.clone(),
-        other => input.digest_key.digest(&spec_path(name), &other.shown()),
+        other => input.digest_key.digest(&spec_path(name), &ignore::without(input, name, other).shown()),
     }
 }
 
@@ -434,11 +429,6 @@ fn switch_steps(
     };
     let call = wish.subject.fill(if on { enable } else { disable }, &Load::default())?;
     Ok(PartSteps { removals: Vec::new(), writes: vec![update_step(part.name.clone(), call, vec![difference])] })
-}
-
-/// Tag keys that are not the user's: AWS's own, and those that every controller writes.
-fn is_system_tag(key: &str) -> bool {
-    key.starts_with("aws:") || key.starts_with("services.k8s.aws/")
 }
 
 /// The version tag tells who created the resource; another version's value is as good.

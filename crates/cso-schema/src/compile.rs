@@ -21,6 +21,7 @@ mod calls;
 mod errors;
 mod fields;
 mod identity;
+mod list;
 mod lookup;
 mod options;
 mod outputs;
@@ -187,6 +188,7 @@ impl<'a> Compiler<'a> {
             options: self.options(),
             status: self.status(&read, body),
             exports: self.exports(),
+            list: spec.api.list.as_ref().and_then(|list| self.listing(list, &identity, &read, body)),
             errors: self.errors(&self.file.errors),
             consistency: self.duration(&[], self.file.consistency.as_deref()).unwrap_or(Duration::from_secs(10)),
             identity,

@@ -33,6 +33,8 @@ pub struct Kind {
     pub recovery: Recovery,
     pub update: Option<Write>,
     pub delete: CallTemplate,
+    /// How all resources of the kind are found, where the provider lists them without being told a parent.
+    pub list: Option<Listing>,
     /// Positions of the parts that must be emptied before the delete, in the order in which they are.
     pub empties: Vec<usize>,
     /// Every top-level spec field that carries a wish, by its name. `...Ref` fields and tags are not here.
@@ -232,6 +234,30 @@ pub struct Finder {
     pub out: Vec<(FieldPath, FieldPath)>,
 }
 
+/// A read that lists all resources of a kind in a region.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    pub call: CallTemplate,
+    /// Where the answer has the elements.
+    pub elements: FieldPath,
+    /// What an element tells of its resource: where that belongs, and where in the element it stands (root if the element
+    /// is the value).
+    pub gives: Vec<(Target, FieldPath)>,
+    /// Members of the element, or else of the body, and the values of resources that are not the user's.
+    pub unless: Vec<(FieldPath, Vec<String>)>,
+    /// An element is what the body's read would answer.
+    pub gives_body: bool,
+}
+
+/// A place in an object that a list fills.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Below `spec`.
+    Spec(FieldPath),
+    /// Below `status`.
+    Status(FieldPath),
+}
+
 /// A write of fields: the body's update, or a part's.
 #[derive(Clone, Debug)]
 pub struct Write {
@@ -266,6 +292,8 @@ pub struct Field {
     pub nested: BTreeMap<String, Compare>,
     pub lens: Lens,
     pub clear: Clear,
+    /// The value that a resource has when nobody says one, where that is known and is not the value that clears it.
+    pub start: Option<Source>,
     /// The dialect shows the provider's choice when the user left it open.
     pub late: bool,
 }
@@ -486,7 +514,29 @@ pub struct ErrorTable {
     pub later: BTreeMap<String, Duration>,
 }
 
+impl Predicate {
+    /// Whether all tests pass, given the values of sources.
+    pub fn holds(&self, value: impl Fn(&Source) -> Option<Tree>) -> bool {
+        self.0.iter().all(|(source, accepted)| {
+            let value = value(source);
+            accepted.iter().any(|one| match (one, &value) {
+                (None, None) => true,
+                (Some(one), Some(value)) => Tree::from(one.clone()) == *value,
+                _ => false,
+            })
+        })
+    }
+}
+
 impl Source {
+    /// The value in a spec, if the source is a path there.
+    pub fn in_spec<'a>(&self, spec: &'a Tree) -> Option<&'a Tree> {
+        match self {
+            Self::Spec(path) => spec.at(path),
+            _ => None,
+        }
+    }
+
     /// The spec paths that it depends on.
     pub fn spec_paths(&self) -> Vec<&FieldPath> {
         match self {

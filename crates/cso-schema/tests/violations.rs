@@ -367,6 +367,35 @@ fn calls() {
 }
 
 #[test]
+fn lists() {
+    let list = |rest: &str| format!("      delete: DeleteThing\n      list: {{op: ListThings, {rest}}}\n");
+    let me = "in: {Owner: {text: me}}, elements: Things";
+    let cases = [
+        (
+            "elements: Things, gives: {spec.name: Name}".to_owned(),
+            "11: toy/Thing: ListThings requires Owner: say it with `in`, or leave `list` out",
+        ),
+        (
+            "in: {Owner: {text: me}}, elements: Rings, gives: {spec.name: Name}".to_owned(),
+            "11: toy/Thing: the answer has no Rings",
+        ),
+        (format!("{me}, gives: {{spec.name: Nam}}"), "11: toy/Thing: the answer has no Nam"),
+        (
+            format!("{me}, gives: {{status.state: State}}"),
+            "11: toy/Thing: `gives` does not tell which resource an element is: give its name, its ARN or its handle",
+        ),
+        (
+            format!("{me}, gives: {{spec.name: Name}}, unless: {{Color: red}}"),
+            "11: toy/Thing: neither an element nor the body has Color",
+        ),
+    ];
+    for (rest, message) in cases {
+        let found = messages(&GOOD.replace("      delete: DeleteThing\n", &list(&rest)), &toy(API, SURFACE));
+        assert!(found.contains(&format!("toy.yaml:{message}")), "expected {message}\nfound {found:#?}");
+    }
+}
+
+#[test]
 fn identity_and_recovery() {
     check(&[
         (

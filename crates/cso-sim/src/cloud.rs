@@ -200,7 +200,12 @@ impl Inner {
             return Ok(self.tagged(shared, &request.region, &input));
         }
         let roles = shared.operations.roles(&request.service, &request.operation);
-        let Some((kind, role)) = self.meant(roles, &input, &request.region).or_else(|| roles.first()).cloned() else {
+        // Who names nothing asks for all.
+        let lists = || {
+            roles.iter().find(|(_, role)| *role == Role::ListAll && input.as_object().is_some_and(BTreeMap::is_empty))
+        };
+        let meant = self.meant(roles, &input, &request.region).or_else(lists).or_else(|| roles.first());
+        let Some((kind, role)) = meant.cloned() else {
             return self.protest(format!("no kind makes {}:{}", request.service, request.operation));
         };
         if role.effect() != request.effect {
@@ -269,6 +274,10 @@ impl Inner {
             (Role::Find, named) => match &kind.recovery {
                 cso_schema::kind::Recovery::Natural(finder) => answers.listed(finder, named),
                 _ => Tree::object(),
+            },
+            (Role::ListAll, named) => match &kind.list {
+                Some(listing) => answers.list_all(listing, named),
+                None => Tree::object(),
             },
             (Role::Lookup, [one, ..]) if one.life == Life::Alive => match &kind.identity.lookup {
                 Some(lookup) => Answers::looked_up(one, &lookup.out),

@@ -102,13 +102,20 @@ pub(crate) fn load(paths: &[PathBuf], namespace: &str, kinds: &Kinds, known: &Re
                     problems.extend(dangling(manifest, kind, kinds, exists));
                     problems.extend(lost_secrets(manifest, kind, &secrets, &writers));
                 }
-                objects.push(manifest.object.clone());
+                objects.push(in_its_namespace(&set, manifest.object.clone()));
             }
         }
     }
     problems.extend(circle(&set, &edges(&objects, kinds), kinds));
     problems.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     Declared { set, objects, problems }
+}
+
+/// An object with the annotations of its namespace, if that is declared.
+pub(crate) fn in_its_namespace(set: &ManifestSet, object: Object) -> Object {
+    let is_its = |key: &ObjectKey| key.group.is_empty() && key.kind == "Namespace" && key.name == object.key.namespace;
+    let namespace = set.manifests.iter().find(|manifest| is_its(&manifest.object.key));
+    Object { inherited: namespace.map(|namespace| namespace.object.annotations.clone()), ..object }
 }
 
 /// Objects that others read and that are not managed themselves.

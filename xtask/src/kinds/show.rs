@@ -152,7 +152,7 @@ fn call(page: &mut Page, depth: usize, what: &str, call: &CallTemplate) {
 }
 
 fn field(page: &mut Page, field: &Field, parts: &[Part]) {
-    let Field { name, schema: _, owner, role, read, compare, nested, lens, clear, late } = field;
+    let Field { name, schema: _, owner, role, read, compare, nested, lens, clear, late, start } = field;
     let owner = match owner {
         Owner::Body => "body".to_owned(),
         Owner::Part(at) => format!("part {}", parts.get(*at).map_or("?", |part| part.name.as_str())),
@@ -175,6 +175,9 @@ fn field(page: &mut Page, field: &Field, parts: &[Part]) {
     page.line(1, format!("{name}: {role}, of {owner}, {read}, compared {compare:?}, cleared: {clear}{late}"));
     for (path, compare) in nested {
         page.line(2, format!("{path}: compared {compare:?}"));
+    }
+    if let Some(start) = start {
+        page.line(2, format!("starts as {}", source(start)));
     }
     match lens {
         Lens::Same => {}

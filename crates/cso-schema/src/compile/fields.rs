@@ -14,7 +14,7 @@ use super::parts::{part_fields, part_get};
 use super::refs::is_reference;
 use crate::compare::Compare;
 use crate::descriptor::{FieldSpec, PartSpec, TableSpec};
-use crate::kind::{BodyRead, CONTENT, CallTemplate, Clear, Field, Owner, Part, Place, Role, Source, Write};
+use crate::kind::{BodyRead, CONTENT, CallTemplate, Clear, Context, Field, Owner, Part, Place, Role, Source, Write};
 use crate::lens::Lens;
 use crate::names::nearest;
 
@@ -65,6 +65,7 @@ impl Compiler<'_> {
             None => spec.clear.clone().map_or(Clear::Keep, Clear::Value),
         };
         self.check_clear(&at, &clear, read.as_ref(), schema, part, body);
+        let start = spec.start.as_ref().and_then(|value| self.start(&at, value, schema));
         for path in spec.nested.keys().filter(|path| nested_schema(schema, path).is_none()) {
             self.fail(&at, format!("field `{name}` has no member {path}"));
         }
@@ -83,6 +84,7 @@ impl Compiler<'_> {
             nested: spec.nested.iter().map(|(path, rule)| (path.clone(), self.compare(&at, Some(rule)))).collect(),
             lens: self.lens(&at, &spec),
             clear,
+            start,
             late: spec.late,
         }
     }
@@ -235,6 +237,18 @@ impl Compiler<'_> {
         {
             self.fail(at, format!("`clear: {text}` is not a value of {}", api.shape(shape).name));
         }
+    }
+
+    /// A value that the published field can have, or the one source that is a fact of the surroundings.
+    fn start(&mut self, at: &[&str], value: &Value, schema: &Schema) -> Option<Source> {
+        if value.as_str() == Some("account") {
+            return Some(Source::Context(Context::Account));
+        }
+        if !has_type(value, schema) {
+            self.fail(at, format!("`start: {value}` is not a value of the published field"));
+            return None;
+        }
+        Some(Source::Const(value.clone()))
     }
 
     pub(super) fn attribute(&self, field: &str) -> Option<String> {

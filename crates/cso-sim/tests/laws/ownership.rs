@@ -14,7 +14,7 @@ use crate::wishes::{behaviour, wish};
 const ELSEWHERE: &str = "ffffffffffffffff";
 
 /// Somebody else's resource where ours should be: made by another state, or with no mark at all.
-async fn occupied(wish: &crate::wishes::Wish, marked: bool) -> Result<Bench, String> {
+pub(crate) async fn occupied(wish: &crate::wishes::Wish, marked: bool) -> Result<Bench, String> {
     let other = Bench::on(ModelCloud::new(KINDS.iter().cloned()), ELSEWHERE);
     other.run(&wish.all()).await.all_settled()?;
     if !marked {
