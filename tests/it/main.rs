@@ -21,6 +21,7 @@ mod memory;
 mod ownership;
 mod readme;
 mod running;
+mod s3;
 mod stage;
 mod steps;
 mod structure;

@@ -1,5 +1,6 @@
 //! One client for all services and regions.
 
+mod bucket;
 mod credentials;
 mod endpoint;
 mod failure;
@@ -22,7 +23,7 @@ use serde_json::Value;
 use crate::protocol::{self, Answer, WireRequest, WireResponse};
 use credentials::Credentials;
 use endpoint::{Endpoint, Endpoints};
-use failure::Failure;
+use failure::{Failure, Proof};
 use retry::{Clock, Next, Quota};
 use transport::{Delivery, Transport};
 
@@ -197,10 +198,10 @@ impl Client {
         let fail =
             |failure: Failure| redact::conceal(failure.of(call.service, operation), call.service, operation, input);
         let shared = &*self.0;
-        let request = failure::check_protocol(call.service)
+        let request = bucket::check(call.service, input)
             .and_then(|()| protocol::encode(call.service, operation, input).map_err(Failure::from))
             .map_err(fail)?;
-        let endpoint = shared.endpoints.resolve(call.service, call.region).map_err(fail)?;
+        let mut endpoint = shared.endpoints.resolve(call.service, call.region).map_err(fail)?;
         let mut tries = retry::Tries::new(call.effect, &shared.config);
         loop {
             pace.turn().await;
@@ -218,6 +219,9 @@ impl Client {
             match tries.next(&failure, || shared.quota.take(&endpoint.host, &failure)) {
                 Next::Stop => return Err(fail(failure)),
                 Next::After(pause) => tokio::time::sleep(pause).await,
+            }
+            if let Some(Proof::WrongRegion(region)) = &failure.proof {
+                endpoint = shared.endpoints.resolve(call.service, region).map_err(fail)?;
             }
         }
     }
@@ -238,7 +242,7 @@ impl Client {
         let response = WireResponse { status, headers: &headers, body: &body };
         let error = match protocol::decode(service, operation, response) {
             Ok(Answer::Output(output)) => return Ok(Served { output, request_id: failure::request_id(response) }),
-            Ok(Answer::Error(error)) => Failure::stated(service, error, response),
+            Ok(Answer::Error(error)) => Failure::stated(service, error, response, &endpoint.signing_region),
             Err(unreadable) => Failure::unreadable(&unreadable, response, &endpoint.host),
         };
         if let Some(identity) = identity.filter(|_| protocol::codes::is_stale_credential(&error.code)) {

@@ -10,8 +10,13 @@ use anyhow::{Context as _, Result, bail, ensure};
 use cso_aws::Aws;
 use cso_core::port::{Cloud as _, Effect, Purpose, Request};
 use cso_facts::Catalog;
+use mimalloc::MiMalloc;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+
+/// The same as that of `cso`: not what is compared.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[tokio::main]
 async fn main() -> Result<()> {

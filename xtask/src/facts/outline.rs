@@ -117,6 +117,8 @@ fn operation(out: &mut Outline, page: &str, service: &Service, operation: &Opera
         host_prefix,
         unsigned,
         checksum_required,
+        checksum_algorithm,
+        event_stream,
         input,
         output,
         xml_root,
@@ -134,6 +136,8 @@ fn operation(out: &mut Outline, page: &str, service: &Service, operation: &Opera
         .value("host-prefix", host_prefix.as_ref())
         .flag("unsigned", *unsigned)
         .flag("checksum-required", *checksum_required)
+        .value("checksum", checksum_algorithm.as_ref())
+        .flag("event-stream", *event_stream)
         .value("input", input.map(shape))
         .value("output", output.map(shape))
         .value("xml-root", xml_root.as_ref())

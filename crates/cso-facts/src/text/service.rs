@@ -83,7 +83,9 @@ fn print_operation(page: &mut Page, service: &Service, operation: &Operation) {
         .attribute("xml-namespace", operation.xml_namespace.as_deref())
         .attribute("host-prefix", operation.host_prefix.as_deref())
         .flag("unsigned", operation.unsigned)
-        .flag("checksum-required", operation.checksum_required);
+        .flag("checksum-required", operation.checksum_required)
+        .attribute("checksum", operation.checksum_algorithm.as_deref())
+        .flag("event-stream", operation.event_stream);
     if !operation.errors.is_empty() {
         page.line(1, "errors").values(operation.errors.iter().map(|id| &service.shape(*id).name));
     }
@@ -304,6 +306,8 @@ impl Reader {
                 "host-prefix" => operation.host_prefix = Some(line.attribute_string(key)?),
                 "unsigned" => operation.unsigned = true,
                 "checksum-required" => operation.checksum_required = true,
+                "checksum" => operation.checksum_algorithm = Some(line.attribute_string(key)?),
+                "event-stream" => operation.event_stream = true,
                 _ => return Err(line.unknown_attribute(key)),
             }
         }

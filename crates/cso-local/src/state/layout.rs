@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use cso_core::DigestKey;
 use cso_core::port::StoreMeta;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use super::error::StateError;
@@ -188,6 +189,8 @@ fn connect(path: &Path, access: OpenFlags) -> Result<Connection, StateError> {
     let failed = |source| StateError::of(path, source);
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(failed)?;
     connection.busy_timeout(BUSY).map_err(failed)?;
+    // Otherwise a cached statement is compiled anew whenever a parameter that its plan might depend on has another value.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(failed)?;
     Ok(connection)
 }
 
