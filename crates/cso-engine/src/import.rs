@@ -124,7 +124,9 @@ impl<C: Cloud> Importer<'_, C> {
         let bad = |form: String| ImportError::BadName { kind: self.kind_name(), text: text.to_owned(), form };
         let arn = arn_path();
         if let Some(within) = identity.within.first() {
-            return Err(bad(format!("it lies within spec.{within}, which a name does not tell; write its manifest by hand")));
+            return Err(bad(format!(
+                "it lies within spec.{within}, which a name does not tell; write its manifest by hand"
+            )));
         }
         let mut known = Known::nothing();
         if text.starts_with("arn:") {

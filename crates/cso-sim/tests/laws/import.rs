@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cso_core::{FieldPath, Object};
+use cso_core::{FieldPath, Object, Tree};
 use cso_engine::dialect::is_system_tag;
 use cso_engine::engine::Preview;
 use cso_engine::import::{Found, ImportError, Importer};
@@ -51,6 +51,10 @@ async fn found(
     let surroundings = surroundings();
     let importer = Importer { cloud, kind, surroundings: &surroundings };
     let name = || {
+        let assigned = kind.identity.assigned.as_ref();
+        if let Some(assigned) = assigned.and_then(|path| one.identifiers.at(path)).and_then(Tree::as_str) {
+            return assigned.to_owned();
+        }
         let names = kind.identity.name.iter().filter_map(|path| one.values.get(&path.to_string())?.as_str());
         names.collect::<Vec<_>>().join("/")
     };
