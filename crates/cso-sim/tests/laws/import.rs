@@ -20,9 +20,9 @@ use crate::wishes::wish;
 /// How the resource to import is named.
 #[derive(Clone, Copy, Debug)]
 enum Named {
-    ByList,
-    ByName,
-    ByArn,
+    List,
+    Name,
+    Arn,
 }
 
 async fn import(kind: &Arc<Kind>, cloud: &ModelCloud, named: Named) -> Result<Option<Found>, String> {
@@ -55,11 +55,11 @@ async fn found(
         names.collect::<Vec<_>>().join("/")
     };
     match (named, one.arn()) {
-        (Named::ByList, _) if kind.list.is_some() => match importer.list().await?.as_slice() {
+        (Named::List, _) if kind.list.is_some() => match importer.list().await?.as_slice() {
             [only] => importer.read(only).await,
             _ => Ok(None),
         },
-        (Named::ByName, _) if kind.is_named_by_user() => importer.find(&name()).await,
+        (Named::Name, _) if kind.is_named_by_user() => importer.find(&name()).await,
         (_, Some(arn)) => importer.find(arn).await,
         (_, None) => importer.find(&name()).await,
     }
@@ -87,7 +87,7 @@ fn only_marks(preview: &Preview) -> Result<(), String> {
 /// changes no field of it. From then on it is ours.
 #[test]
 fn import_settles() {
-    let named = prop::sample::select(vec![Named::ByList, Named::ByName, Named::ByArn]);
+    let named = prop::sample::select(vec![Named::List, Named::Name, Named::Arn]);
     for_all(
         24,
         |kind| (wish(kind), any::<bool>(), any::<bool>(), named.clone()).boxed(),
@@ -129,7 +129,7 @@ fn import_writes_no_defaults() {
         paused(async {
             let bench = occupied(&wish, false).await?;
             bench.cloud.behave(Behaviour { defaults: true, ..Behaviour::default() });
-            let Some(found) = import(kind, &bench.cloud, Named::ByList).await? else { return Ok(()) };
+            let Some(found) = import(kind, &bench.cloud, Named::List).await? else { return Ok(()) };
             let made = &bench.cloud.alive(kind.name())[0];
             let is_known = |name: &String| {
                 let field = kind.fields.get(name);
