@@ -59,16 +59,17 @@ fn fields(case: &Case) -> &'static [&'static str] {
         "Repository" => &["imageScanningConfiguration", "imageTagMutability", "policy", "lifecyclePolicy", "tags"],
         "Key" => &["enableKeyRotation", "policy", "tags"],
         "Alias" => &["targetKeyID"],
+        "PlatformApplication" => &["platformCredential", "eventEndpointCreated"],
+        "PlatformEndpoint" => &["customUserData", "enabled"],
         "Secret" => &["description", "secretString", "tags"],
-        "Group" => &["path", "policies", "inlinePolicies"],
+        "Group" => &["policies", "inlinePolicies"],
         "InstanceProfile" => &["role", "tags"],
-        "OpenIDConnectProvider" => &["clientIDs", "thumbprints", "tags"],
         "Policy" => &["policyDocument", "tags"],
         "Role" => {
             &["description", "assumeRolePolicyDocument", "permissionsBoundary", "policies", "inlinePolicies", "tags"]
         }
         "ServiceLinkedRole" => &["description"],
-        "User" => &["path", "permissionsBoundary", "policies", "inlinePolicies", "tags"],
+        "User" => &["permissionsBoundary", "policies", "inlinePolicies", "tags"],
         _ => &[],
     }
 }
@@ -194,6 +195,10 @@ fn every_moment_of(kind: &str, emulator: Kind) -> Result<()> {
     let mut wrong = Vec::new();
     let mut points = 0;
     for doing in [Doing::Create, Doing::Update, Doing::Delete] {
+        if doing == Doing::Update && fields(case).is_empty() {
+            // Nothing of it can be changed.
+            continue;
+        }
         for nth in 1..=moments(case, &mut stage, doing)? {
             for (fault, then) in FAULTS.iter().flat_map(|fault| SEQUELS.map(|then| (*fault, then))) {
                 if doing == Doing::Delete && then == Sequel::Edited {
@@ -211,16 +216,20 @@ fn every_moment_of(kind: &str, emulator: Kind) -> Result<()> {
     Ok(())
 }
 
-/// A test for each kind, so that they run side by side.
+/// A test for each kind, so that they run side by side. Not of `OpenIDConnectProvider`: the emulator cannot change one.
 macro_rules! crash {
-    ($($name:ident: $kind:literal),* $(,)?) => {
-        mod ministack {$(
-            #[test] fn $name() -> anyhow::Result<()> { super::every_moment_of($kind, cso_testbed::Kind::Ministack) }
+    ($emulator:ident = $kind_of:ident: $($name:ident: $kind:literal),* $(,)?) => {
+        mod $emulator {$(
+            #[test] fn $name() -> anyhow::Result<()> { super::every_moment_of($kind, cso_testbed::Kind::$kind_of) }
         )*}
     };
 }
 
+crash!(moto = Moto: platform_endpoint: "PlatformEndpoint");
 crash!(
+    ministack = Ministack:
+    grant: "Grant",
+    platform_application: "PlatformApplication",
     queue: "Queue",
     topic: "Topic",
     subscription: "Subscription",
@@ -230,7 +239,6 @@ crash!(
     secret: "Secret",
     group: "Group",
     instance_profile: "InstanceProfile",
-    openid_connect_provider: "OpenIDConnectProvider",
     policy: "Policy",
     role: "Role",
     service_linked_role: "ServiceLinkedRole",
@@ -347,7 +355,7 @@ fn killed_around_state_writes() -> Result<()> {
 /// With the time that a real cloud needs: what is found at once needs no waiting.
 #[test]
 fn consistency_windows_lose_nothing() -> Result<()> {
-    let cases = cases::one_of_each_kind()?;
+    let cases = cases::one_of_each_kind_on(Kind::Ministack)?;
     let mut stage = Stage::open(Kind::Ministack)?;
     for case in &cases {
         let scene = Scene::set(case, &mut stage)?;

@@ -10,7 +10,9 @@ macro_rules! on_every_emulator {
 
 mod bed;
 mod cases;
+mod compatibility;
 mod crash;
+mod exports;
 mod faults;
 mod gaps;
 mod import;
@@ -19,6 +21,7 @@ mod lifecycle;
 mod logs;
 mod memory;
 mod ownership;
+mod page;
 mod readme;
 mod running;
 mod s3;

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::call::Verb;
 use crate::condition::Condition;
 use crate::digest::Digest;
+use crate::export::Exported;
 use crate::key::ObjectKey;
 
 /// The durable record of one object.
@@ -28,6 +29,9 @@ pub struct Record {
     /// What was wished for when that generation began: enough to delete the resource after its manifest is gone.
     pub wish: LastWish,
     pub ownership: Ownership,
+    /// Where the resource is, as far as references say so: what they stood for when it was made, by spec field.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub place: Map<String, Value>,
     /// The object's status as last written: identifiers and observed values, without conditions.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub status: Map<String, Value>,
@@ -44,6 +48,9 @@ pub struct Record {
     /// created or deleted, until that is seen.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub writes: BTreeMap<String, Written>,
+    /// What a field export has put into another object. A record written before there were any has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exported: Option<Exported>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 }
@@ -143,12 +150,30 @@ impl Record {
             spec_digest,
             wish: LastWish::default(),
             ownership: Ownership::None,
+            place: Map::new(),
             status: Map::new(),
             late: Map::new(),
             applied: BTreeMap::new(),
             intent: None,
             writes: BTreeMap::new(),
+            exported: None,
             conditions: Vec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::DigestKey;
+
+    /// Records that were written before there were exports are read, and written back, as they are.
+    #[test]
+    fn a_record_without_an_export_has_the_form_it_always_had() {
+        let key = ObjectKey::new("g", "K", "n", "a");
+        let record = Record::new(key, "uid".to_owned(), DigestKey::from_bytes([1; 32]).digest("spec", &Value::Null));
+        let text = serde_json::to_string(&record).expect("plain data");
+        assert!(!text.contains("exported"), "{text}");
+        assert_eq!(serde_json::from_str::<Record>(&text).expect("as written"), record);
     }
 }

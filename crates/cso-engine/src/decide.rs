@@ -107,6 +107,7 @@ impl Input<'_> {
             surroundings: self.surroundings,
             options: self.options,
             made_by,
+            token: self.record.intent.as_ref().and_then(|intent| intent.token.as_deref()),
         }
     }
 
@@ -170,7 +171,7 @@ fn renamed(input: &Input<'_>) -> Option<Decision> {
         return None;
     }
     let wishes = differ::wishes(input);
-    let names = input.kind.identity.name.iter().filter_map(|path| path.split_first().map(|(name, _)| name));
+    let names = input.kind.address_fields().filter_map(|path| path.split_first().map(|(name, _)| name));
     let changed = |name: &&str| {
         let applied = input.record.applied.get(*name);
         applied.is_some() && applied != wishes.get(*name)
@@ -375,7 +376,10 @@ fn create_plan(input: &Input<'_>, _status: &Tree) -> Result<Plan, Unfilled> {
     let subject = input.subject(&nothing, None);
     let tags = input.tags();
     // A list of nothing is what a new resource has anyway, and some calls refuse to be told so.
-    let is_said = |name: &&String| input.spec.member(name).is_none_or(|value| value.as_list() != Some(&[]));
+    let is_said = |name: &&String| {
+        let empty = input.spec.member(name).is_some_and(|value| value.as_list() == Some(&[]));
+        !empty || differ::is_required(kind, &kind.create, name)
+    };
     let fields: BTreeSet<String> = kind.fields.keys().filter(is_said).cloned().collect();
     let call = subject.fill(&kind.create, &Load { fields: Some(&fields), tags: Some(&tags), ..Load::default() })?;
     let carried = kind.create.carries.iter().map(|carried| carried.field.as_str());

@@ -6,10 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cso_core::{Difference, DifferenceKind, Digest, Hole, Step, Tree, Verb};
+use cso_core::{Difference, DifferenceKind, Digest, Hole, Ownership, Step, Tree, Verb};
 use cso_schema::convert::as_text;
 use cso_schema::fill::{Load, Subject, Unfilled};
-use cso_schema::kind::{CallTemplate, Clear, Field, Owner, Part, Place, Role, Send, Shape, Source, Write};
+use cso_schema::kind::{CallTemplate, Clear, Field, Kind, Owner, Part, Place, Role, Send, Shape, Source, Write};
 use cso_schema::observe::{Observation, Seen};
 
 use crate::decide::{Input, spec_path};
@@ -73,7 +73,8 @@ pub(crate) fn differences(wish: &Wish<'_>) -> Result<Found, Unfilled> {
                 )),
                 Verdict::Differs(difference) => found.replaces.push(difference),
                 Verdict::Unknown(why) => found.notes.push(format!("{}: {why}", spec_path(&field.name))),
-                _ => {}
+                Verdict::Kept => found.notes.push(kept(field)),
+                Verdict::Removed(..) | Verdict::Equal => {}
             }
         } else if field.owner == Owner::Body && field.role != Role::Option {
             body.push(field);
@@ -136,7 +137,7 @@ fn verdict(wish: &Wish<'_>, field: &Field) -> Verdict {
             Some(applied) if *applied == digest => Verdict::Equal,
             Some(_) => Verdict::Differs(difference(field, None, wanted, DifferenceKind::SecretRotated)),
             // Taken back: what was applied by the lost state is believed.
-            None if matches!(wish.input.record.ownership, cso_core::Ownership::TakenBack { .. }) => Verdict::Equal,
+            None if matches!(wish.input.record.ownership, Ownership::TakenBack { .. }) => Verdict::Equal,
             None => Verdict::Differs(difference(field, None, wanted, DifferenceKind::FirstWrite)),
         };
     }
@@ -146,11 +147,15 @@ fn verdict(wish: &Wish<'_>, field: &Field) -> Verdict {
     };
     if field.read.is_none() {
         // What cannot be read is compared with what was applied.
-        return match applied {
-            Some(applied) if *applied != digest => {
-                Verdict::Differs(difference(field, None, wanted, DifferenceKind::UserChange))
-            }
-            _ => Verdict::Equal,
+        let is_applied = match (applied, &wish.input.record.ownership) {
+            (Some(applied), _) => *applied == digest,
+            // What we made has what we said, and no more; of what others made, nobody knows.
+            (None, ownership) => *ownership != Ownership::Created,
+        };
+        return if is_applied {
+            Verdict::Equal
+        } else {
+            Verdict::Differs(difference(field, None, wanted, DifferenceKind::UserChange))
         };
     }
     match wish.input.kind.seen(field, wish.observation, Some(wanted)) {
@@ -160,7 +165,7 @@ fn verdict(wish: &Wish<'_>, field: &Field) -> Verdict {
         Seen::Absent => Verdict::Differs(difference(field, None, wanted, kind_of_change)),
         Seen::Value(seen) => {
             if field.compare.equal_with(wanted, &seen, &field.nested) {
-                nested_removal(field, applied, &digest, wanted, &seen)
+                nested_removal(wish, field, applied, &digest, wanted, &seen)
             } else {
                 Verdict::Differs(difference(field, Some(seen), wanted, kind_of_change))
             }
@@ -168,15 +173,23 @@ fn verdict(wish: &Wish<'_>, field: &Field) -> Verdict {
     }
 }
 
-/// The wish changed, yet nothing visible differs: something was taken out inside a structure, where comparing what is
-/// wished for cannot see it. An absolute write is sent once to make it so.
-fn nested_removal(field: &Field, applied: Option<&Digest>, digest: &Digest, wanted: &Tree, seen: &Tree) -> Verdict {
-    let structured = matches!(wanted, Tree::Object(_));
-    match applied {
-        Some(applied) if applied != digest && structured && matches!(field.owner, Owner::Part(_)) => {
-            Verdict::Differs(difference(field, Some(seen.clone()), wanted, DifferenceKind::UserChange))
-        }
-        _ => Verdict::Equal,
+/// The wish changed, yet nothing visible differs: something may have been taken out inside a structure, where comparing
+/// what is wished for cannot see it. A write of the whole structure is sent once to make it so; what cannot be written is
+/// kept.
+fn nested_removal(
+    wish: &Wish<'_>,
+    field: &Field,
+    applied: Option<&Digest>,
+    digest: &Digest,
+    wanted: &Tree,
+    seen: &Tree,
+) -> Verdict {
+    let changed = applied.is_some_and(|applied| applied != digest) && matches!(wanted, Tree::Object(_));
+    match (field.role, field.owner) {
+        _ if !changed => Verdict::Equal,
+        (Role::CreateOnly, _) => Verdict::Kept,
+        (_, Owner::Body) if wish.input.kind.update.is_none() => Verdict::Equal,
+        _ => Verdict::Differs(difference(field, Some(seen.clone()), wanted, DifferenceKind::UserChange)),
     }
 }
 
@@ -194,7 +207,9 @@ fn removed(wish: &Wish<'_>, field: &Field) -> Verdict {
         Clear::Keep => Verdict::Kept,
         Clear::Value(value) => {
             let value = Tree::from(value.clone());
-            if field.compare.equal(&value, &seen) || as_text(&value) == as_text(&seen) {
+            // Members beside the cleared ones were set by us.
+            let whole = seen.as_object().is_none() || field.compare.equal(&seen, &value);
+            if (whole && field.compare.equal(&value, &seen)) || as_text(&value) == as_text(&seen) {
                 Verdict::Equal
             } else {
                 Verdict::Removed(gone(Some(value.clone())), Some(value))
@@ -358,7 +373,7 @@ fn write_steps(
         return Ok(PartSteps { writes: changes.iter().map(one).collect::<Result<_, _>>()?, ..PartSteps::default() });
     }
     let mut sent: BTreeSet<String> = changes.iter().map(|(field, _)| field.clone()).collect();
-    for field in fields.iter().filter(|field| is_required(wish, &put.call, &field.name)) {
+    for field in fields.iter().filter(|field| is_required(wish.input.kind, &put.call, &field.name)) {
         sent.insert(field.name.clone());
         if wished(wish, field).is_none()
             && !cleared.contains_key(&field.name)
@@ -373,12 +388,10 @@ fn write_steps(
 }
 
 /// Whether a call cannot be made without the field.
-fn is_required(wish: &Wish<'_>, call: &CallTemplate, field: &str) -> bool {
-    let api = &wish.input.kind.api;
-    let Some(input) = api.operation(&call.operation).and_then(|operation| operation.input) else { return false };
+pub(crate) fn is_required(kind: &Kind, call: &CallTemplate, field: &str) -> bool {
     let place = call.carries.iter().find(|carried| carried.field == field).map(|carried| &carried.place);
     let Some(Place::Path(path)) = place else { return false };
-    path.split_first().and_then(|(member, _)| api.shape(input).member(member)).is_some_and(|member| member.required)
+    path.split_first().is_some_and(|(member, _)| kind.requires(call, member))
 }
 
 /// What a field that nobody wishes for is, so that a write that must carry it changes nothing.

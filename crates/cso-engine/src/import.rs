@@ -123,6 +123,11 @@ impl<C: Cloud> Importer<'_, C> {
         let identity = &self.kind.identity;
         let bad = |form: String| ImportError::BadName { kind: self.kind_name(), text: text.to_owned(), form };
         let arn = arn_path();
+        if let Some(within) = identity.within.first() {
+            return Err(bad(format!(
+                "it lies within spec.{within}, which a name does not tell; write its manifest by hand"
+            )));
+        }
         let mut known = Known::nothing();
         if text.starts_with("arn:") {
             known.status.set(&arn, Tree::text(text));
@@ -258,7 +263,7 @@ impl<C: Cloud> Importer<'_, C> {
     fn subject<'s>(&'s self, spec: &'s Tree, status: &'s Tree) -> Subject<'s> {
         static NO_OPTIONS: BTreeMap<String, Value> = BTreeMap::new();
         let (kind, surroundings) = (self.kind, self.surroundings);
-        Subject { kind, spec, status, surroundings, options: &NO_OPTIONS, made_by: None }
+        Subject { kind, spec, status, surroundings, options: &NO_OPTIONS, made_by: None, token: None }
     }
 
     /// The annotations that lead an object back to this resource.

@@ -115,6 +115,9 @@ impl<C: Cloud> Reader<'_, C> {
     }
 
     async fn find_natural(&self, finder: &Finder, status: &Tree) -> Reading<Handle> {
+        if !self.knows_key(finder) {
+            return Ok(Handle::Absent);
+        }
         let Answer::Value(answer) = self.read(&finder.call, status).await? else { return Ok(Handle::Absent) };
         let elements = answer.at(&finder.elements).and_then(Tree::as_list).unwrap_or_default();
         let mut found: Vec<Tree> =
@@ -126,6 +129,14 @@ impl<C: Cloud> Reader<'_, C> {
                 Handle::Many(found.iter().chain([&last]).map(|one| one.shown().to_string()).collect())
             }
         })
+    }
+
+    /// A key that holds the create's token names no resource before there is a create.
+    fn knows_key(&self, finder: &Finder) -> bool {
+        let nothing = Tree::object();
+        let subject = self.input.subject(&nothing, None);
+        let mut keys = finder.pick.iter().filter_map(Pick::source).filter(|source| source.may_be_token());
+        keys.all(|source| subject.source(source).is_some())
     }
 
     /// Looks for the owner mark: ours after a create of unknown outcome, and that of a lost store before a first create.

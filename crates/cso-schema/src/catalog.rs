@@ -56,6 +56,8 @@ mod tests {
             names,
             [
                 "ecr/Repository",
+                "ecr/PullThroughCacheRule",
+                "ecr/RepositoryCreationTemplate",
                 "iam/Group",
                 "iam/InstanceProfile",
                 "iam/OpenIDConnectProvider",
@@ -65,9 +67,12 @@ mod tests {
                 "iam/User",
                 "kms/Key",
                 "kms/Alias",
+                "kms/Grant",
                 "secretsmanager/Secret",
                 "sns/Topic",
                 "sns/Subscription",
+                "sns/PlatformApplication",
+                "sns/PlatformEndpoint",
                 "sqs/Queue"
             ]
         );

@@ -133,6 +133,8 @@ enum Extra {
     Items,
     /// One element of a list.
     Item,
+    /// The token of an open create, where its resource is looked for.
+    Token,
 }
 
 impl<'a> Compiler<'a> {
@@ -160,6 +162,7 @@ impl<'a> Compiler<'a> {
         let fields = self.fields(&read, body);
         let parts = self.parts(&fields)?;
         let create = self.create(&fields)?;
+        self.check_tokens();
         let create_answer = self.api.operation(&spec.api.create.op).and_then(|operation| operation.output);
         let create_out = self.outs(&["api", "create"], &spec.api.create.out, create_answer);
         let update = self.update(&fields);

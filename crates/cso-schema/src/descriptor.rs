@@ -117,6 +117,8 @@ pub(crate) struct CallSpec {
     pub(crate) inputs: BTreeMap<String, Value>,
     #[serde(default)]
     pub(crate) out: BTreeMap<String, String>,
+    /// Member of a create that takes the idempotency token where no field fills it, though the model does not say so.
+    pub(crate) token: Option<String>,
     pub(crate) send: Option<String>,
     pub(crate) at: Option<String>,
     #[serde(default)]
@@ -161,6 +163,8 @@ impl NameSpec {
 pub(crate) struct IdentitySpec {
     pub(crate) name: Option<Names>,
     pub(crate) assigned: Option<String>,
+    /// Spec fields that calls want beside the name or the assigned identifier: the place where the resource is.
+    pub(crate) within: Option<Names>,
     #[serde(default)]
     pub(crate) handle: BTreeMap<String, Names>,
     #[serde(default)]

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use cso_core::{FieldPath, Tree};
+use cso_facts::surface::SchemaType;
 
 use crate::convert::as_text;
 use crate::fill::Subject;
@@ -58,12 +59,13 @@ impl Kind {
 
     fn draft_field(&self, field: &Field, subject: &Subject<'_>, observation: &Observation, draft: &mut Draft) {
         let is_name = self.identity.name.iter().any(|path| path.to_string() == field.name);
+        let is_required = self.surface.spec.required.contains(&field.name);
         match (field.role, self.seen(field, observation, None)) {
             (Role::Option, _) => {}
             (Role::Secret, _) => draft.secrets.push(field.name.clone()),
             (_, Seen::Value(value)) => {
                 let value = without_nothing(&value);
-                let is_said = is_name || self.surface.spec.required.contains(&field.name);
+                let is_said = is_name || is_required;
                 if is_said || !(is_nothing(&value) || is_start(field, &value, subject)) {
                     draft.spec.insert(field.name.clone(), value);
                 }
@@ -72,6 +74,10 @@ impl Kind {
             (_, Seen::Absent | Seen::NotAsked) if is_name => {
                 let name = subject.spec.member(&field.name).cloned();
                 draft.spec.extend(name.map(|name| (field.name.clone(), name)));
+            }
+            // Answers leave an empty list out; a manifest that must have one says so.
+            (_, Seen::Absent) if is_required && field.schema.schema_type == SchemaType::Array => {
+                draft.spec.insert(field.name.clone(), Tree::List(Vec::new()));
             }
             (_, Seen::Absent | Seen::NotAsked) => {}
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cso_core::{ErrorClass, FieldPath, Tree};
-use cso_facts::api::Service;
+use cso_facts::api::{Member, Service};
 use cso_facts::surface::{Schema, Surface};
 use serde_json::Value;
 
@@ -73,6 +73,8 @@ pub struct Identity {
     pub name: Vec<FieldPath>,
     /// Status field that the provider assigns, if he does.
     pub assigned: Option<FieldPath>,
+    /// Spec fields that lead to the place where the resource is: its parent, its account.
+    pub within: Vec<FieldPath>,
     /// Name to handle, where calls want something that is neither name nor ARN.
     pub lookup: Option<Lookup>,
     pub arn: Arn,
@@ -181,6 +183,8 @@ pub enum Source {
     Pattern(Pattern),
     /// The resource's ARN: read, remembered or built.
     Arn,
+    /// The idempotency token of the create whose outcome is not known.
+    Token,
     /// The first that is known.
     FirstKnown(Vec<Source>),
     List(Vec<Source>),
@@ -542,6 +546,19 @@ impl Source {
             _ => Vec::new(),
         }
     }
+
+    /// Whether the token of an open create may be what counts.
+    pub fn may_be_token(&self) -> bool {
+        self.choices().contains(&Self::Token)
+    }
+
+    /// The source itself, or those of which the first that is known counts.
+    pub fn choices(&self) -> &[Self] {
+        match self {
+            Self::FirstKnown(sources) => sources,
+            one => std::slice::from_ref(one),
+        }
+    }
 }
 
 impl Pattern {
@@ -556,6 +573,14 @@ impl Pattern {
 }
 
 impl Pick {
+    /// The source that the member must equal, if it must.
+    pub const fn source(&self) -> Option<&Source> {
+        match &self.test {
+            PickTest::Equals(source) => Some(source),
+            PickTest::Ends(_) => None,
+        }
+    }
+
     /// The spec paths that it depends on.
     pub fn spec_paths(&self) -> Vec<&FieldPath> {
         match &self.test {
@@ -601,7 +626,28 @@ impl Table {
     }
 }
 
+impl Place {
+    /// The string map, if it is an entry of one.
+    pub fn map(&self) -> Option<&str> {
+        match self {
+            Self::Attribute { map, .. } => Some(map),
+            Self::Path(_) => None,
+        }
+    }
+}
+
 impl Kind {
+    /// The members that a call's input may have.
+    pub fn members_of(&self, call: &CallTemplate) -> &[Member] {
+        let input = self.api.operation(&call.operation).and_then(|operation| operation.input);
+        input.map(|input| self.api.shape(input).members()).unwrap_or_default()
+    }
+
+    /// Whether a call cannot be made without a member.
+    pub fn requires(&self, call: &CallTemplate, member: &str) -> bool {
+        self.members_of(call).iter().any(|one| one.name == member && one.required)
+    }
+
     /// The kind's name, for example `Queue`.
     pub fn name(&self) -> &str {
         &self.surface.kind
@@ -634,7 +680,12 @@ impl Kind {
         self.identity.name.iter().chain(natural).collect()
     }
 
-    /// Whether a top-level spec field is one of them, or holds one.
+    /// Spec fields without which an existing resource is not found again: its name, and where it is.
+    pub fn address_fields(&self) -> impl Iterator<Item = &FieldPath> {
+        self.identity.name.iter().chain(&self.identity.within)
+    }
+
+    /// Whether a top-level spec field is one of [`Self::identity_fields`], or holds one.
     pub fn is_identity(&self, field: &str) -> bool {
         self.identity_fields().iter().any(|path| path.split_first().is_some_and(|(first, _)| first == field))
     }

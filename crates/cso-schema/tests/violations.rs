@@ -311,6 +311,12 @@ fn calls() {
         ),
         (
             "delete: DeleteThing",
+            "delete: {op: DeleteThing, token: Name}",
+            "10: toy/Thing: only a create takes a `token`",
+        ),
+        ("op: CreateThing,", "op: CreateThing, token: Nam,", "7: toy/Thing: CreateThing takes no member Nam"),
+        (
+            "delete: DeleteThing",
             "delete: {op: DeleteThing, in: {Nam: spec.name}}",
             "10: toy/Thing: DeleteThing takes no member Nam; did you mean Name?",
         ),
@@ -403,6 +409,11 @@ fn identity_and_recovery() {
             "11: toy/Thing: say either `name` (chosen by the user) or `assigned` (given by the provider)",
         ),
         (
+            "      name: spec.name\n",
+            "      name: spec.name\n      within: spec.ownr\n",
+            "13: toy/Thing: Thing has no field spec.ownr; did you mean spec.owner?",
+        ),
+        (
             "handle: {Name: spec.name}",
             "handle: {Name: spec.name, Id: spec.name}",
             "13: toy/Thing: no call of Thing takes a member Id",
@@ -423,7 +434,7 @@ fn identity_and_recovery() {
         (
             "    fields:",
             "    recover: {natural: {op: ListThings, elements: Things, pick: {Name: {end: x}}, out: {}}}\n    fields:",
-            "15: toy/Thing: Name: an element is picked by a source, {pattern: ...} or {ends: ...}",
+            "15: toy/Thing: Name: an element is picked by a source, a list of sources, {pattern: ...} or {ends: ...}",
         ),
         ("service: toy\n", "service: toy\nscope: world\n", "6: toy/Thing: `world` is not a scope: region or partition"),
         (
@@ -450,6 +461,11 @@ fn identity_and_recovery() {
         ),
         (
             "    fields:",
+            "    recover: {natural: {op: ListThings, elements: Things, pick: {Owner: [spec.owner, tokn]}, out: {}}}\n    fields:",
+            "15: toy/Thing: `tokn` is not a source: spec., status., option., arn, account, region or partition",
+        ),
+        (
+            "    fields:",
             "    recover: {natural: {op: ListThings, elements: Things, pick: {Owner: spec.owner}, out: {status.state: Stat}}}\n    fields:",
             "15: toy/Thing: the answer has no Stat",
         ),
@@ -459,6 +475,11 @@ fn identity_and_recovery() {
 #[test]
 fn fields() {
     check(&[
+        (
+            "      owner: create-only",
+            "      owner: create-only\n      links: secret",
+            "19: toy/Thing: field `links` is neither a text nor a reference to a key of a Secret",
+        ),
         (
             "      owner: create-only",
             "      ownr: create-only",

@@ -273,10 +273,13 @@ impl Answers<'_> {
             let mut element = Self::looked_up(resource, &finder.out);
             for Pick { member, test } in &finder.pick {
                 let value = match test {
-                    PickTest::Equals(Source::Spec(path)) => resource.values.get(&path.to_string()).cloned(),
-                    PickTest::Equals(Source::Pattern(pattern)) => resource.spelt(self.kind, pattern).map(Tree::Text),
+                    PickTest::Equals(source) => source.choices().iter().find_map(|source| match source {
+                        Source::Spec(path) => resource.values.get(&path.to_string()).cloned(),
+                        Source::Pattern(pattern) => resource.spelt(self.kind, pattern).map(Tree::Text),
+                        _ => None,
+                    }),
                     // The assigned name ends in it, and is there already.
-                    PickTest::Equals(_) | PickTest::Ends(_) => None,
+                    PickTest::Ends(_) => None,
                 };
                 if let Some(value) = value {
                     element.set(member, value);

@@ -57,9 +57,12 @@ pub struct Made {
 }
 
 /// Operations that answer with what exists when it is as asked for; the others say that it exists.
-const IDEMPOTENT_CREATES: [&str; 3] = ["CreateQueue", "CreateTopic", "Subscribe"];
+const IDEMPOTENT_CREATES: [&str; 6] =
+    ["CreateGrant", "CreatePlatformApplication", "CreatePlatformEndpoint", "CreateQueue", "CreateTopic", "Subscribe"];
+/// Of these, one that makes another resource where the one of its name is not as asked for.
+const CREATES_BESIDE: &str = "CreateGrant";
 /// Operations that do not mind when there is nothing to delete.
-const IDEMPOTENT_DELETES: [&str; 2] = ["DeleteTopic", "Unsubscribe"];
+const IDEMPOTENT_DELETES: [&str; 4] = ["DeleteEndpoint", "DeletePlatformApplication", "DeleteTopic", "Unsubscribe"];
 
 /// A refusal before it is a [`CallError`]: code and sentence.
 pub(crate) type Refusal = (String, String);
@@ -155,7 +158,9 @@ impl ModelCloud {
         };
         let result = match &fault {
             Some(FaultKind::Refused { class, code, status }) => {
-                Err(call_error(&action, code, "told to refuse", *status, *class))
+                // Some providers repeat what they were sent.
+                let message = format!("told to refuse {}", request.input);
+                Err(call_error(&action, code, &message, *status, *class))
             }
             Some(FaultKind::RequestLost) => Err(unanswered(&action)),
             _ => inner.perform(&self.shared, request).map_err(|(code, message)| refused(&code, &message)),
@@ -236,9 +241,9 @@ impl Inner {
 
     /// The one resource that a call names.
     pub(crate) fn position(&self, kind: &Kind, role: Role, input: &Tree, region: &str) -> Option<usize> {
-        let inputs = &template(kind, role)?.inputs;
+        let call = template(kind, role)?;
         self.resources.iter().position(|resource| {
-            resource.kind == kind.name() && resource.is_in(kind, region) && resource.is_meant(kind, inputs, input)
+            resource.kind == kind.name() && resource.is_in(kind, region) && resource.is_meant(kind, call, input)
         })
     }
 
@@ -259,7 +264,7 @@ impl Inner {
         let named: Vec<&Resource> = seen
             .iter()
             .filter(|one| one.kind == kind.name() && one.is_in(kind, region))
-            .filter(|one| one.is_meant(kind, &template.inputs, input))
+            .filter(|one| one.is_meant(kind, template, input))
             .collect();
         let answers = Answers { kind, behaviour: &self.behaviour };
         let addressed = template.inputs.iter().any(|(_, source)| crate::resource::is_address(source));

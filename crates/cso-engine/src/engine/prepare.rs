@@ -78,13 +78,17 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             self.wait_for_dependents(key)?;
         }
         let named = identity::keep(&kind, record.as_ref(), &object.spec);
-        let record = self.current_record(&object, record);
+        let mut record = self.current_record(&object, record);
         let renamed = named.renamed.filter(|_| !object.deleting);
         if let Some(renamed) = renamed.as_ref().filter(|_| record.ownership.is_ours()) {
             return Err(fail(ErrorClass::Invalid, renamed.message()));
         }
-        let mut spec = self.wish(&kind, &Object { spec: named.spec, ..Object::clone(&object) }, mode)?;
+        let spec = if object.deleting { resolve::with_place(&kind, named.spec, &record.place) } else { named.spec };
+        let mut spec = self.wish(&kind, &Object { spec, ..Object::clone(&object) }, mode)?;
         dialect::name_adopted(&kind, &policies, &mut spec);
+        if !object.deleting && !owns(&record) {
+            record.place = resolve::place_of(&kind, &spec);
+        }
         let identity =
             self.ports.cloud.identity().await.map_err(|error| Unprepared::Turn(Box::new(failed(&kind, error))))?;
         if let Some(account) = dialect::owner_account(&object).filter(|account| *account != identity.account) {
@@ -132,7 +136,10 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             kept.map(|(name, value)| (name.clone(), value.clone())).collect()
         };
         let remembered = record.as_ref().and_then(|record| record.wish.inherited.clone());
-        let named = self.kinds.of(&object.key).map(|kind| identity::keep(kind, record.as_ref(), &object.spec).spec);
+        let named = self.kinds.of(&object.key).map(|kind| {
+            let named = identity::keep(kind, record.as_ref(), &object.spec);
+            resolve::without_secrets(kind, named.spec)
+        });
         let wish = LastWish {
             spec: named.unwrap_or_else(|| object.spec.clone()),
             annotations: ours(&object.annotations),

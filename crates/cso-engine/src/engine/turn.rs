@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use cso_core::export::is_export;
 use cso_core::port::{Change, Clock, Cloud, Effect, EventKind, Purpose, Request, Secrets, Store, StoreError};
 use cso_core::record::Written;
+use cso_core::tree::{SecretKey, SecretSource};
 use cso_core::{
     Call, CallError, Digest, ErrorClass, Hole, Intent, Object, ObjectKey, Outcome, Ownership, Plan, Record, Step, Tree,
     Verb,
@@ -21,7 +23,7 @@ use super::{Engine, Progress};
 use crate::conditions::{SYNCED, Standing, conditions, reason};
 use crate::decide::{CREATED, DELETED, Decision, Settled, call_digest, change_digest, decide, written_as};
 use crate::resolve::{Mode, Others};
-use crate::{classify, differ, read};
+use crate::{classify, differ, read, resolve};
 
 /// How a turn ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +80,9 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     }
 
     async fn work(&self, key: &ObjectKey, purpose: Purpose, fresh: bool) -> Result<Turn, StoreError> {
+        if is_export(key) {
+            return self.turn_export(key).await;
+        }
         let mut prepared = match self.prepare(key, Mode::Act, purpose).await {
             Ok(prepared) => prepared,
             Err(Unprepared::Forgotten) => return Ok(Turn::Forgotten),
@@ -138,7 +143,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             return self.stand(&prepared.object.key, Turn::Later { after, standing }).await;
         }
         record.intent = None;
-        record.wish.spec = prepared.object.spec.clone();
+        record.wish.spec = resolve::without_secrets(&prepared.kind, prepared.object.spec.clone());
         self.save(record, None).await?;
         Ok(Turn::Again { fresh: false })
     }
@@ -150,8 +155,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let intent = self.intent(&prepared, &step);
         let sent_before = prepared.record.intent.as_ref().is_some_and(|open| open.verb == Verb::Create);
         prepared.record.intent = Some(intent.clone());
-        let input = match self.fill(&step.call, &intent) {
-            Ok(input) => input,
+        let (input, secrets) = match self.fill(&step.call, &intent, &prepared.object.spec) {
+            Ok(filled) => filled,
             Err(message) => {
                 return self.stand(&key, Turn::Failed { class: ErrorClass::Waiting, error: None, message }).await;
             }
@@ -167,7 +172,10 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             effect: Effect::Mutates,
             purpose: prepared.purpose,
         };
-        let result = self.ports.cloud.call(request).await;
+        let result = self.ports.cloud.call(request).await.map_err(|mut error| {
+            error.conceal(secrets);
+            error
+        });
         self.tell(Progress::Called { object: key.clone(), step: step.clone(), error: result.as_ref().err().cloned() });
         match result {
             Ok(answer) => self.succeeded(prepared, &step, answer).await,
@@ -221,17 +229,32 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         applies
     }
 
-    fn fill(&self, call: &Call, intent: &Intent) -> Result<Value, String> {
-        call.input.fill(&mut |hole| match hole {
+    /// The call's input, and the secrets in it.
+    fn fill(&self, call: &Call, intent: &Intent, spec: &Value) -> Result<(Value, Vec<String>), String> {
+        let mut secrets = Vec::new();
+        let input = call.input.fill(&mut |hole| match hole {
             Hole::Token => intent.token.clone().map(Value::String).ok_or_else(|| "the call has no token".to_owned()),
-            Hole::Secret { source, .. } => self
-                .ports
-                .secrets
-                .secret(&source.namespace, &source.name, &source.key)
-                .map(|secret| Value::String(secret.reveal().to_owned()))
-                .map_err(|error| error.to_string()),
+            Hole::Secret { source, .. } => {
+                let secret = self.secret(source, spec)?;
+                secrets.push(secret.clone());
+                Ok(Value::String(secret))
+            }
             Hole::Step { .. } | Hole::Reference { .. } => Err(format!("{hole} is not known yet")),
-        })
+        })?;
+        Ok((input, secrets))
+    }
+
+    fn secret(&self, source: &SecretSource, spec: &Value) -> Result<String, String> {
+        match source {
+            SecretSource::Secret(SecretKey { namespace, name, key }) => {
+                let secret = resolve::secret(&self.ports.secrets, &*self.world(), namespace, name, key);
+                secret.map(|secret| secret.reveal().to_owned()).map_err(|error| error.to_string())
+            }
+            SecretSource::Spec { field } => {
+                let secret = spec.get(field).and_then(Value::as_str);
+                secret.map(str::to_owned).ok_or_else(|| format!("spec.{field} has no value"))
+            }
+        }
     }
 
     async fn succeeded(&self, mut prepared: Prepared, step: &Step, answer: Value) -> Result<Turn, StoreError> {
@@ -354,7 +377,12 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         self.stand_with(&prepared.object, Some(prepared.record), turn).await
     }
 
-    async fn stand_with(&self, object: &Object, record: Option<Record>, turn: Turn) -> Result<Turn, StoreError> {
+    pub(super) async fn stand_with(
+        &self,
+        object: &Object,
+        record: Option<Record>,
+        turn: Turn,
+    ) -> Result<Turn, StoreError> {
         let standing = match &turn {
             Turn::Later { standing, .. } | Turn::WaitsFor { standing, .. } => standing.clone(),
             Turn::Failed { class, message, .. } => {
@@ -376,7 +404,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         Ok(turn)
     }
 
-    async fn forget(&self, key: &ObjectKey, message: String) -> Result<Turn, StoreError> {
+    pub(super) async fn forget(&self, key: &ObjectKey, message: String) -> Result<Turn, StoreError> {
         let event = self.event(key, "Forgotten", message.clone(), EventKind::Normal);
         self.ports.store.commit(vec![Change::Remove(key.clone()), Change::Event(event)]).await?;
         self.world().forget(key);

@@ -273,6 +273,10 @@ impl Compiler<'_> {
             if immutable && field.role != Role::CreateOnly {
                 self.fail(&at, format!("field `{name}` is published as immutable: say `create-only`"));
             }
+            let text = field.schema.schema_type == SchemaType::String;
+            if field.role == Role::Secret && !text && !field.schema.properties.contains_key("key") {
+                self.fail(&at, format!("field `{name}` is neither a text nor a reference to a key of a Secret"));
+            }
             if facts.is_some_and(|facts| facts.secret) && field.role != Role::Secret {
                 self.fail(&at, format!("field `{name}` is published as a secret: say `secret`"));
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cso_core::{FieldPath, Object};
+use cso_core::{FieldPath, Object, Tree};
 use cso_engine::dialect::is_system_tag;
 use cso_engine::engine::Preview;
 use cso_engine::import::{Found, ImportError, Importer};
@@ -20,7 +20,7 @@ use crate::wishes::wish;
 /// How the resource to import is named.
 #[derive(Clone, Copy, Debug)]
 enum Named {
-    List,
+    InList,
     Name,
     Arn,
 }
@@ -51,11 +51,15 @@ async fn found(
     let surroundings = surroundings();
     let importer = Importer { cloud, kind, surroundings: &surroundings };
     let name = || {
+        let assigned = kind.identity.assigned.as_ref();
+        if let Some(assigned) = assigned.and_then(|path| one.identifiers.at(path)).and_then(Tree::as_str) {
+            return assigned.to_owned();
+        }
         let names = kind.identity.name.iter().filter_map(|path| one.values.get(&path.to_string())?.as_str());
         names.collect::<Vec<_>>().join("/")
     };
     match (named, one.arn()) {
-        (Named::List, _) if kind.list.is_some() => match importer.list().await?.as_slice() {
+        (Named::InList, _) if kind.list.is_some() => match importer.list().await?.as_slice() {
             [only] => importer.read(only).await,
             _ => Ok(None),
         },
@@ -87,7 +91,7 @@ fn only_marks(preview: &Preview) -> Result<(), String> {
 /// changes no field of it. From then on it is ours.
 #[test]
 fn import_settles() {
-    let named = prop::sample::select(vec![Named::List, Named::Name, Named::Arn]);
+    let named = prop::sample::select(vec![Named::InList, Named::Name, Named::Arn]);
     for_all(
         24,
         |kind| (wish(kind), any::<bool>(), any::<bool>(), named.clone()).boxed(),
@@ -129,7 +133,7 @@ fn import_writes_no_defaults() {
         paused(async {
             let bench = occupied(&wish, false).await?;
             bench.cloud.behave(Behaviour { defaults: true, ..Behaviour::default() });
-            let Some(found) = import(kind, &bench.cloud, Named::List).await? else { return Ok(()) };
+            let Some(found) = import(kind, &bench.cloud, Named::InList).await? else { return Ok(()) };
             let made = &bench.cloud.alive(kind.name())[0];
             let is_known = |name: &String| {
                 let field = kind.fields.get(name);

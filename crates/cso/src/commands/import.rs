@@ -72,7 +72,7 @@ fn chosen(kinds: &Kinds, args: &args::Import) -> Result<Vec<Arc<Kind>>> {
         }
         return Ok(listed);
     };
-    let kind = find(kinds, word)?;
+    let Some(kind) = find(kinds, word)?.managed() else { bail!("{word}: it has no resource in the cloud to import") };
     if args.all && kind.list.is_none() {
         bail!("{} cannot be listed: name one, as in `cso import {word} NAME|ARN`", full_name(kind));
     }

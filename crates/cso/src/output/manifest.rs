@@ -1,7 +1,6 @@
 //! An imported resource as a manifest, and what its object is called.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use cso_core::DigestKey;
 use cso_engine::import::Found;
@@ -55,8 +54,8 @@ impl Written {
         let name = self.value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
         for field in &self.secrets {
             text.push_str("\n  # Not imported: the value stays as it is, until a Secret is declared and this is said:");
-            // Writing to a String cannot fail.
-            let _ = write!(text, "\n  # {field}: {}", placeholder(name, field));
+            let reference = placeholder(name, field).to_string();
+            text.extend(["\n  # ", field, ": ", &reference]);
         }
         text.push('\n');
         Ok(text)

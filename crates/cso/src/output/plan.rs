@@ -36,6 +36,7 @@ pub(crate) struct Summary {
     pub(crate) change: usize,
     pub(crate) delete: usize,
     pub(crate) release: usize,
+    pub(crate) export: usize,
     /// Objects whose resources become ours as they are.
     pub(crate) take_over: usize,
     pub(crate) unchanged: usize,
@@ -69,6 +70,7 @@ impl Report {
                 Preview::Waits { .. } => &mut summary.waiting,
                 Preview::Blocked { .. } => &mut summary.blocked,
                 Preview::Releases { .. } => &mut summary.release,
+                Preview::Exports { .. } => &mut summary.export,
             };
             *counter += 1;
         }
@@ -77,7 +79,7 @@ impl Report {
 
     /// Whether applying would do anything, now or when what is waited for is there.
     pub(crate) const fn has_changes(&self) -> bool {
-        self.summary.calls + self.summary.release + self.summary.waiting > 0
+        self.summary.calls + self.summary.release + self.summary.export + self.summary.waiting > 0
     }
 
     /// The report for people.
@@ -105,6 +107,7 @@ impl Summary {
             (self.change, "to change"),
             (self.delete, "to delete"),
             (self.release, "to let go"),
+            (self.export, "to export"),
             (self.take_over, "to take over as they are"),
             (self.waiting, "waiting"),
             (self.blocked, "blocked"),
@@ -169,6 +172,11 @@ fn describe(text: &mut String, object: &ObjectKey, preview: &Preview) {
         Preview::Waits { message } => return line(text, &format!("{name}: waits: {message}")),
         Preview::Blocked { class, message } => {
             return line(text, &format!("{name}: {} ({}): {message}", styled(BAD, "blocked"), class.label()));
+        }
+        Preview::Exports { from, to, value } => {
+            let value = value.as_ref().map(|value| format!(": {value}")).unwrap_or_default();
+            let exports = styled(GOOD, "export");
+            return line(text, &format!("{name}: {exports}, no calls: {from} -> {to}{value}"));
         }
         Preview::Releases { message } => return line(text, &format!("{name}: let go, no calls: {message}")),
     };
