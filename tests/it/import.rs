@@ -120,4 +120,35 @@ fn one_is_imported_by_name_and_by_arn(emulator: Kind) -> Result<()> {
     Ok(())
 }
 
-on_every_emulator!(what_exists_is_imported, one_is_imported_by_name_and_by_arn);
+/// A namespace's manifest protects its objects, also from a delete that does not read it; flags fill what nobody says.
+fn a_namespace_speaks_for_its_objects(emulator: Kind) -> Result<()> {
+    let stage = Stage::open(emulator)?;
+    let namespace = |policy: &str| {
+        format!(
+            "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: prod\n  annotations:\n    \
+             sqs.services.k8s.aws/deletion-policy: {policy}\n"
+        )
+    };
+    let queue = "apiVersion: sqs.services.k8s.aws/v1alpha1\nkind: Queue\nmetadata:\n  name: orders\n  namespace: prod\n  \
+                 annotations:\n    services.k8s.aws/ignore-field-drift: spec.delaySeconds\nspec:\n  queueName: orders\n";
+    stage.write("m/namespace.yaml", &namespace("retain"))?;
+    stage.write("m/queue.yaml", queue)?;
+    stage.cso(&[&APPLY, ["--default-tag", "for=%K8S_NAMESPACE%"].as_slice()].concat())?.ends(0)?;
+    let tags = stage.cloud.call("sqs", "ListQueues", json!({}))?;
+    let url = tags["QueueUrls"][0].clone();
+    let tags = stage.cloud.call("sqs", "ListQueueTags", json!({"QueueUrl": url}))?;
+    ensure!(tags["Tags"]["for"] == "prod", "{tags}");
+    let late = json!({"QueueUrl": url, "Attributes": {"DelaySeconds": "7"}});
+    stage.cloud.call("sqs", "SetQueueAttributes", late)?;
+    stage.write("m/queue.yaml", &format!("{queue}  delaySeconds: \"3\"\n"))?;
+    stage.cso(&["plan", "-f", "m", "--default-tag", "for=%K8S_NAMESPACE%"])?.ends(0)?.tells("is left alone")?;
+    let there = stage.everything()?;
+    stage.cso(&["delete", "-f", "m/queue.yaml"])?.ends(0)?.tells("retain")?;
+    ensure!(stage.everything()? == there, "what its namespace protects was deleted");
+
+    stage.write("m/namespace.yaml", &namespace("keep"))?;
+    stage.cso(&["plan", "-f", "m"])?.ends(1)?.tells("deletion-policy of namespace prod: `keep`")?;
+    Ok(())
+}
+
+on_every_emulator!(what_exists_is_imported, one_is_imported_by_name_and_by_arn, a_namespace_speaks_for_its_objects,);
