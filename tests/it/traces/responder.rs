@@ -138,7 +138,7 @@ fn text(value: &Value) -> &str {
 }
 
 fn wrapped(template: Value) -> Value {
-    json!({"repositoryCreationTemplate": template})
+    Value::Object(Map::from_iter([("repositoryCreationTemplate".to_owned(), template)]))
 }
 
 /// Those that are asked for, or all.
