@@ -1,13 +1,5 @@
 //! Stories over real parts: one binary, one module per story.
 
-#![expect(
-    clippy::cmp_owned,
-    clippy::format_collect,
-    clippy::single_match_else,
-    clippy::type_complexity,
-    reason = "a story is read from top to bottom, and its cost does not count"
-)]
-
 /// Every story on every emulator, each a test of its own.
 macro_rules! on_every_emulator {
     ($($story:ident),* $(,)?) => {
@@ -20,14 +12,22 @@ mod bed;
 mod cases;
 mod compatibility;
 mod crash;
+mod exports;
 mod faults;
 mod gaps;
+mod import;
+mod interrupt;
 mod lifecycle;
+mod logs;
+mod memory;
 mod ownership;
 mod page;
 mod readme;
+mod running;
+mod s3;
 mod stage;
 mod steps;
 mod structure;
+mod terminal;
 mod traces;
 mod watch;

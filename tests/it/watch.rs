@@ -1,58 +1,13 @@
 //! `apply --watch`: drift is repaired within the interval, edits are followed, and SIGINT ends it with everything recorded.
 
-use std::fs::File;
-use std::process::{Child, Command, ExitStatus};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use cso_testbed::{Action, Kind, Match};
 use serde_json::{Value, json};
 
+use crate::running::{Running, until};
 use crate::stage::Stage;
-
-/// Much longer than anything here takes; hit only by a failure.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// The process that stays. Killed when the story ends early.
-struct Watcher(Child);
-
-impl Watcher {
-    fn start(stage: &Stage) -> Result<Self> {
-        let mut command = stage.command(&["apply", "-f", "m", "--watch", "--verify-every", "500ms"])?;
-        let log = File::create(stage.path().join("log"))?;
-        Ok(Self(command.stdout(log.try_clone()?).stderr(log).spawn()?))
-    }
-
-    fn interrupt(&self) -> Result<()> {
-        let status = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status()?;
-        ensure!(status.success(), "kill ended with {status}");
-        Ok(())
-    }
-
-    fn end(&mut self) -> Result<ExitStatus> {
-        until("the watcher ends", || Ok(self.0.try_wait()?))
-    }
-}
-
-impl Drop for Watcher {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Looks again and again until there is something to see.
-fn until<T>(what: &str, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
-    let deadline = Instant::now() + PATIENCE;
-    while Instant::now() < deadline {
-        if let Some(seen) = look()? {
-            return Ok(seen);
-        }
-        thread::sleep(Duration::from_millis(20));
-    }
-    bail!("{what}: not within {} s", PATIENCE.as_secs())
-}
 
 fn manifest(timeout: u32) -> String {
     format!(
@@ -80,7 +35,7 @@ fn shows(stage: &Stage, timeout: u32) -> Result<()> {
 fn stays_repairs_follows_and_stops() -> Result<()> {
     let stage = Stage::open(Kind::Ministack)?;
     stage.write("m/queue.yaml", &manifest(40))?;
-    let mut watcher = Watcher::start(&stage)?;
+    let mut watcher = Running::start(&stage, &["apply", "-f", "m", "--watch", "--verify-every", "500ms"])?;
     shows(&stage, 40)?;
 
     let queue = url(&stage, "story").context("no queue")?;
@@ -96,9 +51,7 @@ fn stays_repairs_follows_and_stops() -> Result<()> {
 
     // While a manifest is broken, the last good one stays in force.
     stage.write("m/queue.yaml", "kind: [")?;
-    until("the mistake is told", || {
-        Ok(std::fs::read_to_string(stage.path().join("log"))?.contains("stay in force").then_some(()))
-    })?;
+    watcher.tells("stay in force")?;
     stage.cloud.call(
         "sqs",
         "SetQueueAttributes",

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: what the product costs, on real parts and release builds, beside what we promised.
 
 mod catalog;
+mod chain;
 mod create;
 mod first_call;
 mod memory;
@@ -38,6 +39,8 @@ pub(crate) enum Bench {
     Repeat,
     /// From the start of the process to the first call
     FirstCall,
+    /// From an object that is ready to the first call for one that refers to it
+    Chain,
     /// Memory, CPU and writes at rest with 10,000 objects
     Memory,
     /// Opening the embedded facts, and decoding a service for the first time
@@ -57,6 +60,7 @@ impl Bench {
             Self::Create => create::run(stage),
             Self::Repeat => repeat::run(stage),
             Self::FirstCall => first_call::run(stage),
+            Self::Chain => chain::run(stage),
             Self::Memory => memory::run(stage),
             Self::Catalog => catalog::run(stage),
             Self::Start => start::run(stage),

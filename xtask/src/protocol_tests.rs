@@ -130,26 +130,27 @@ fn extract(ast: &Path) -> Result<Pages> {
     Ok(PROTOCOLS.map(page).into())
 }
 
-/// The shapes with the members of their mixins in them.
+/// The shapes with the members and traits of their mixins in them.
 fn mixed(shapes: &Map<String, Value>) -> Map<String, Value> {
     let mix = |(id, shape): (&String, &Value)| {
         let mut shape = shape.clone();
         if let Some(shape) = shape.as_object_mut()
             && shape.remove("mixins").is_some()
         {
-            shape.insert("members".to_owned(), members(shapes, id).into());
+            shape.insert("members".to_owned(), inherited(shapes, id, "members").into());
+            shape.insert("traits".to_owned(), inherited(shapes, id, "traits").into());
         }
         (id.clone(), shape)
     };
     shapes.iter().map(mix).collect()
 }
 
-/// Members of a shape, its mixins' first.
-fn members(shapes: &Map<String, Value>, id: &str) -> Map<String, Value> {
+/// Members or traits of a shape, its mixins' first.
+fn inherited(shapes: &Map<String, Value>, id: &str, what: &str) -> Map<String, Value> {
     let shape = &shapes[id];
     let mixins = shape["mixins"].as_array().into_iter().flatten().filter_map(|mixin| mixin["target"].as_str());
-    let mut all: Map<_, _> = mixins.flat_map(|mixin| members(shapes, mixin)).collect();
-    all.extend(shape["members"].as_object().cloned().unwrap_or_default());
+    let mut all: Map<_, _> = mixins.flat_map(|mixin| inherited(shapes, mixin, what)).collect();
+    all.extend(shape[what].as_object().cloned().unwrap_or_default());
     all
 }
 

@@ -124,12 +124,18 @@ impl Pace for LanePace<'_> {
 mod tests {
     use std::time::Duration;
 
+    use cso_core::port::{Effect, Purpose};
+
     use super::*;
+
+    const ACT: Rank = Rank { purpose: Purpose::Change, effect: Effect::Mutates };
+    const LOOK: Rank = Rank { purpose: Purpose::Change, effect: Effect::Reads };
+    const CHECK: Rank = Rank { purpose: Purpose::Check, effect: Effect::Reads };
 
     /// Queues callers in order on a lane that is closed for a second; returns the order in which they got their turns.
     async fn order(callers: &[(&'static str, Rank)]) -> Vec<&'static str> {
         let lane = Arc::new(Lane::default());
-        lane.pace("", Rank::Look).learn(Reply::Throttled(Some(Duration::from_secs(1))));
+        lane.pace("", LOOK).learn(Reply::Throttled(Some(Duration::from_secs(1))));
         let turns = Arc::new(Mutex::new(Vec::new()));
         let mut tasks = tokio::task::JoinSet::new();
         for (namespace, rank) in callers.iter().copied() {
@@ -145,16 +151,31 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn turns_rotate_between_namespaces_and_acting_goes_first() {
-        use Rank::{Act, Look};
-        let callers = [("a", Look), ("a", Look), ("a", Look), ("b", Look), ("c", Act)];
-        assert_eq!(order(&callers).await, ["c", "a", "b", "a", "a"]);
+    async fn turns_rotate_between_namespaces_whatever_they_ask_for() {
+        let callers = [("a", ACT), ("a", ACT), ("a", LOOK), ("b", CHECK), ("c", LOOK)];
+        assert_eq!(order(&callers).await, ["a", "b", "c", "a", "a"]);
+    }
+
+    /// A user's change that comes while a sweep of the same namespace waits does not wait for the sweep.
+    #[tokio::test(start_paused = true)]
+    async fn a_change_goes_before_the_checks_that_came_before_it() {
+        let lane = Arc::new(Lane::default());
+        let pace = lane.pace("a", CHECK);
+        pace.learn(Reply::Throttled(Some(Duration::from_secs(1))));
+        let checks: Vec<_> = (0..5).map(|_| lane.enter("a", CHECK).expect("the lane is closed")).collect();
+        let start = Instant::now();
+        lane.enter("a", LOOK).expect("the lane is closed").await.expect("a turn");
+        let changed = start.elapsed();
+        for check in checks {
+            check.await.expect("a turn");
+            assert!(start.elapsed() > changed, "a check had its turn before the change, or with it");
+        }
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_open_lane_makes_nobody_wait_and_a_closed_one_waits_as_long_as_told() {
         let lane = Arc::new(Lane::default());
-        let pace = lane.pace("a", Rank::Look);
+        let pace = lane.pace("a", LOOK);
         let start = Instant::now();
         for _ in 0..1000 {
             pace.turn().await;
@@ -170,10 +191,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_caller_that_gave_up_costs_no_turn_and_the_pump_starts_again() {
         let lane = Arc::new(Lane::default());
-        let pace = lane.pace("a", Rank::Look);
+        let pace = lane.pace("a", LOOK);
         pace.learn(Reply::Throttled(Some(Duration::from_secs(1))));
         for _ in 0..50 {
-            drop(lane.enter("a", Rank::Act));
+            drop(lane.enter("a", ACT));
         }
         let start = Instant::now();
         pace.turn().await;

@@ -6,13 +6,14 @@
 //! ```
 //!
 //! One [`Aws`] is one account. Calls run side by side without a limit of ours until a service asks to slow down; from
-//! then on its lane gives turns at a rate that it learns, to mutating calls before reads and to namespaces in rotation.
+//! then on its lane gives turns at a rate that it learns: to namespaces in rotation, and inside a namespace to what somebody
+//! waits for before background checks, and to mutating calls before reads.
 
 mod lane;
 
 use std::sync::Arc;
 
-use cso_core::port::{Cloud, Effect, Identity, Request};
+use cso_core::port::{Cloud, Effect, Identity, Purpose, Request};
 use cso_core::{CallError, ErrorClass, Outcome, SecretValue};
 use cso_facts::Catalog;
 use cso_facts::api::Service;
@@ -78,6 +79,7 @@ impl Aws {
             namespace: String::new(),
             input: json!({}),
             effect: Effect::Reads,
+            purpose: Purpose::Change,
         };
         let answer = self.call(request).await?;
         let text = |name: &str| answer.get(name).and_then(Value::as_str);
@@ -104,13 +106,9 @@ impl Cloud for Aws {
     /// A read follows its pages and returns them as one.
     async fn call(&self, request: Request) -> Result<Value, CallError> {
         let service = self.service(&request)?;
-        let Request { operation, region, namespace, input, effect, .. } = request;
-        let rank = match effect {
-            Effect::Mutates => Rank::Act,
-            Effect::Reads => Rank::Look,
-        };
+        let Request { operation, region, namespace, input, effect, purpose, .. } = request;
         let lane = self.lanes.lane(&region, &service.name);
-        let pace = lane.pace(&namespace, rank);
+        let pace = lane.pace(&namespace, Rank { purpose, effect });
         let call = Call { service: &service, operation: &operation, region: &region, input, effect };
         match effect {
             Effect::Mutates => self.client.call(call, &pace).await,

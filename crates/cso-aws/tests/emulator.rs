@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use cso_aws::Aws;
-use cso_core::port::{Cloud, Effect, Request};
+use cso_core::port::{Cloud, Effect, Purpose, Request};
 use cso_core::{CallError, ErrorClass, Outcome};
 use cso_facts::Catalog;
 use serde_json::{Value, json};
@@ -30,6 +30,7 @@ async fn call(aws: &Aws, effect: Effect, action: &str, input: Value) -> Result<V
         namespace: "default".into(),
         input,
         effect,
+        purpose: Purpose::Change,
     })
     .await
 }

@@ -34,13 +34,23 @@ pub struct Request {
     pub namespace: String,
     pub input: Value,
     pub effect: Effect,
+    pub purpose: Purpose,
 }
 
 /// What a call may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Effect {
-    Reads,
     Mutates,
+    Reads,
+}
+
+/// Whom a call serves. What somebody waits for comes before what is only checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Purpose {
+    /// A wish that is new, or not fulfilled yet.
+    Change,
+    /// A look at an object that was as wished when it was left.
+    Check,
 }
 
 /// Whom the cloud takes us for.

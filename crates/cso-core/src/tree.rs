@@ -39,9 +39,24 @@ pub enum Hole {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SecretSource {
     /// A key of a Secret.
-    Secret { namespace: String, name: String, key: String },
+    Secret(SecretKey),
     /// The wish itself has it as plain text, in this field of its spec.
     Spec { field: String },
+}
+
+/// A key of a Secret.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SecretKey {
+    pub namespace: String,
+    pub name: String,
+    pub key: String,
+}
+
+impl SecretKey {
+    /// The Secret that holds it.
+    pub fn object(&self) -> ObjectKey {
+        ObjectKey::new("", "Secret", &self.namespace, &self.name)
+    }
 }
 
 impl Tree {
@@ -109,6 +124,18 @@ impl Tree {
             };
         }
         (!here.is_null()).then_some(here)
+    }
+
+    /// The value at a path in which `[]` stands for all elements of a list: what they have there, as a list. `None` if the
+    /// list, or the value without one, is missing or null.
+    pub fn gather(&self, path: &FieldPath) -> Option<Self> {
+        let segments = path.segments();
+        let Some(each) = segments.iter().position(|segment| *segment == Segment::Each) else {
+            return self.at(path).cloned();
+        };
+        let list = self.at(&segments[..each].iter().cloned().collect())?.as_list()?;
+        let rest = segments[each + 1..].iter().cloned().collect();
+        Some(Self::List(list.iter().filter_map(|element| element.gather(&rest)).collect()))
     }
 
     /// Puts a value at a path of names and positions, making the objects and list elements on the way. Whatever stood
@@ -247,8 +274,19 @@ mod tests {
     }
 
     #[test]
+    fn gathers_what_all_elements_have() {
+        let tree = Tree::from(json!({"a": [{"b": 1}, {}, {"b": 2}], "c": [["x"], ["y"]]}));
+        let gathered = |path: &str| tree.gather(&path.parse().expect("a path")).map(|found| found.shown());
+        assert_eq!(gathered("a[].b"), Some(json!([1, 2])));
+        assert_eq!(gathered("a[0].b"), Some(json!(1)));
+        assert_eq!(gathered("c[][]"), Some(json!([["x"], ["y"]])));
+        assert_eq!(gathered("d[].b"), None);
+    }
+
+    #[test]
     fn shows_a_secret_by_its_digest_only() {
-        let source = SecretSource::Secret { namespace: "default".into(), name: "db".into(), key: "password".into() };
+        let source =
+            SecretSource::Secret(SecretKey { namespace: "default".into(), name: "db".into(), key: "password".into() });
         let digest = crate::DigestKey::from_bytes([7; 32]).digest("spec.secretString", &json!("hunter2"));
         let tree = Tree::Hole(Hole::Secret { source, digest });
         assert!(!tree.shown().to_string().contains("hunter2"));

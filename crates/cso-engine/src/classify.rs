@@ -53,6 +53,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_a_call_refers_to_and_is_absent_is_waited_for() {
+        let errors = ErrorTable { absent: ["Gone".to_owned()].into_iter().collect(), ..ErrorTable::default() };
+        let error = CallError {
+            action: "sns:Subscribe".to_owned(),
+            code: "Gone".to_owned(),
+            message: String::new(),
+            request_id: None,
+            status: Some(404),
+            outcome: cso_core::Outcome::Refused,
+            class: ErrorClass::Invalid,
+            retry_after: None,
+        };
+        assert_eq!(class(&errors, &error), ErrorClass::Waiting);
+    }
+
+    #[test]
     fn every_class_has_a_pause_that_grows_and_is_bounded() {
         for class in ErrorClass::ALL {
             let pauses: Vec<Duration> = (1..20).map(|n| pause(&ErrorTable::default(), None, class, n)).collect();

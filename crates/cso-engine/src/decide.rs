@@ -18,13 +18,14 @@ use cso_core::{
     Tree, Verb,
 };
 use cso_schema::fill::{Load, Subject, Surroundings, Unfilled};
-use cso_schema::kind::{Kind, Recovery, State};
+use cso_schema::kind::{Kind, Recovery, Shape, State};
 use cso_schema::observe::{Observation, Seen};
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::dialect::{Adoption, Deletion, Policies};
 use crate::differ::{self, Wish};
+use crate::ignore;
 
 /// Reason of a wait that only a person or another system can end.
 pub const WAITING_FOR_OTHERS: &str = "WaitingForOthers";
@@ -308,7 +309,12 @@ fn foreign_message(mark: Option<&OwnerMark>, input: &Input<'_>) -> String {
 }
 
 fn seen_mark(input: &Input<'_>) -> Option<OwnerMark> {
-    let Seen::Value(tags) = &input.observation.tags else { return None };
+    mark_in(&input.observation.tags)
+}
+
+/// The owner mark among the tags that were seen.
+pub(crate) fn mark_in(tags: &Seen) -> Option<OwnerMark> {
+    let Seen::Value(tags) = tags else { return None };
     tags.member(cso_core::owner::OWNER_TAG).and_then(Tree::as_str).and_then(OwnerMark::parse)
 }
 
@@ -410,8 +416,10 @@ fn decide_present(input: &Input<'_>, body: &Tree, status: &Tree) -> Decision {
     if let Some(blocked) = blocked {
         return blocked;
     }
-    let subject = input.subject(status, None);
-    let wish = Wish { input, subject: &subject, observation: input.observation, fresh: false };
+    let (spec, ignored) = ignore::overlay(input);
+    let compared = Input { spec: &spec, ..*input };
+    let subject = compared.subject(status, None);
+    let wish = Wish { input: &compared, subject: &subject, observation: input.observation, fresh: false };
     let found = match differ::differences(&wish) {
         Ok(found) => found,
         Err(unfilled) => return unfilled_decision(&unfilled),
@@ -427,7 +435,8 @@ fn decide_present(input: &Input<'_>, body: &Tree, status: &Tree) -> Decision {
             ),
         };
     }
-    let mut notes = found.notes;
+    let mut notes = ignored;
+    notes.extend(found.notes);
     if input.policies.read_only {
         notes.extend(
             found
@@ -438,17 +447,36 @@ fn decide_present(input: &Input<'_>, body: &Tree, status: &Tree) -> Decision {
         );
         return settled(input, notes, BTreeSet::new());
     }
-    let mut steps = Vec::new();
     let mut stuck = BTreeSet::new();
-    for step in found.steps {
+    match guarded(input, found.steps, &mut notes, &mut stuck) {
+        Err(wait) => wait,
+        Ok(steps) if steps.is_empty() => settled(input, notes, stuck),
+        Ok(steps) => Decision::Act(Plan { steps, notes }),
+    }
+}
+
+/// The steps that may be made now; or a wait until the effect of an earlier one must be seen.
+fn guarded(
+    input: &Input<'_>,
+    steps: Vec<Step>,
+    notes: &mut Vec<String>,
+    stuck: &mut BTreeSet<String>,
+) -> Result<Vec<Step>, Decision> {
+    let mut allowed = Vec::new();
+    // Places that hold one thing, which could not be taken out: what should take its place is not sent.
+    let mut occupied = BTreeSet::new();
+    for step in steps {
+        if step.changes.iter().any(|change| occupied.contains(&change.path)) {
+            continue;
+        }
         match guard(input, &step) {
-            Guard::Go => steps.push(step),
+            Guard::Go => allowed.push(step),
             Guard::Settling(after) => {
-                return Decision::Wait {
+                return Err(Decision::Wait {
                     reason: "Settling",
                     message: format!("{} was sent; waiting until the answer shows it", step.call.operation),
                     after,
-                };
+                });
             }
             Guard::Stuck => {
                 notes.extend(step.changes.iter().map(|change| {
@@ -459,14 +487,26 @@ fn decide_present(input: &Input<'_>, body: &Tree, status: &Tree) -> Decision {
                     )
                 }));
                 stuck.extend(step.changes.iter().map(|change| written_as(&step, change)));
+                let one = step.changes.iter().filter(|change| change.to.is_none());
+                let one = one.filter(|change| change.from.as_ref().is_some_and(|from| from.as_list().is_none()));
+                occupied.extend(one.map(|change| change.path.clone()));
             }
         }
     }
-    if steps.is_empty() { settled(input, notes, stuck) } else { Decision::Act(Plan { steps, notes }) }
+    Ok(allowed)
 }
 
 fn settled(input: &Input<'_>, notes: Vec<String>, stuck: BTreeSet<String>) -> Decision {
-    Decision::Settle(Settled { notes, applied: differ::wishes(input), late: differ::late(input), stuck })
+    let mut applied = differ::wishes(input);
+    // What could not be taken out is still there, and ours.
+    for place in &stuck {
+        let element = place.split_once(" spec.").and_then(|(_, path)| path.split_once('['));
+        if let Some((field, digest)) = element.and_then(|(field, _)| input.record.applied.get_key_value(field)) {
+            applied.entry(field.clone()).or_insert_with(|| digest.clone());
+        }
+    }
+    ignore::keep_applied(input, &mut applied);
+    Decision::Settle(Settled { notes, applied, late: differ::late(input), stuck })
 }
 
 enum Guard {
@@ -479,6 +519,12 @@ enum Guard {
 /// One difference that was not written yet is reason enough to write.
 fn guard(input: &Input<'_>, step: &Step) -> Guard {
     let window = input.window(input.kind.consistency);
+    if let Some(intent) = in_doubt(input, step) {
+        let left = window.saturating_sub(input.since(intent.opened));
+        if !left.is_zero() {
+            return Guard::Settling(left.min(Duration::from_secs(2)));
+        }
+    }
     let written = |change: &Difference| {
         let written = input.record.writes.get(&written_as(step, change))?;
         (written.digest == change_digest(input.digest_key, change)).then_some(written)
@@ -489,6 +535,15 @@ fn guard(input: &Input<'_>, step: &Step) -> Guard {
         return Guard::Settling(window.saturating_sub(waited).min(Duration::from_secs(2)));
     }
     if written.iter().all(|written| written.count >= 2) { Guard::Stuck } else { Guard::Go }
+}
+
+/// The open intent of this very call, if it may have taken effect and cannot be made twice: an element that is added again
+/// is refused, a revision that is added again costs another one its place.
+fn in_doubt<'a>(input: &Input<'a>, step: &Step) -> Option<&'a Intent> {
+    let (name, _) = step.part.rsplit_once('.')?;
+    let part = input.kind.parts.iter().find(|part| part.name == name)?;
+    let once = matches!(part.shape, Shape::Table(_) | Shape::Revisions(_));
+    input.record.intent.as_ref().filter(|intent| once && intent.digest == call_digest(input.digest_key, step))
 }
 
 /// The place of a difference in [`Record::writes`]. A table removes and adds below one path.
@@ -562,7 +617,19 @@ fn decide_delete(input: &Input<'_>, body: Option<&Tree>, status: &Tree) -> Decis
             };
         }
     }
-    Decision::Act(Plan { steps: vec![step], notes: Vec::new() })
+    let wish = Wish { input, subject: &subject, observation: input.observation, fresh: false };
+    let mut notes = Vec::new();
+    let emptying = match differ::emptying(&wish, &mut notes) {
+        Ok(steps) => steps,
+        Err(unfilled) => return unfilled_decision(&unfilled),
+    };
+    match guarded(input, emptying, &mut notes, &mut BTreeSet::new()) {
+        Err(wait) => wait,
+        Ok(mut steps) => {
+            steps.push(step);
+            Decision::Act(Plan { steps, notes })
+        }
+    }
 }
 
 /// A path below `spec`, as people read it.

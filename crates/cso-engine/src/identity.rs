@@ -40,6 +40,11 @@ pub(crate) fn keep(kind: &Kind, record: Option<&Record>, spec: &Value) -> Named 
     let Some(before) = record.map(|record| &record.wish.spec).filter(|before| before.is_object()) else { return named };
     for field in fields {
         let (from, to) = (value_of(before, &field), value_of(spec, &field));
+        let is_place = kind.identity.within.iter().any(|path| path.to_string() == field);
+        if from.is_null() && !is_place {
+            // An adopted resource may have its name from an annotation.
+            continue;
+        }
         if spelt(kind, &field, from) != spelt(kind, &field, to) && named.renamed.is_none() {
             named.renamed = Some(Renamed { field: field.clone(), from: from.clone(), to: to.clone() });
         }

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use cso_core::ObjectKey;
+use cso_core::port::Purpose;
 use jiff::Timestamp;
 
 /// Why an object is to be worked on. The first is the most urgent.
@@ -16,6 +17,16 @@ pub enum Priority {
     Poll,
     Retry,
     Sweep,
+}
+
+impl Priority {
+    /// Whom the calls of a turn with this priority serve.
+    pub const fn purpose(self) -> Purpose {
+        match self {
+            Self::UserChange | Self::Wake | Self::Poll | Self::Retry => Purpose::Change,
+            Self::Sweep => Purpose::Check,
+        }
+    }
 }
 
 /// Objects that are due, and objects that will be.
@@ -63,18 +74,18 @@ impl Queue {
         self.later_at.insert(key, (at, priority));
     }
 
-    /// The next object to work on at `now`.
-    pub fn pop(&mut self, now: Timestamp) -> Option<ObjectKey> {
+    /// The next object to work on at `now`, and why.
+    pub fn pop(&mut self, now: Timestamp) -> Option<(ObjectKey, Priority)> {
         while let Some((at, key)) = self.later.first().cloned()
             && at <= now
         {
             let priority = self.later_at.get(&key).map_or(Priority::Retry, |(_, priority)| *priority);
             self.push(key, priority);
         }
-        let lanes = self.ready.values_mut().find(|lanes| !lanes.lanes.is_empty())?;
+        let (priority, lanes) = self.ready.iter_mut().find(|(_, lanes)| !lanes.lanes.is_empty())?;
         let key = lanes.pop()?;
         self.due.remove(&key);
-        Some(key)
+        Some((key, *priority))
     }
 
     /// When the next delayed object becomes due.
@@ -148,7 +159,7 @@ mod tests {
     }
 
     fn drain(queue: &mut Queue, now: i64) -> Vec<String> {
-        std::iter::from_fn(|| queue.pop(at(now))).map(|key| format!("{}/{}", key.namespace, key.name)).collect()
+        std::iter::from_fn(|| queue.pop(at(now))).map(|(key, _)| format!("{}/{}", key.namespace, key.name)).collect()
     }
 
     #[test]
@@ -175,6 +186,16 @@ mod tests {
         assert_eq!(queue.next_due(), None);
         assert_eq!(drain(&mut queue, 0), ["n/a"]);
         assert_eq!(drain(&mut queue, 200), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_object_comes_with_its_reason_and_only_a_sweep_is_a_check() {
+        let mut queue = Queue::default();
+        queue.push_at(key("n", "a"), at(1), Priority::Sweep);
+        queue.push(key("n", "b"), Priority::Retry);
+        let purposes: Vec<Purpose> =
+            std::iter::from_fn(|| queue.pop(at(1))).map(|(_, priority)| priority.purpose()).collect();
+        assert_eq!(purposes, [Purpose::Change, Purpose::Check]);
     }
 
     #[test]

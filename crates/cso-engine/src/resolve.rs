@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cso_core::port::{SecretError, Secrets};
-use cso_core::tree::SecretSource;
-use cso_core::{ConditionStatus, DigestKey, FieldPath, Hole, Object, ObjectKey, Record, Tree};
+use cso_core::tree::{SecretKey, SecretSource};
+use cso_core::{ConditionStatus, DigestKey, FieldPath, Hole, Object, ObjectKey, Record, SecretValue, Tree};
 use cso_schema::kind::{Kind, Ref, Role};
 use serde_json::{Map, Value};
 
@@ -34,6 +34,10 @@ pub enum Unresolved {
 pub trait Others {
     fn object(&self, key: &ObjectKey) -> Option<&Object>;
     fn record(&self, key: &ObjectKey) -> Option<&Record>;
+    /// The value that was exported to a key of a Secret.
+    fn exported(&self, namespace: &str, name: &str, key: &str) -> Option<&str>;
+    /// The field export that is to write a key of a Secret.
+    fn exporter(&self, namespace: &str, name: &str, key: &str) -> Option<&ObjectKey>;
 }
 
 /// Everything that resolving needs.
@@ -57,7 +61,7 @@ impl<P: Secrets> Resolver<'_, P> {
         }
         for field in self.kind.fields.values().filter(|field| field.role == Role::Secret) {
             if let Some(wrapper) = spec.member(&field.name).filter(|value| !value.is_null()) {
-                let hole = self.secret(&field.name, wrapper)?;
+                let hole = self.secret(&field.name, wrapper, others)?;
                 spec.set(&FieldPath::root().child(&field.name), Tree::Hole(hole));
             }
         }
@@ -73,8 +77,12 @@ impl<P: Secrets> Resolver<'_, P> {
                 reference.fills
             )));
         }
-        let target = self.target(reference, &wrapper)?;
-        spec.set(&reference.fills, self.value(reference, &target, others)?);
+        let value = |wrapper: &Tree| self.value(reference, &self.target(reference, wrapper)?, others);
+        let value = match &wrapper {
+            Tree::List(wrappers) => Tree::List(wrappers.iter().map(value).collect::<Result<_, _>>()?),
+            wrapper => value(wrapper)?,
+        };
+        spec.set(&reference.fills, value);
         Ok(())
     }
 
@@ -128,22 +136,57 @@ impl<P: Secrets> Resolver<'_, P> {
         }
     }
 
-    fn secret(&self, field: &str, wrapper: &Tree) -> Result<Hole, Unresolved> {
+    fn secret(&self, field: &str, wrapper: &Tree, others: &impl Others) -> Result<Hole, Unresolved> {
         let digest = |value: &str| self.digest_key.digest(&format!("spec.{field}"), &Value::String(value.to_owned()));
         if let Tree::Text(value) = wrapper {
             return Ok(Hole::Secret { source: SecretSource::Spec { field: field.to_owned() }, digest: digest(value) });
         }
-        let text = |name: &str| wrapper.member(name).and_then(Tree::as_str);
-        let (Some(name), Some(key)) = (text("name"), text("key")) else {
+        let Some(source) = secret_key(wrapper, &self.object.key.namespace) else {
             return Err(Unresolved::Invalid(format!("spec.{field} needs `name` and `key` of a Secret")));
         };
-        let namespace = text("namespace").unwrap_or(&self.object.key.namespace);
+        let SecretKey { namespace, name, key } = &source;
         self.granted(namespace, &format!("spec.{field}"))?;
-        let value = self.secrets.secret(namespace, name, key).map_err(Unresolved::Secret)?;
-        let source =
-            SecretSource::Secret { namespace: namespace.to_owned(), name: name.to_owned(), key: key.to_owned() };
-        Ok(Hole::Secret { source, digest: digest(value.reveal()) })
+        let value = secret(self.secrets, others, namespace, name, key).map_err(|error| {
+            match others.exporter(namespace, name, key) {
+                Some(on) => Unresolved::Reference {
+                    on: on.clone(),
+                    message: format!("spec.{field} waits for {on} to fill Secret {namespace}/{name}"),
+                },
+                None => Unresolved::Secret(error),
+            }
+        })?;
+        Ok(Hole::Secret { digest: digest(value.reveal()), source: SecretSource::Secret(source) })
     }
+}
+
+/// A secret value: what a manifest says, else what was exported.
+pub(crate) fn secret(
+    secrets: &impl Secrets,
+    others: &impl Others,
+    namespace: &str,
+    name: &str,
+    key: &str,
+) -> Result<SecretValue, SecretError> {
+    secrets.secret(namespace, name, key).or_else(|error| match (&error, others.exported(namespace, name, key)) {
+        (SecretError::Missing { .. }, Some(value)) => Ok(SecretValue::new(value)),
+        _ => Err(error),
+    })
+}
+
+/// The Secrets that an object reads, whether they exist or not.
+pub fn secrets<'a>(kind: &'a Kind, namespace: &'a str, spec: &Value) -> impl Iterator<Item = SecretKey> + use<'a> {
+    let spec = Tree::from(spec.clone());
+    let fields = kind.fields.values().filter(|field| field.role == Role::Secret);
+    fields.filter_map(move |field| secret_key(spec.member(&field.name)?, namespace))
+}
+
+fn secret_key(wrapper: &Tree, own_namespace: &str) -> Option<SecretKey> {
+    let text = |name: &str| wrapper.member(name).and_then(Tree::as_str);
+    Some(SecretKey {
+        namespace: text("namespace").unwrap_or(own_namespace).to_owned(),
+        name: text("name")?.to_owned(),
+        key: text("key")?.to_owned(),
+    })
 }
 
 /// What references say about where the resource is, from a resolved wish.
@@ -196,8 +239,16 @@ pub fn references(kind: &Kind, namespace: &str, spec: &Value) -> BTreeSet<Object
     let spec = Tree::from(spec.clone());
     kind.refs
         .iter()
-        .filter_map(|reference| {
-            let from = spec.at(&reference.field)?.member("from")?;
+        .flat_map(|reference| {
+            let wrappers = match spec.at(&reference.field) {
+                Some(Tree::List(wrappers)) => wrappers.as_slice(),
+                Some(wrapper) => std::slice::from_ref(wrapper),
+                None => &[],
+            };
+            wrappers.iter().map(move |wrapper| (reference, wrapper))
+        })
+        .filter_map(|(reference, wrapper)| {
+            let from = wrapper.member("from")?;
             let name = from.member("name")?.as_str()?;
             let namespace = from.member("namespace").and_then(Tree::as_str).unwrap_or(namespace);
             Some(ObjectKey::new(&reference.group, &reference.kind, namespace, name))

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use cso_core::export::is_export;
 use cso_core::port::{Clock, Cloud, Secrets, Store, StoreError};
 use cso_core::{ErrorClass, ObjectKey};
 use jiff::Timestamp;
@@ -76,7 +77,7 @@ struct Run<C, S, P, K> {
     busy: BTreeMap<ObjectKey, InFlight>,
     /// Counts turns that began or ended, to tell which was first.
     tick: u64,
-    /// When an object last settled or was forgotten.
+    /// When an object last settled or was forgotten, while turns are in flight that began before.
     ended: BTreeMap<ObjectKey, u64>,
     /// The next turn of these follows a create of ours.
     fresh: BTreeSet<ObjectKey>,
@@ -159,8 +160,9 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
 
     /// Starts turns up to the limit.
     fn start(&mut self) {
-        while self.turns.len() < self.engine.settings.concurrency.max(1) {
-            let Some(key) = self.queue.pop(self.now()) else { break };
+        let limit = turns_at_once(self.engine.settings.concurrency);
+        while self.turns.len() < limit {
+            let Some((key, priority)) = self.queue.pop(self.now()) else { break };
             if let Some(turn) = self.busy.get_mut(&key) {
                 turn.again = true;
                 continue;
@@ -170,7 +172,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
             let engine = Arc::clone(&self.engine);
             let fresh = self.fresh.remove(&key);
             self.turns.spawn(async move {
-                let result = engine.turn(&key, fresh).await;
+                let result = engine.turn(&key, priority.purpose(), fresh).await;
                 (key, result)
             });
         }
@@ -202,8 +204,10 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
             Turn::Settled => {
                 self.rests.insert(key.clone(), Rest::Settled);
                 self.wake(&key);
-                if self.acted.remove(&key) {
-                    for referrer in self.engine.world().referrers(&key) {
+                let acted = self.acted.remove(&key);
+                for referrer in self.engine.world().referrers(&key) {
+                    // What is exported may have changed without a call of ours, and looking costs nothing.
+                    if acted || is_export(&referrer) {
                         self.queue.push(referrer, Priority::Wake);
                     }
                 }
@@ -240,6 +244,10 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
         }
         if again {
             self.queue.push(key, Priority::Wake);
+        }
+        if self.busy.is_empty() {
+            // No turn is left that could have missed an end.
+            self.ended.clear();
         }
     }
 
@@ -280,6 +288,12 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
         }
         nap.max(Duration::from_millis(1))
     }
+}
+
+/// Turns in flight for so many calls in flight. A turn spends part of its time waiting for the store, where many share one
+/// write: with as many turns as calls the cloud would idle meanwhile. One call at a time is one object at a time, in order.
+const fn turns_at_once(calls: usize) -> usize {
+    if calls <= 1 { 1 } else { calls.saturating_mul(4) }
 }
 
 /// Whether time alone may help: failures that pass, and waits for the provider. Waiting for another object does not

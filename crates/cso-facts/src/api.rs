@@ -58,8 +58,12 @@ pub struct Operation {
     pub host_prefix: Option<String>,
     /// Called without a signature, as `AssumeRoleWithWebIdentity` is.
     pub unsigned: bool,
-    /// The request must carry a checksum of its body.
+    /// The request must carry a checksum of its body: `Content-MD5`, or the header of an algorithm where there is a choice.
     pub checksum_required: bool,
+    /// The input member that chooses the algorithm of an `x-amz-checksum-*` header.
+    pub checksum_algorithm: Option<String>,
+    /// Input or output is an event stream. Such an operation is known by name only: it has no shapes here.
+    pub event_stream: bool,
     pub input: Option<ShapeId>,
     pub output: Option<ShapeId>,
     /// Root element of a `restXml` request without payload member, when the model names it, and its namespace.
@@ -127,6 +131,27 @@ pub enum ShapeKind {
         error: Option<ErrorFacts>,
         payload: Option<String>,
     },
+}
+
+impl ShapeKind {
+    /// What the type is called in canonical text.
+    pub const fn type_name(&self) -> &'static str {
+        match self {
+            Self::Boolean => "boolean",
+            Self::Integer => "integer",
+            Self::Long => "long",
+            Self::Float => "float",
+            Self::Double => "double",
+            Self::String { .. } => "string",
+            Self::Blob { .. } => "blob",
+            Self::Timestamp { .. } => "timestamp",
+            Self::Document => "document",
+            Self::List { .. } => "list",
+            Self::Map { .. } => "map",
+            Self::Structure { union: false, .. } => "structure",
+            Self::Structure { union: true, .. } => "union",
+        }
+    }
 }
 
 /// Wire form of a timestamp.

@@ -108,15 +108,17 @@ fn operation(shapes: u32) -> impl Strategy<Value = Operation> {
             more_results,
             limit_key,
         });
-    let texts = (word(), word(), maybe(word()), maybe(word()), maybe(word()), maybe(word()));
+    let texts = (word(), word(), maybe(word()), maybe(word()), maybe(word()), maybe(word()), maybe(word()));
     let refs = (maybe(id()), maybe(id()), vec(id(), 0..3));
-    (texts, refs, maybe(paginator), any::<[bool; 2]>()).prop_map(|(texts, refs, paginator, flags)| Operation {
+    (texts, refs, maybe(paginator), any::<[bool; 3]>()).prop_map(|(texts, refs, paginator, flags)| Operation {
         name: String::new(),
         method: texts.0,
         uri: texts.1,
         host_prefix: texts.2,
         unsigned: flags[0],
         checksum_required: flags[1],
+        checksum_algorithm: texts.6,
+        event_stream: flags[2],
         input: refs.0,
         output: refs.1,
         xml_root: texts.3,

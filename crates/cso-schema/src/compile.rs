@@ -14,13 +14,14 @@ use cso_facts::surface::Surface;
 use self::lookup::shape_at;
 use self::position::line_of;
 use crate::descriptor::{File, KindSpec};
-use crate::kind::{CallTemplate, Kind};
+use crate::kind::{CallTemplate, Kind, Scope};
 use crate::names::nearest;
 
 mod calls;
 mod errors;
 mod fields;
 mod identity;
+mod list;
 mod lookup;
 mod options;
 mod outputs;
@@ -128,7 +129,10 @@ struct Compiler<'a> {
 enum Extra {
     None,
     Change,
+    /// All elements of a table, or one.
     Items,
+    /// One element of a list.
+    Item,
     /// The token of an open create, where its resource is looked for.
     Token,
 }
@@ -173,6 +177,8 @@ impl<'a> Compiler<'a> {
         self.check_fields(&fields, &parts, &create, update.as_ref());
         let kind = Kind {
             service: self.file.service.clone(),
+            scope: self.scope(),
+            empties: self.empties(&parts),
             api: Arc::clone(&self.api),
             surface: Arc::clone(&self.surface),
             recovery: self.recovery(&identity, &create)?,
@@ -182,6 +188,7 @@ impl<'a> Compiler<'a> {
             options: self.options(),
             status: self.status(&read, body),
             exports: self.exports(),
+            list: spec.api.list.as_ref().and_then(|list| self.listing(list, &identity, &read, body)),
             errors: self.errors(&self.file.errors),
             consistency: self.duration(&[], self.file.consistency.as_deref()).unwrap_or(Duration::from_secs(10)),
             identity,
@@ -199,10 +206,26 @@ impl<'a> Compiler<'a> {
         self.found.is_empty().then_some(kind)
     }
 
+    fn scope(&mut self) -> Scope {
+        match self.file.scope.as_deref() {
+            None | Some("region") => Scope::Region,
+            Some("partition") => Scope::Partition,
+            Some(other) => {
+                self.fail(&[], format!("`{other}` is not a scope: region or partition"));
+                Scope::Region
+            }
+        }
+    }
+
     fn operation(&mut self, path: &[&str], name: &str) -> Option<Operation> {
         let api = Arc::clone(&self.api);
-        if let Some(operation) = api.operation(name) {
-            return Some(operation.clone());
+        match api.operation(name) {
+            Some(operation) if operation.event_stream => {
+                self.fail(path, format!("{name} works by an event stream, which is not spoken here"));
+                return None;
+            }
+            Some(operation) => return Some(operation.clone()),
+            None => {}
         }
         let hint = nearest(name, api.operations.iter().map(|op| op.name.as_str()));
         let hint = hint.map(|hint| format!("; did you mean {hint}?")).unwrap_or_default();

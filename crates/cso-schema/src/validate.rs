@@ -128,7 +128,8 @@ fn named(schema_type: SchemaType) -> &'static str {
     }
 }
 
-fn named_type(value: &Value) -> &'static str {
+/// What a JSON value is called in messages to people, for example `a list`.
+pub const fn named_type(value: &Value) -> &'static str {
     match value {
         Value::Null => "nothing",
         Value::Bool(_) => "a boolean",

@@ -200,7 +200,12 @@ impl Inner {
             return Ok(self.tagged(shared, &request.region, &input));
         }
         let roles = shared.operations.roles(&request.service, &request.operation);
-        let Some((kind, role)) = self.meant(roles, &input, &request.region).or_else(|| roles.first()).cloned() else {
+        // Who names nothing asks for all.
+        let lists = || {
+            roles.iter().find(|(_, role)| *role == Role::ListAll && input.as_object().is_some_and(BTreeMap::is_empty))
+        };
+        let meant = self.meant(roles, &input, &request.region).or_else(lists).or_else(|| roles.first());
+        let Some((kind, role)) = meant.cloned() else {
             return self.protest(format!("no kind makes {}:{}", request.service, request.operation));
         };
         if role.effect() != request.effect {
@@ -238,7 +243,7 @@ impl Inner {
     pub(crate) fn position(&self, kind: &Kind, role: Role, input: &Tree, region: &str) -> Option<usize> {
         let call = template(kind, role)?;
         self.resources.iter().position(|resource| {
-            resource.kind == kind.name() && resource.region == region && resource.is_meant(kind, call, input)
+            resource.kind == kind.name() && resource.is_in(kind, region) && resource.is_meant(kind, call, input)
         })
     }
 
@@ -258,7 +263,7 @@ impl Inner {
         let seen = self.seen();
         let named: Vec<&Resource> = seen
             .iter()
-            .filter(|one| one.kind == kind.name() && one.region == region)
+            .filter(|one| one.kind == kind.name() && one.is_in(kind, region))
             .filter(|one| one.is_meant(kind, template, input))
             .collect();
         let answers = Answers { kind, behaviour: &self.behaviour };
@@ -270,6 +275,10 @@ impl Inner {
                 cso_schema::kind::Recovery::Natural(finder) => answers.listed(finder, named),
                 _ => Tree::object(),
             },
+            (Role::ListAll, named) => match &kind.list {
+                Some(listing) => answers.list_all(listing, named),
+                None => Tree::object(),
+            },
             (Role::Lookup, [one, ..]) if one.life == Life::Alive => match &kind.identity.lookup {
                 Some(lookup) => Answers::looked_up(one, &lookup.out),
                 None => Tree::object(),
@@ -277,6 +286,11 @@ impl Inner {
             (Role::PartRead(position), [one, ..]) => match answers.part_read(position, one) {
                 Some(answer) => answer,
                 None => return Err(not_set(kind, position)),
+            },
+            (Role::List(position), [one, ..]) => answers.list(position, one),
+            (Role::Get(position), [one, ..]) => match answers.get(position, one, input) {
+                Some(answer) => answer,
+                None => return Err(absent(kind)),
             },
             (Role::TagRead, [one, ..]) => answers.tag_read(one),
             _ => return Err(absent(kind)),

@@ -1,8 +1,10 @@
 //! One client for all services and regions.
 
+mod bucket;
 mod credentials;
 mod endpoint;
 mod failure;
+mod log;
 mod pages;
 mod redact;
 mod retry;
@@ -21,7 +23,7 @@ use serde_json::Value;
 use crate::protocol::{self, Answer, WireRequest, WireResponse};
 use credentials::Credentials;
 use endpoint::{Endpoint, Endpoints};
-use failure::Failure;
+use failure::{Failure, Proof};
 use retry::{Clock, Next, Quota};
 use transport::{Delivery, Transport};
 
@@ -83,6 +85,12 @@ pub struct Call<'a> {
     /// The operation's input with the API's member names.
     pub input: Value,
     pub effect: Effect,
+}
+
+/// A good answer, and how the service calls it.
+struct Served {
+    output: Value,
+    request_id: Option<String>,
 }
 
 /// When an attempt may leave. `()` never holds one back.
@@ -190,17 +198,19 @@ impl Client {
         let fail =
             |failure: Failure| redact::conceal(failure.of(call.service, operation), call.service, operation, input);
         let shared = &*self.0;
-        let request = failure::check_protocol(call.service)
+        let request = bucket::check(call.service, input)
             .and_then(|()| protocol::encode(call.service, operation, input).map_err(Failure::from))
             .map_err(fail)?;
-        let endpoint = shared.endpoints.resolve(call.service, call.region).map_err(fail)?;
+        let mut endpoint = shared.endpoints.resolve(call.service, call.region).map_err(fail)?;
         let mut tries = retry::Tries::new(call.effect, &shared.config);
         loop {
             pace.turn().await;
+            let sent = tokio::time::Instant::now();
             let result = self.attempt(call.service, operation, &request, &endpoint).await;
+            log::attempt(call, &result, sent.elapsed());
             pace.learn(retry::reply(&result));
             let failure = match result {
-                Ok(output) => {
+                Ok(Served { output, .. }) => {
                     shared.quota.succeeded(&endpoint.host, &tries);
                     return Ok(output);
                 }
@@ -209,6 +219,9 @@ impl Client {
             match tries.next(&failure, || shared.quota.take(&endpoint.host, &failure)) {
                 Next::Stop => return Err(fail(failure)),
                 Next::After(pause) => tokio::time::sleep(pause).await,
+            }
+            if let Some(Proof::WrongRegion(region)) = &failure.proof {
+                endpoint = shared.endpoints.resolve(call.service, region).map_err(fail)?;
             }
         }
     }
@@ -220,7 +233,7 @@ impl Client {
         operation: &Operation,
         request: &WireRequest,
         endpoint: &Endpoint,
-    ) -> Result<Value, Failure> {
+    ) -> Result<Served, Failure> {
         let shared = &*self.0;
         let identity = if operation.unsigned { None } else { Some(shared.credentials.get().await?) };
         let now = shared.clock.now();
@@ -228,8 +241,8 @@ impl Client {
         let Delivery { status, headers, body } = shared.transport.send(prepared, &endpoint.host).await?;
         let response = WireResponse { status, headers: &headers, body: &body };
         let error = match protocol::decode(service, operation, response) {
-            Ok(Answer::Output(output)) => return Ok(output),
-            Ok(Answer::Error(error)) => Failure::stated(service, error, response),
+            Ok(Answer::Output(output)) => return Ok(Served { output, request_id: failure::request_id(response) }),
+            Ok(Answer::Error(error)) => Failure::stated(service, error, response, &endpoint.signing_region),
             Err(unreadable) => Failure::unreadable(&unreadable, response, &endpoint.host),
         };
         if let Some(identity) = identity.filter(|_| protocol::codes::is_stale_credential(&error.code)) {

@@ -1,21 +1,34 @@
 //! Values to bytes and back, by the service's model. Pure.
 //!
-//! The three RPC protocols put everything into the body; the REST and EC2 protocols come with their own modules beside
-//! [`json`] and [`query`].
+//! ```text
+//! awsJson1_0, awsJson1_1 --> aws_json --> json
+//! restJson1, restXml ------> rest ------> json, xml
+//! awsQuery, ec2Query ------> query -----> xml
+//! ```
 
+mod aws_json;
+mod checksum;
 pub mod codes;
 mod json;
 mod query;
+mod rest;
+mod scalar;
 pub mod timestamp;
 mod xml;
 
+use std::borrow::Cow;
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use cso_facts::api::{Operation, Protocol, Service, Shape, ShapeKind};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 use serde_json::{Map, Value};
+
+use query::Dialect;
+use rest::Format;
+
+/// Everything but the unreserved characters of RFC 3986, as AWS encodes for signing.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A request without host, credentials and signature.
 #[derive(Clone)]
@@ -26,7 +39,7 @@ pub struct WireRequest {
     /// Labels that go before the endpoint's host name, with the last dot.
     pub host_prefix: Option<String>,
     /// Lower-case names.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(Cow<'static, str>, String)>,
     pub body: Vec<u8>,
 }
 
@@ -58,6 +71,8 @@ pub struct ServiceError {
     pub fields: Value,
     /// Where a body carries the request id; the header is the caller's to read.
     pub request_id: Option<String>,
+    /// The region that should have been asked, where a body names it.
+    pub region: Option<String>,
 }
 
 /// An input that does not fit the model.
@@ -70,6 +85,16 @@ pub struct InputError {
     pub problem: String,
 }
 
+/// Why no request can be built.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EncodeError {
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The operation sends or receives an event stream.
+    #[error("operation `{operation}` of service `{service}` works by an event stream, which is not spoken here")]
+    EventStream { service: String, operation: String },
+}
+
 /// An answer that cannot be understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -78,22 +103,21 @@ pub struct Unreadable(pub String);
 /// Builds the request for one operation.
 ///
 /// # Errors
-/// When the input does not fit the operation's input shape, and for a protocol that is not there yet.
-pub fn encode(service: &Service, operation: &Operation, input: &Value) -> Result<WireRequest, InputError> {
-    match service.protocol {
-        Protocol::AwsJson1_0 => json::encode(service, operation, input, "1.0"),
-        Protocol::AwsJson1_1 => json::encode(service, operation, input, "1.1"),
-        Protocol::AwsQuery => query::encode(service, operation, input),
-        protocol @ (Protocol::Ec2Query | Protocol::RestJson1 | Protocol::RestXml) => Err(InputError::new(format!(
-            "the protocol {protocol:?} of service `{}` is not supported yet",
-            service.name
-        ))),
+/// When the input does not fit the operation's input shape, and for an operation with an event stream.
+pub fn encode(service: &Service, operation: &Operation, input: &Value) -> Result<WireRequest, EncodeError> {
+    if operation.event_stream {
+        return Err(EncodeError::EventStream { service: service.name.clone(), operation: operation.name.clone() });
     }
-}
-
-/// Whether [`encode`] and [`decode`] speak a protocol.
-pub const fn is_supported(protocol: Protocol) -> bool {
-    matches!(protocol, Protocol::AwsJson1_0 | Protocol::AwsJson1_1 | Protocol::AwsQuery)
+    let mut request = match service.protocol {
+        Protocol::AwsJson1_0 => aws_json::encode(service, operation, input, "1.0"),
+        Protocol::AwsJson1_1 => aws_json::encode(service, operation, input, "1.1"),
+        Protocol::AwsQuery => query::encode(service, operation, input, Dialect::Aws),
+        Protocol::Ec2Query => query::encode(service, operation, input, Dialect::Ec2),
+        Protocol::RestJson1 => rest::encode(service, operation, input, Format::Json),
+        Protocol::RestXml => rest::encode(service, operation, input, Format::Xml),
+    }?;
+    checksum::add(service, operation, input, &mut request)?;
+    Ok(request)
 }
 
 /// Reads the answer to one operation.
@@ -101,16 +125,31 @@ pub const fn is_supported(protocol: Protocol) -> bool {
 /// # Errors
 /// When the body is not what the protocol promises: cut short, HTML, another format.
 pub fn decode(service: &Service, operation: &Operation, response: WireResponse<'_>) -> Result<Answer, Unreadable> {
-    match (service.protocol, (200..300).contains(&response.status)) {
-        (Protocol::AwsJson1_0 | Protocol::AwsJson1_1, true) => {
-            json::decode(service, operation, response).map(Answer::Output)
+    if !(200..300).contains(&response.status) {
+        return decode_error(service, operation, response).map(Answer::Error);
+    }
+    match service.protocol {
+        Protocol::AwsJson1_0 | Protocol::AwsJson1_1 => aws_json::decode(service, operation, response),
+        Protocol::AwsQuery | Protocol::Ec2Query => query::decode(service, operation, response),
+        Protocol::RestJson1 => rest::decode(service, operation, response, Format::Json),
+        Protocol::RestXml if rest::is_belated_error(service, operation, response) => {
+            return decode_error(service, operation, response).map(Answer::Error);
         }
-        (Protocol::AwsJson1_0 | Protocol::AwsJson1_1, false) => {
-            json::decode_error(service, operation, response).map(Answer::Error)
-        }
-        (Protocol::AwsQuery, true) => query::decode(service, operation, response).map(Answer::Output),
-        (Protocol::AwsQuery, false) => query::decode_error(service, operation, response).map(Answer::Error),
-        (protocol, _) => Err(Unreadable(format!("the protocol {protocol:?} is not supported yet"))),
+        Protocol::RestXml => rest::decode(service, operation, response, Format::Xml),
+    }
+    .map(Answer::Output)
+}
+
+fn decode_error(
+    service: &Service,
+    operation: &Operation,
+    response: WireResponse<'_>,
+) -> Result<ServiceError, Unreadable> {
+    match service.protocol {
+        Protocol::AwsJson1_0 | Protocol::AwsJson1_1 => json::decode_error(service, operation, response),
+        Protocol::AwsQuery | Protocol::Ec2Query => xml::decode_error(service, operation, response.body),
+        Protocol::RestJson1 => rest::decode_error(service, operation, response, Format::Json),
+        Protocol::RestXml => rest::decode_error(service, operation, response, Format::Xml),
     }
 }
 
@@ -139,6 +178,21 @@ pub fn fill_tokens(service: &Service, operation: &Operation, input: &mut Value, 
     for member in service.shape(shape).members() {
         if member.idempotency_token && members.get(&member.name).is_none_or(Value::is_null) {
             members.insert(member.name.clone(), Value::String(token()));
+        }
+    }
+}
+
+impl ServiceError {
+    /// An error whose answer has nothing but a status, as every answer to a `HEAD` request.
+    fn of_status(status: u16) -> Self {
+        let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+        Self {
+            code: reason.map_or_else(|| status.to_string(), |reason| reason.replace(' ', "")),
+            shape: None,
+            message: format!("HTTP {status} without a body"),
+            fields: Value::Object(Map::new()),
+            request_id: None,
+            region: None,
         }
     }
 }
@@ -179,71 +233,16 @@ const fn type_name(value: &Value) -> &'static str {
 /// The members of a structure, after a check that the shape knows each of them.
 fn known_members<'v>(shape: &Shape, value: &'v Value) -> Result<&'v Map<String, Value>, InputError> {
     let members = value.as_object().ok_or_else(|| InputError::expected("an object", value))?;
-    match members.keys().find(|name| shape.member(name).is_none()) {
-        Some(stranger) => Err(InputError::new(format!("is not a member of {}", shape.name)).within(stranger)),
-        None => Ok(members),
+    if let Some(stranger) = members.keys().find(|name| shape.member(name).is_none()) {
+        return Err(InputError::new(format!("is not a member of {}", shape.name)).within(stranger));
     }
-}
-
-/// Text of a scalar for protocols that write text: numbers, booleans, strings, blobs.
-fn scalar_text(kind: &ShapeKind, value: &Value) -> Result<String, InputError> {
-    match kind {
-        ShapeKind::Boolean => {
-            value.as_bool().map(|flag| flag.to_string()).ok_or_else(|| InputError::expected("a boolean", value))
+    let is_union = matches!(shape.kind, ShapeKind::Structure { union: true, .. });
+    match members.values().filter(|value| !value.is_null()).count() {
+        count if is_union && count != 1 => {
+            Err(InputError::new(format!("must have exactly one member, as {} is a union, not {count}", shape.name)))
         }
-        ShapeKind::Integer | ShapeKind::Long => integer(value).map(ToString::to_string),
-        ShapeKind::Float | ShapeKind::Double => float(value).map(|number| match number {
-            Value::String(name) => name,
-            other => other.to_string(),
-        }),
-        ShapeKind::Blob { .. } => blob(value).map(str::to_owned),
-        _ => value.as_str().map(str::to_owned).ok_or_else(|| InputError::expected("a string", value)),
+        _ => Ok(members),
     }
-}
-
-/// A whole number.
-fn integer(value: &Value) -> Result<&Value, InputError> {
-    if value.is_i64() || value.is_u64() { Ok(value) } else { Err(InputError::expected("a whole number", value)) }
-}
-
-/// A number, or one of the three names of numbers that JSON cannot write.
-fn float(value: &Value) -> Result<Value, InputError> {
-    match value {
-        Value::Number(_) => Ok(value.clone()),
-        Value::String(name) if is_float_name(name) => Ok(value.clone()),
-        _ => Err(InputError::expected("a number, \"NaN\", \"Infinity\" or \"-Infinity\"", value)),
-    }
-}
-
-fn is_float_name(text: &str) -> bool {
-    matches!(text, "NaN" | "Infinity" | "-Infinity")
-}
-
-/// Base64 text, checked.
-fn blob(value: &Value) -> Result<&str, InputError> {
-    let text = value.as_str().ok_or_else(|| InputError::expected("base64 text", value))?;
-    // The decoder's own error names a byte of what may be a secret.
-    BASE64.decode(text).map_err(|_| InputError::new("is not base64 text"))?;
-    Ok(text)
-}
-
-/// A scalar that arrived as text. Lenient on purpose: a value that the model calls a number but that is not one is
-/// handed on as text, because a call that worked must not fail over an attribute nobody looks at.
-fn scalar_value(kind: &ShapeKind, text: &str) -> Value {
-    let text = match kind {
-        ShapeKind::String { .. } => return Value::String(text.to_owned()),
-        _ => text.trim(),
-    };
-    let parsed = match kind {
-        ShapeKind::Boolean => text.parse().ok().map(Value::Bool),
-        ShapeKind::Integer | ShapeKind::Long => text.parse::<i64>().ok().map(Value::from),
-        ShapeKind::Float | ShapeKind::Double if !is_float_name(text) => {
-            text.parse::<f64>().ok().and_then(serde_json::Number::from_f64).map(Value::Number)
-        }
-        ShapeKind::Timestamp { .. } => timestamp::parse(text).map(|time| Value::String(time.to_string())),
-        _ => None,
-    };
-    parsed.unwrap_or_else(|| Value::String(text.to_owned()))
 }
 
 /// The error shape that an answer names, by shape name or by its code on the wire.

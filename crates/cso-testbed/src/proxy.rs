@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 use crate::emulator::Endpoint;
 use crate::error::{Context as _, Error};
@@ -196,6 +197,7 @@ impl Shared {
         // A call that was cleared away while it was on its way needs no ending.
         let Some(place) = sequence.checked_sub(calls.forgotten) else { return };
         if let Some(call) = calls.kept.get_mut(place) {
+            call.ended = Some(Instant::now());
             call.outcome = outcome;
         }
     }

@@ -56,8 +56,10 @@ impl Tool {
     ///
     /// Safe when several processes start at once: the first installs, the others wait.
     pub(crate) fn program(self, name: &str) -> Result<PathBuf, Error> {
-        let home = cache_dir().join("tools").join(self.name());
-        fs::create_dir_all(cache_dir().join("tools")).context(|| format!("making {}", home.display()))?;
+        let tools = cache_dir().join("tools");
+        fs::create_dir_all(&tools).context(|| format!("making {}", tools.display()))?;
+        // Checkouts that share a cache by a link must agree on its place, or each installs over the others.
+        let home = tools.canonicalize().context(|| format!("resolving {}", tools.display()))?.join(self.name());
         let lock = home.with_extension("lock");
         let lock = File::create(&lock).context(|| format!("opening {}", lock.display()))?;
         lock.lock().context(|| format!("waiting for another installation of {}", self.name()))?;

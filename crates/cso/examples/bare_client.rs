@@ -8,10 +8,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use cso_aws::Aws;
-use cso_core::port::{Cloud as _, Effect, Request};
+use cso_core::port::{Cloud as _, Effect, Purpose, Request};
 use cso_facts::Catalog;
+use mimalloc::MiMalloc;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+
+/// The same as that of `cso`: not what is compared.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -63,6 +68,7 @@ async fn call(cloud: &Aws, operation: &str, effect: Effect, input: Value) -> Res
         namespace: "default".to_owned(),
         input,
         effect,
+        purpose: Purpose::Change,
     };
     Ok(cloud.call(request).await?)
 }

@@ -9,27 +9,37 @@ mod args;
 mod clock;
 mod commands;
 mod kinds;
+mod logs;
 mod manifests;
 mod output;
 mod session;
 mod snapshot;
-mod traced;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use mimalloc::MiMalloc;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let cli = args::Cli::parse();
     output::choose_color(cli.global.color);
-    traced::tell(cli.global.verbose, output::colors_stderr());
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let outcome = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(commands::run(cli)));
-    match outcome {
+    logs::start(cli.global.verbose, output::colors_stderr());
+    match run(cli) {
         Ok(exit) => exit.into(),
         Err(error) => {
             output::error(&error);
             commands::Exit::Failed.into()
         }
     }
+}
+
+fn run(cli: args::Cli) -> anyhow::Result<commands::Exit> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(commands::run(cli));
+    // Whatever is still going on was left on purpose: a name that is being looked up must not hold up the end.
+    runtime.shutdown_background();
+    outcome
 }

@@ -1,14 +1,19 @@
 //! Manifests, checked as far as that is possible without a cloud.
 
+mod exports;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use cso_core::export::{Export, Target, TargetKind, is_export};
+use cso_core::path::Segment;
 use cso_core::port::Secrets as _;
-use cso_core::{FieldPath, Object, ObjectKey};
-use cso_engine::resolve::{cycle, references};
+use cso_core::tree::SecretKey;
+use cso_core::{FieldPath, Object, ObjectKey, Record};
+use cso_engine::resolve::{self, cycle, references};
 use cso_engine::world::Kinds;
 use cso_local::manifest::{self, FileSecrets, Manifest, ManifestSet, Problem};
-use cso_schema::kind::{Kind, Role};
+use cso_schema::kind::{Kind, Ref, Role};
 use cso_schema::names::nearest;
 use serde_json::Value;
 
@@ -28,43 +33,89 @@ impl Declared {
     }
 }
 
-/// Each object and the objects it refers to, whether they exist or not.
-pub(crate) fn edges<'a>(
-    objects: impl IntoIterator<Item = &'a Object>,
-    kinds: &Kinds,
-) -> BTreeMap<ObjectKey, BTreeSet<ObjectKey>> {
-    let targets = |object: &Object| {
-        kinds.of(&object.key).map(|kind| references(kind, &object.key.namespace, &object.spec)).unwrap_or_default()
-    };
-    objects.into_iter().map(|object| (object.key.clone(), targets(object))).collect()
+/// What exists without a manifest.
+#[derive(Debug, Default)]
+pub(crate) struct Remembered {
+    /// A reference may lead to these.
+    objects: BTreeSet<ObjectKey>,
+    /// What was exported, and by which field export.
+    exported: BTreeMap<Target, ObjectKey>,
 }
 
-/// Reads and checks manifests. `known`: objects that exist without a manifest, so that a reference may lead to them.
-pub(crate) fn load(paths: &[PathBuf], namespace: &str, kinds: &Kinds, known: &BTreeSet<ObjectKey>) -> Declared {
+impl Remembered {
+    /// What records tell.
+    pub(crate) fn of(records: &[Record]) -> Self {
+        let objects = records.iter().map(|record| record.key.clone()).collect();
+        Self { objects, exported: exports::remembered(records) }
+    }
+}
+
+/// Each object and the objects it refers to, whether they exist or not: also the source of an export, and the exports that
+/// fill the Secrets it reads.
+pub(crate) fn edges(objects: &[Object], kinds: &Kinds) -> BTreeMap<ObjectKey, BTreeSet<ObjectKey>> {
+    let read = |object: &Object| is_export(&object.key).then(|| Export::read(&object.key, &object.spec).ok()).flatten();
+    let writers: BTreeMap<Target, &ObjectKey> =
+        objects.iter().filter_map(|object| Some((read(object)?.target, &object.key))).collect();
+    let targets = |object: &Object| {
+        let Some(kind) = kinds.of(&object.key) else {
+            return read(object).map(|export| export.source).into_iter().collect();
+        };
+        let namespace = &object.key.namespace;
+        let mut targets = references(kind, namespace, &object.spec);
+        let secrets = resolve::secrets(kind, namespace, &object.spec);
+        targets.extend(secrets.filter_map(|source| writers.get(&as_target(source)).copied().cloned()));
+        targets
+    };
+    objects.iter().map(|object| (object.key.clone(), targets(object))).collect()
+}
+
+/// The key of a Secret that a source names.
+fn as_target(source: SecretKey) -> Target {
+    let SecretKey { namespace, name, key } = source;
+    Target { kind: TargetKind::Secret, namespace, name, key }
+}
+
+/// Reads and checks manifests. `known`: what exists without a manifest, so that a reference may lead to it.
+pub(crate) fn load(paths: &[PathBuf], namespace: &str, kinds: &Kinds, known: &Remembered) -> Declared {
     let mut set = manifest::load(paths, namespace);
     let secrets = FileSecrets::new(&set, namespace);
     let mut problems = std::mem::take(&mut set.problems);
     let declared: BTreeSet<&ObjectKey> = set.manifests.iter().map(|manifest| &manifest.object.key).collect();
     // What could not be read may well be what a reference leads to: say only what is certain.
     let certain = problems.is_empty();
+    let exists = |key: &ObjectKey| declared.contains(key) || known.objects.contains(key);
+    let writers = exports::Writers::of(&set, known);
+    problems.extend(exports::collisions(&set, &writers));
     let mut objects = Vec::new();
     for manifest in set.manifests.iter().filter(|manifest| !is_input(&manifest.object.key)) {
+        if is_export(&manifest.object.key) {
+            let exists: Option<&dyn Fn(&ObjectKey) -> bool> = if certain { Some(&exists) } else { None };
+            problems.extend(exports::check(manifest, kinds, &writers, exists));
+            objects.push(manifest.object.clone());
+            continue;
+        }
         match kind_of(manifest, kinds) {
             Err(problem) => problems.push(*problem),
             Ok(kind) => {
                 problems.extend(manifest::validate(manifest, &kind.surface));
                 if certain {
-                    problems
-                        .extend(dangling(manifest, kind, kinds, |key| declared.contains(key) || known.contains(key)));
-                    problems.extend(lost_secrets(manifest, kind, &secrets));
+                    problems.extend(dangling(manifest, kind, kinds, exists));
+                    problems.extend(lost_secrets(manifest, kind, &secrets, &writers));
                 }
-                objects.push(manifest.object.clone());
+                objects.push(in_its_namespace(&set, manifest.object.clone()));
             }
         }
     }
     problems.extend(circle(&set, &edges(&objects, kinds), kinds));
     problems.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     Declared { set, objects, problems }
+}
+
+/// An object with the annotations of its namespace, if that is declared.
+pub(crate) fn in_its_namespace(set: &ManifestSet, object: Object) -> Object {
+    let is_its = |key: &ObjectKey| key.group.is_empty() && key.kind == "Namespace" && key.name == object.key.namespace;
+    let namespace = set.manifests.iter().find(|manifest| is_its(&manifest.object.key));
+    Object { inherited: namespace.map(|namespace| namespace.object.annotations.clone()), ..object }
 }
 
 /// Objects that others read and that are not managed themselves.
@@ -118,8 +169,8 @@ fn kind_of<'a>(manifest: &Manifest, kinds: &'a Kinds) -> Result<&'a Kind, Box<Pr
 fn dangling(manifest: &Manifest, kind: &Kind, kinds: &Kinds, exists: impl Fn(&ObjectKey) -> bool) -> Vec<Problem> {
     let own = &manifest.object.key.namespace;
     let mut problems = Vec::new();
-    for reference in &kind.refs {
-        let from = FieldPath::root().child("spec").join(&reference.field).child("from");
+    for (reference, wrapper) in wrappers(manifest, kind) {
+        let from = wrapper.child("from");
         let text = |name: &str| at(&manifest.raw, &from.child(name)).and_then(Value::as_str);
         let Some(name) = text("name") else { continue };
         let target = ObjectKey::new(&reference.group, &reference.kind, text("namespace").unwrap_or(own), name);
@@ -142,30 +193,47 @@ fn dangling(manifest: &Manifest, kind: &Kind, kinds: &Kinds, exists: impl Fn(&Ob
     problems
 }
 
+/// Each reference with the place where it is written; a list of references is many.
+fn wrappers<'a>(manifest: &Manifest, kind: &'a Kind) -> Vec<(&'a Ref, FieldPath)> {
+    let places = |reference: &'a Ref| {
+        let field = FieldPath::root().child("spec").join(&reference.field);
+        let list = at(&manifest.raw, &field).and_then(Value::as_array);
+        let places: Vec<FieldPath> = match list {
+            Some(list) => (0..list.len()).map(|index| field.index(index)).collect(),
+            None => vec![field],
+        };
+        places.into_iter().map(move |place| (reference, place))
+    };
+    kind.refs.iter().flat_map(places).collect()
+}
+
 /// Secrets that cannot be read.
-fn lost_secrets(manifest: &Manifest, kind: &Kind, secrets: &FileSecrets) -> Vec<Problem> {
+fn lost_secrets(manifest: &Manifest, kind: &Kind, secrets: &FileSecrets, writers: &exports::Writers) -> Vec<Problem> {
     let own = &manifest.object.key.namespace;
     let fields = kind.fields.values().filter(|field| field.role == Role::Secret);
     fields
         .filter_map(|field| {
             let path = FieldPath::root().child("spec").child(&field.name);
             let text = |name: &str| at(&manifest.raw, &path.child(name)).and_then(Value::as_str);
-            let error = secrets.secret(text("namespace").unwrap_or(own), text("name")?, text("key")?).err()?;
-            let help = "declare the Secret among the manifests".to_owned();
+            let (namespace, name, key) = (text("namespace").unwrap_or(own), text("name")?, text("key")?);
+            let error = secrets.secret(namespace, name, key).err()?;
+            let source = SecretKey { namespace: namespace.to_owned(), name: name.to_owned(), key: key.to_owned() };
+            if writers.writer(&as_target(source)).is_some() {
+                return None;
+            }
+            let help = "declare the Secret among the manifests, or export to it".to_owned();
             Some(problem(manifest, path, error.to_string(), Some(help)))
         })
         .collect()
 }
 
-/// The value at a path of names.
+/// The value at a path of names and positions.
 fn at<'a>(value: &'a Value, path: &FieldPath) -> Option<&'a Value> {
-    let mut here = value;
-    let mut rest = path.clone();
-    while let Some((name, below)) = rest.split_first() {
-        here = here.get(name)?;
-        rest = below.clone();
-    }
-    Some(here)
+    path.segments().iter().try_fold(value, |here, segment| match segment {
+        Segment::Name(name) => here.get(name),
+        Segment::Index(index) => here.get(index),
+        Segment::Each => None,
+    })
 }
 
 /// A circle of references: nothing in it could ever be made.
@@ -174,7 +242,7 @@ fn circle(set: &ManifestSet, edges: &BTreeMap<ObjectKey, BTreeSet<ObjectKey>>, k
     let manifest = set.manifests.iter().find(|manifest| Some(&manifest.object.key) == path.first())?;
     let names: Vec<String> = path.iter().map(ToString::to_string).collect();
     let field = kinds.of(&manifest.object.key).and_then(|kind| {
-        let leads_on = |reference: &&cso_schema::kind::Ref| {
+        let leads_on = |reference: &&Ref| {
             path.get(1).is_some_and(|next| next.group == reference.group && next.kind == reference.kind)
                 && at(&manifest.raw, &FieldPath::root().child("spec").join(&reference.field)).is_some()
         };
@@ -183,4 +251,27 @@ fn circle(set: &ManifestSet, edges: &BTreeMap<ObjectKey, BTreeSet<ObjectKey>>, k
     let message = format!("is in a circle of references: {}", names.join(" -> "));
     let help = "take one of them out".to_owned();
     Some(problem(manifest, field.unwrap_or_else(|| FieldPath::root().child("spec")), message, Some(help)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use cso_facts::Catalog;
+
+    use super::*;
+
+    #[test]
+    fn a_reference_to_a_kind_that_is_not_managed_has_another_remedy() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let text = "apiVersion: sqs.services.k8s.aws/v1alpha1\nkind: Queue\nmetadata: {name: orders}\n\
+                    spec:\n  queueName: orders\n  policyRef:\n    from: {name: p}\n";
+        fs::write(scratch.path().join("a.yaml"), text).expect("a file");
+        let only = cso_schema::catalog::service_kinds(Catalog::builtin(), "sqs").expect("the kinds of sqs compile");
+        let kinds: Kinds = only.into_iter().collect();
+        let declared = load(&[scratch.path().to_owned()], "default", &kinds, &Remembered::default());
+        let told: Vec<String> = declared.problems.iter().map(ToString::to_string).collect();
+        let [only] = told.as_slice() else { panic!("{told:?}") };
+        assert!(only.ends_with("this build does not manage iam/Policy: give spec.policy instead"), "{only}");
+    }
 }

@@ -13,10 +13,9 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use crate::args::Global;
 use crate::clock::SystemClock;
-use crate::traced::Traced;
 
 /// The engine of this program, over one kind of store and of secrets.
-pub(crate) type Worker<S, P> = Engine<Traced<Aws>, S, P, SystemClock>;
+pub(crate) type Worker<S, P> = Engine<Aws, S, P, SystemClock>;
 
 /// AWS as the environment says, and the region of objects that name none.
 pub(crate) struct Account {
@@ -35,7 +34,7 @@ impl Account {
             .map(str::to_owned)
             .ok_or_else(|| anyhow!("no region is set: give --region, or set AWS_REGION or the profile's region"))?;
         cloud.identity().await.map_err(|error| match error.class {
-            ErrorClass::Denied if error.status.is_none() => anyhow!(error.message),
+            ErrorClass::Denied if error.status.is_none() => anyhow!("{}{}", error.message, profile()),
             ErrorClass::Denied => {
                 anyhow!("cannot tell which account this is: {error}; renew or replace the credentials")
             }
@@ -43,6 +42,21 @@ impl Account {
         })?;
         Ok(Self { cloud, region })
     }
+}
+
+impl Account {
+    /// The cloud, and the region of what names none.
+    pub(crate) fn into_parts(self) -> (Aws, String) {
+        (self.cloud, self.region)
+    }
+}
+
+/// Names the profile that was asked for: a wrong one is as good as none, and the chain does not say so.
+fn profile() -> String {
+    #[expect(clippy::disallowed_methods, reason = "only the binary reads the environment, and this is the binary")]
+    let profile = std::env::var("AWS_PROFILE").ok().filter(|profile| !profile.is_empty());
+    let named = |name| format!("; AWS_PROFILE is `{name}`: there is no such profile, or it leads to no credentials");
+    profile.map(named).unwrap_or_default()
 }
 
 /// Makes an engine; what happens in it arrives at the receiver.
@@ -62,8 +76,10 @@ pub(crate) async fn open<S: Store, P: Secrets>(
         cross_namespace: global.allow_cross_namespace,
         consistency: global.consistency,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        deletion: global.deletion_policy.into(),
+        default_tags: global.default_tags.iter().cloned().collect(),
     };
-    let ports = Ports { cloud: Traced(cloud), store, secrets, clock: SystemClock };
+    let ports = Ports { cloud, store, secrets, clock: SystemClock };
     let (progress, happens) = mpsc::unbounded_channel();
     let engine = Engine::open(ports, kinds, settings, progress).await?;
     Ok((Arc::new(engine), happens))
@@ -75,6 +91,7 @@ pub(crate) fn deleted(record: &Record) -> Object {
         key: record.key.clone(),
         labels: std::collections::BTreeMap::new(),
         annotations: record.wish.annotations.clone(),
+        inherited: record.wish.inherited.clone(),
         spec: record.wish.spec.clone(),
         deleting: true,
     }

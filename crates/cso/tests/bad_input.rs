@@ -76,9 +76,15 @@ fn missing_reference() {
 }
 
 #[test]
-fn reference_to_a_kind_that_is_not_managed() {
-    let spec = "  queueName: orders\n  policyRef:\n    from: {name: p}\n";
-    insta::assert_snapshot!(refused(&[("a.yaml", &queue(spec))]));
+fn a_list_of_references_one_of_which_leads_nowhere() {
+    let api = "apiVersion: iam.services.k8s.aws/v1alpha1";
+    let policy =
+        format!("{api}\nkind: Policy\nmetadata: {{name: read}}\nspec: {{name: read, policyDocument: '{{}}'}}\n");
+    let role = format!(
+        "{api}\nkind: Role\nmetadata: {{name: reader}}\nspec:\n  name: reader\n  assumeRolePolicyDocument: '{{}}'\n  \
+         policyRefs:\n    - from: {{name: read}}\n    - from: {{name: write}}\n"
+    );
+    insta::assert_snapshot!(refused(&[("a.yaml", &format!("{policy}---\n{role}"))]));
 }
 
 #[test]
@@ -135,4 +141,41 @@ fn kinds_and_fields_that_do_not_exist() {
     let all = [["explain", "queues.delaySecond"], ["get", "qeues"], ["crds", "pod"]];
     let texts = all.map(|arguments| told(&cso(scratch.path(), &arguments)));
     insta::assert_snapshot!(texts.join("\n"));
+}
+
+/// A field export of a queue's status into a target, both as written.
+fn export(name: &str, path: &str, to: &str) -> String {
+    format!(
+        "---\napiVersion: services.k8s.aws/v1alpha1\nkind: FieldExport\nmetadata: {{name: {name}}}\nspec:\n  from:\n    \
+         path: {path}\n    resource: {{group: sqs.services.k8s.aws, kind: Queue, name: orders}}\n  to: {to}\n"
+    )
+}
+
+#[test]
+fn exports_that_cannot_be() {
+    let app = "{kind: configmap, name: app}";
+    let texts = [
+        queue("  queueName: orders\n"),
+        export("pipe", "'.status.queueURL | length'", app),
+        export("wrong", ".status.queueUrl", app),
+        export("whole", ".spec.tags", app),
+        export("kind", ".status.queueURL", "{kind: ConfigMap, name: app}"),
+        export("nameless", ".status.queueURL", "{kind: secret}"),
+        export("nobody", ".status.queueURL", app).replace("name: orders", "name: order"),
+        export("foreign", ".status.queueURL", app).replace("kind: Queue", "kind: Qeue"),
+    ];
+    insta::assert_snapshot!(refused(&[("a.yaml", &texts.concat())]));
+}
+
+#[test]
+fn exports_that_meet() {
+    let app = "{kind: configmap, name: app, key: url}";
+    let texts = [
+        queue("  queueName: orders\n"),
+        export("first", ".status.queueURL", app),
+        export("second", ".spec.queueName", app),
+        export("third", ".status.queueURL", "{kind: secret, name: db}"),
+        "---\napiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {password: hunter2}\n".to_owned(),
+    ];
+    insta::assert_snapshot!(refused(&[("a.yaml", &texts.concat())]));
 }

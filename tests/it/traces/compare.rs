@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::recording::RecordedCall;
 use super::wire::Made;
@@ -74,13 +74,11 @@ impl Bindings {
         }
         let taken: BTreeSet<&String> = self.values.values().collect();
         let fits = |offer: &&Offer| name.starts_with(offer.word) && !taken.contains(&offer.id);
-        let value = match self.offers.iter().find(fits) {
-            Some(offer) => offer.id.clone(),
-            None => {
-                self.invented += 1;
-                format!("00000000-0000-4000-8000-{:012}", self.invented)
-            }
-        };
+        let offered = self.offers.iter().find(fits).map(|offer| offer.id.clone());
+        let value = offered.unwrap_or_else(|| {
+            self.invented += 1;
+            format!("00000000-0000-4000-8000-{:012}", self.invented)
+        });
         self.values.insert(name.to_owned(), value.clone());
         value
     }
@@ -126,7 +124,8 @@ impl Bindings {
                 self.unify_text(theirs, mine)
             }
             // The query protocol knows texts only.
-            (Value::String(theirs), Value::Bool(_) | Value::Number(_)) => *theirs == ours.to_string(),
+            (Value::String(theirs), Value::Bool(ours)) => theirs.parse() == Ok(*ours),
+            (Value::String(theirs), Value::Number(ours)) => theirs.parse().is_ok_and(|theirs: Number| theirs == *ours),
             (Value::Array(_) | Value::Object(_), _) => {
                 let mut found = Vec::new();
                 if std::mem::discriminant(recorded) != std::mem::discriminant(ours) {

@@ -69,16 +69,15 @@ pub(super) fn page(outcomes: &[Outcome], waivers: &Waivers, review: &Review) -> 
     }
     for class in Class::ALL {
         let of_class = waivers.waiver.iter().enumerate().filter(|(_, waiver)| waiver.class == class);
-        let lines: String = of_class
-            .map(|(index, waiver)| {
-                let places = review.waived.get(&index).cloned().unwrap_or_default();
-                let scenarios: BTreeSet<&str> = places
-                    .iter()
-                    .filter_map(|place| place.split(' ').next()?.rsplit_once('/').map(|(name, _)| name))
-                    .collect();
-                format!("| {} | {} | {} |\n", waiver.reason, scenarios.len(), places.len())
-            })
-            .collect();
+        let mut lines = String::new();
+        for (index, waiver) in of_class {
+            let places = review.waived.get(&index).cloned().unwrap_or_default();
+            let scenarios: BTreeSet<&str> = places
+                .iter()
+                .filter_map(|place| place.split(' ').next()?.rsplit_once('/').map(|(name, _)| name))
+                .collect();
+            let _ = writeln!(lines, "| {} | {} | {} |", waiver.reason, scenarios.len(), places.len());
+        }
         if !lines.is_empty() {
             let _ = write!(page, "\n**{}**\n\n| reason | scenarios | places |\n|---|---|---|\n{lines}", class.title());
         }

@@ -72,17 +72,24 @@ impl Responder {
                 let missing = ("PullThroughCacheRuleNotFoundException", "there is no such rule");
                 registry.rules.remove(text(&input["ecrRepositoryPrefix"])).ok_or(missing)
             }
-            "CreateRepositoryCreationTemplate" => registry.create_template(input).map(wrapped),
+            "CreateRepositoryCreationTemplate" => {
+                registry.create_template(input).map(|template| json!({"repositoryCreationTemplate": template}))
+            }
             "DescribeRepositoryCreationTemplates" => {
                 Ok(json!({"repositoryCreationTemplates": chosen(&registry.templates, &input["prefixes"])}))
             }
             "UpdateRepositoryCreationTemplate" => {
                 let missing = ("TemplateNotFoundException", "there is no such template");
-                update(&mut registry.templates, &input["prefix"], input, missing).map(wrapped)
+                update(&mut registry.templates, &input["prefix"], input, missing)
+                    .map(|template| json!({"repositoryCreationTemplate": template}))
             }
             "DeleteRepositoryCreationTemplate" => {
                 let missing = ("TemplateNotFoundException", "there is no such template");
-                registry.templates.remove(text(&input["prefix"])).ok_or(missing).map(wrapped)
+                registry
+                    .templates
+                    .remove(text(&input["prefix"]))
+                    .ok_or(missing)
+                    .map(|template| json!({"repositoryCreationTemplate": template}))
             }
             _ => return None,
         })
@@ -135,10 +142,6 @@ impl Registry {
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
-}
-
-fn wrapped(template: Value) -> Value {
-    Value::Object(Map::from_iter([("repositoryCreationTemplate".to_owned(), template)]))
 }
 
 /// Those that are asked for, or all.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use cso_core::port::{Change, Clock, SecretError, Secrets, Store};
+use cso_core::port::{Change, Clock, Purpose, SecretError, Secrets, Store};
 use cso_core::{Condition, ConditionStatus, Object, ObjectKey, Record, SecretValue};
 use cso_engine::classify;
 use cso_engine::engine::{Engine, Ports, Settings, Turn};
@@ -45,9 +45,12 @@ impl Clock for HandClock {
     }
 }
 
-/// The Secrets of a scenario: type and texts by name.
+/// A Secret's type and its texts.
+type Kept = (String, Map<String, Value>);
+
+/// The Secrets of a scenario, by name.
 #[derive(Clone, Default)]
-struct Vault(Arc<Mutex<BTreeMap<String, (String, Map<String, Value>)>>>);
+struct Vault(Arc<Mutex<BTreeMap<String, Kept>>>);
 
 impl Secrets for Vault {
     fn secret(&self, namespace: &str, name: &str, key: &str) -> Result<SecretValue, SecretError> {
@@ -185,6 +188,7 @@ impl Stage {
             cross_namespace: true,
             consistency: Some(Duration::ZERO),
             version: "test".to_owned(),
+            ..Settings::default()
         };
         let (progress, _) = tokio::sync::mpsc::unbounded_channel();
         self.engine = Some(Engine::open(ports, self.kinds.clone(), settings, progress).await?);
@@ -207,6 +211,7 @@ impl Stage {
             key: key.clone(),
             labels: texts("/metadata/labels"),
             annotations: texts("/metadata/annotations"),
+            inherited: None,
             spec: manifest.get("spec").cloned().unwrap_or_else(|| json!({})),
             deleting: self.deleting.contains(key),
         });
@@ -231,7 +236,7 @@ impl Stage {
             self.clock.move_to(at);
             let turn = tokio::select! {
                 biased;
-                turn = engine.turn(&key, fresh.remove(&key)) => turn?,
+                turn = engine.turn(&key, Purpose::Change, fresh.remove(&key)) => turn?,
                 () = self.wire.killed() => return Ok(()),
             };
             due.remove(&key);

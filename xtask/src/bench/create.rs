@@ -1,6 +1,10 @@
 //! Making many objects from a directory, beside a client that makes the same calls and nothing else.
 
+use std::process::Command;
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
+use cso_testbed::{Action, Endpoint, Match, Proxy};
 
 use super::report::Row;
 use super::samples::Samples;
@@ -8,31 +12,44 @@ use super::stage::{self, Stage};
 
 const QUEUES: usize = 1_000;
 /// Per queue: look, create, read back.
-const CALLS: f64 = 3.0;
+const CALLS_IN_ALL: f64 = 3.0 * 1_000.0;
 /// Each is one run of both, one right after the other, because the machine is not the same a minute later.
 const PAIRS: usize = 9;
-/// The default, and one that keeps a fast endpoint busy.
-const CONCURRENCIES: [usize; 2] = [32, 128];
 const TARGET: f64 = 0.90;
+
+/// Under which circumstances the two are compared.
+struct Setting {
+    concurrency: usize,
+    /// The endpoint takes so much longer for each call. Without it, what is compared is how much CPU each needs; with it,
+    /// how well each keeps its calls in flight.
+    delay: Duration,
+}
+
+/// The default, and one that keeps a fast endpoint busy; and the default at the pace of a real service.
+const SETTINGS: [Setting; 3] = [
+    Setting { concurrency: 32, delay: Duration::ZERO },
+    Setting { concurrency: 128, delay: Duration::ZERO },
+    Setting { concurrency: 32, delay: Duration::from_millis(20) },
+];
 
 pub(super) fn run(stage: &mut Stage) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for concurrency in CONCURRENCIES {
-        rows.extend(compare(stage, concurrency)?);
+    for setting in &SETTINGS {
+        rows.extend(compare(stage, setting)?);
     }
     Ok(rows)
 }
 
-fn compare(stage: &mut Stage, concurrency: usize) -> Result<Vec<Row>> {
+fn compare(stage: &mut Stage, setting: &Setting) -> Result<Vec<Row>> {
     let (mut bare, mut ours, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for pair in 0..PAIRS {
         // Who goes first changes, so that whatever the first leaves behind harms both alike.
         let (bare_rate, our_rate) = if pair % 2 == 0 {
-            let bare = bare_client(stage, concurrency)?;
-            (bare, apply(stage, concurrency)?)
+            let bare = rate(stage, setting, bare_client)?;
+            (bare, rate(stage, setting, apply)?)
         } else {
-            let ours = apply(stage, concurrency)?;
-            (bare_client(stage, concurrency)?, ours)
+            let ours = rate(stage, setting, apply)?;
+            (rate(stage, setting, bare_client)?, ours)
         };
         bare.push(bare_rate);
         ours.push(our_rate);
@@ -40,36 +57,47 @@ fn compare(stage: &mut Stage, concurrency: usize) -> Result<Vec<Row>> {
     }
     let [bare, ours, ratio] = [bare, ours, ratios].map(|values| Samples::new(values).context("no runs"));
     let (bare, ours, ratio) = (bare?, ours?, ratio?);
-    let what = |whose: &str| format!("1,000 queues, `--concurrency {concurrency}`: {whose}");
+    let Setting { concurrency, delay } = setting;
+    let place = if delay.is_zero() { String::new() } else { format!(", calls delayed by {} ms", delay.as_millis()) };
+    let what = |whose: &str| format!("1,000 queues, `--concurrency {concurrency}`{place}: {whose}");
     Ok(vec![
         Row::told(what("bare client, calls per second"), bare.to_string()),
         Row::told(what("`cso apply --wait`, calls per second"), ours.to_string()),
-        Row::held(what("share of the bare client's throughput"), "at least 0.90", ratio.to_string(), {
-            ratio.median() >= TARGET
-        }),
+        Row::held(
+            what("share of the bare client's throughput"),
+            "at least 0.90",
+            ratio.to_string(),
+            ratio.median() >= TARGET,
+        ),
     ])
 }
 
-/// Calls per second of the whole process, start and end included.
-fn apply(stage: &mut Stage, concurrency: usize) -> Result<f64> {
+/// Calls per second of a whole process, start and end included, against a cloud that knows nothing yet.
+fn rate(
+    stage: &mut Stage,
+    setting: &Setting,
+    program: impl FnOnce(&Stage, usize, &Endpoint) -> Result<Command>,
+) -> Result<f64> {
     stage.cloud.reset()?;
+    let proxy = (!setting.delay.is_zero()).then(|| Proxy::before(stage.cloud.endpoint())).transpose()?;
+    let endpoint = match &proxy {
+        Some(proxy) => {
+            proxy.on(Match::any().always(), Action::Delay(setting.delay));
+            proxy.endpoint()
+        }
+        None => stage.cloud.endpoint(),
+    };
+    let took = stage::timed(program(stage, setting.concurrency, endpoint)?)?;
+    Ok(CALLS_IN_ALL / took.as_secs_f64())
+}
+
+fn apply(stage: &Stage, concurrency: usize, endpoint: &Endpoint) -> Result<Command> {
     let directory = stage.queues("create", QUEUES)?;
-    let concurrency = concurrency.to_string();
-    let args = ["apply", "-f", "queues", "--wait", "--concurrency", &concurrency];
-    let took = stage::timed(stage.cso(&directory, stage.cloud.endpoint(), &args)?)?;
-    Ok(rate(took))
+    let args = ["apply", "-f", "queues", "--wait", "--concurrency", &concurrency.to_string()];
+    stage.cso(&directory, endpoint, &args)
 }
 
-/// The same of the bare client.
-fn bare_client(stage: &mut Stage, concurrency: usize) -> Result<f64> {
-    stage.cloud.reset()?;
+fn bare_client(stage: &Stage, concurrency: usize, endpoint: &Endpoint) -> Result<Command> {
     let directory = stage.directory("bare")?;
-    let args = [&*QUEUES.to_string(), &*concurrency.to_string()];
-    let command = stage::command(&stage.bare_client, &directory, stage.cloud.endpoint(), &args)?;
-    Ok(rate(stage::timed(command)?))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a thousand")]
-fn rate(took: std::time::Duration) -> f64 {
-    QUEUES as f64 * CALLS / took.as_secs_f64()
+    stage::command(&stage.bare_client, &directory, endpoint, &[&QUEUES.to_string(), &concurrency.to_string()])
 }

@@ -122,6 +122,9 @@ struct RawOperation {
     #[serde(default)]
     http_checksum_required: bool,
     http_checksum: Option<Checksum>,
+    /// Not the model's word: found among the shapes.
+    #[serde(skip)]
+    event_stream: bool,
 }
 
 #[derive(Deserialize)]
@@ -142,6 +145,7 @@ struct HostPrefix {
 struct Checksum {
     #[serde(default)]
     request_checksum_required: bool,
+    request_algorithm_member: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -302,14 +306,14 @@ fn service(wheel: &mut Wheel, partitions: &Partitions, name: &str) -> Result<Ser
 
     let Model { metadata, operations, shapes } = &mut model;
     let shapes = &*shapes;
-    operations.retain(|operation, raw| {
-        let streams =
+    for raw in operations.values_mut() {
+        raw.event_stream =
             reachable(shapes, raw.targets()).iter().any(|name| shapes.get(*name).is_some_and(|it| it.eventstream));
-        if streams {
-            println!("{name}: left out {operation}, which needs an event stream");
+        if raw.event_stream {
+            // Nobody here can speak it: its name is enough to say so.
+            (raw.input, raw.output, raw.errors) = (None, None, Vec::new());
         }
-        !streams
-    });
+    }
     let reachable = reachable(shapes, operations.values().flat_map(RawOperation::targets));
     let reader = Reader {
         shapes,
@@ -406,7 +410,8 @@ impl Reader<'_> {
     fn operation(&self, name: &str, raw: &RawOperation, paginator: Option<&RawPaginator>) -> Result<Operation> {
         let id = |target: Option<&Target>| target.map(|target| self.id(&target.shape)).transpose();
         let input = raw.input.as_ref();
-        let is_checked = raw.http_checksum.as_ref().is_some_and(|checksum| checksum.request_checksum_required);
+        let checksum = raw.http_checksum.as_ref();
+        let is_checked = checksum.is_some_and(|checksum| checksum.request_checksum_required);
         Ok(Operation {
             name: name.to_owned(),
             method: raw.http.method.clone(),
@@ -415,6 +420,8 @@ impl Reader<'_> {
             unsigned: raw.authtype.as_deref() == Some("none")
                 || raw.auth.iter().any(|auth| auth == "smithy.api#noAuth"),
             checksum_required: raw.http_checksum_required || is_checked,
+            checksum_algorithm: checksum.and_then(|checksum| checksum.request_algorithm_member.clone()),
+            event_stream: raw.event_stream,
             input: id(input)?,
             output: id(raw.output.as_ref())?,
             xml_root: input.and_then(|input| input.location_name.clone()),

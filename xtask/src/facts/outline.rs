@@ -117,6 +117,8 @@ fn operation(out: &mut Outline, page: &str, service: &Service, operation: &Opera
         host_prefix,
         unsigned,
         checksum_required,
+        checksum_algorithm,
+        event_stream,
         input,
         output,
         xml_root,
@@ -134,6 +136,8 @@ fn operation(out: &mut Outline, page: &str, service: &Service, operation: &Opera
         .value("host-prefix", host_prefix.as_ref())
         .flag("unsigned", *unsigned)
         .flag("checksum-required", *checksum_required)
+        .value("checksum", checksum_algorithm.as_ref())
+        .flag("event-stream", *event_stream)
         .value("input", input.map(shape))
         .value("output", output.map(shape))
         .value("xml-root", xml_root.as_ref())
@@ -154,7 +158,7 @@ fn shape(out: &mut Outline, page: &str, service: &Service, shape: &Shape) {
     let Shape { name, kind, sensitive } = shape;
     let name = format!("{page} shape {name}");
     let mut entry = entry(out, Some(page), &name);
-    entry.value("type", Some(type_of(kind))).flag("sensitive", *sensitive);
+    entry.value("type", Some(kind.type_name())).flag("sensitive", *sensitive);
     match kind {
         ShapeKind::Boolean
         | ShapeKind::Integer
@@ -212,7 +216,7 @@ fn member(out: &mut Outline, service: &Service, parent: &str, member: &Member) {
     let namespace = xml_namespace.as_ref().map(|(prefix, uri)| format!("{}:{uri}", prefix.as_deref().unwrap_or("")));
     entry(out, Some(parent), &format!("{parent}.{name}"))
         .value("shape", Some(&target.name))
-        .value("type", Some(type_of(&target.kind)))
+        .value("type", Some(target.kind.type_name()))
         .value("wire-name", wire_name.as_ref())
         .value("query-name", query_name.as_ref())
         .value("location", (*location != Location::Body).then(|| format!("{location:?}")))
@@ -229,23 +233,6 @@ fn member(out: &mut Outline, service: &Service, parent: &str, member: &Member) {
 fn values(out: &mut Outline, parent: &str, values: &[String]) {
     for value in values {
         entry(out, Some(parent), &format!("{parent} value {value}"));
-    }
-}
-
-fn type_of(kind: &ShapeKind) -> &'static str {
-    match kind {
-        ShapeKind::Boolean => "boolean",
-        ShapeKind::Integer => "integer",
-        ShapeKind::Long => "long",
-        ShapeKind::Float => "float",
-        ShapeKind::Double => "double",
-        ShapeKind::String { .. } => "string",
-        ShapeKind::Blob { .. } => "blob",
-        ShapeKind::Timestamp { .. } => "timestamp",
-        ShapeKind::Document => "document",
-        ShapeKind::List { .. } => "list",
-        ShapeKind::Map { .. } => "map",
-        ShapeKind::Structure { .. } => "structure",
     }
 }
 

@@ -83,7 +83,9 @@ fn print_operation(page: &mut Page, service: &Service, operation: &Operation) {
         .attribute("xml-namespace", operation.xml_namespace.as_deref())
         .attribute("host-prefix", operation.host_prefix.as_deref())
         .flag("unsigned", operation.unsigned)
-        .flag("checksum-required", operation.checksum_required);
+        .flag("checksum-required", operation.checksum_required)
+        .attribute("checksum", operation.checksum_algorithm.as_deref())
+        .flag("event-stream", operation.event_stream);
     if !operation.errors.is_empty() {
         page.line(1, "errors").values(operation.errors.iter().map(|id| &service.shape(*id).name));
     }
@@ -99,7 +101,7 @@ fn print_operation(page: &mut Page, service: &Service, operation: &Operation) {
 
 fn print_shape(page: &mut Page, service: &Service, shape: &Shape) {
     let line =
-        page.line(0, "shape").value(&shape.name).value(type_name(&shape.kind)).flag("sensitive", shape.sensitive);
+        page.line(0, "shape").value(&shape.name).value(shape.kind.type_name()).flag("sensitive", shape.sensitive);
     match &shape.kind {
         ShapeKind::Boolean
         | ShapeKind::Integer
@@ -142,24 +144,6 @@ fn print_shape(page: &mut Page, service: &Service, shape: &Shape) {
                 print_member(page, service, member);
             }
         }
-    }
-}
-
-fn type_name(kind: &ShapeKind) -> &'static str {
-    match kind {
-        ShapeKind::Boolean => "boolean",
-        ShapeKind::Integer => "integer",
-        ShapeKind::Long => "long",
-        ShapeKind::Float => "float",
-        ShapeKind::Double => "double",
-        ShapeKind::String { .. } => "string",
-        ShapeKind::Blob { .. } => "blob",
-        ShapeKind::Timestamp { .. } => "timestamp",
-        ShapeKind::Document => "document",
-        ShapeKind::List { .. } => "list",
-        ShapeKind::Map { .. } => "map",
-        ShapeKind::Structure { union: false, .. } => "structure",
-        ShapeKind::Structure { union: true, .. } => "union",
     }
 }
 
@@ -322,6 +306,8 @@ impl Reader {
                 "host-prefix" => operation.host_prefix = Some(line.attribute_string(key)?),
                 "unsigned" => operation.unsigned = true,
                 "checksum-required" => operation.checksum_required = true,
+                "checksum" => operation.checksum_algorithm = Some(line.attribute_string(key)?),
+                "event-stream" => operation.event_stream = true,
                 _ => return Err(line.unknown_attribute(key)),
             }
         }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use cso_core::{FieldPath, Object, ObjectKey};
 use cso_schema::names::nearest;
+use cso_schema::validate::named_type;
 use serde_json::{Map, Value};
 
 use super::secrets;
@@ -90,7 +91,9 @@ impl Draft {
                 draft.raw = Value::Object(fields);
                 draft.keep_secrets();
             }
-            other => draft.problem(&FieldPath::root(), format!("a manifest is a map, not {}", type_of(&other)), None),
+            other => {
+                draft.problem(&FieldPath::root(), format!("a manifest is a map, not {}", named_type(&other)), None);
+            }
         }
         draft
     }
@@ -117,6 +120,7 @@ impl Draft {
             key,
             labels: self.labels,
             annotations: self.annotations,
+            inherited: None,
             spec: spec.unwrap_or_else(|| Value::Object(Map::new())),
             deleting: false,
         };
@@ -241,7 +245,7 @@ impl Draft {
     fn wrong_type(&mut self, path: &FieldPath, expected: &str, found: &Value) {
         let quotable = expected == "a text" && (found.is_number() || found.is_boolean());
         let help = quotable.then(|| "put it in quotes".to_owned());
-        self.problem(path, format!("must be {expected}, not {}", type_of(found)), help);
+        self.problem(path, format!("must be {expected}, not {}", named_type(found)), help);
     }
 
     fn problem(&mut self, path: &FieldPath, message: String, help: Option<String>) {
@@ -251,17 +255,6 @@ impl Draft {
     fn push(&mut self, at: Position, path: &FieldPath, message: String, help: Option<String>) {
         let problem = Problem::at(&self.source.file, at, message);
         self.problems.push(Problem { object: self.key(), path: Some(path.clone()), help, ..problem });
-    }
-}
-
-fn type_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "nothing",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "a map",
     }
 }
 

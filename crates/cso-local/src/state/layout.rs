@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use cso_core::DigestKey;
 use cso_core::port::StoreMeta;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use super::error::StateError;
@@ -72,7 +73,7 @@ pub(super) fn prepare_directory(path: &Path) -> Result<(), StateError> {
 
 /// Opens the file for writing. The caller holds the lock.
 pub(super) fn open_or_create(path: &Path) -> Result<Connection, StateError> {
-    if !path.try_exists().map_err(|source| StateError::Io { path: path.to_owned(), doing: "look for it", source })? {
+    if !exists(path)? {
         create(path)?;
     }
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -105,12 +106,17 @@ pub(super) fn open_or_create(path: &Path) -> Result<Connection, StateError> {
 
 /// Opens the file for reading beside a writer.
 pub(super) fn open_existing(path: &Path) -> Result<Connection, StateError> {
-    if !path.exists() {
+    if !exists(path)? {
         return Err(StateError::Missing { path: path.to_owned() });
     }
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     check(&connection, path)?;
     Ok(connection)
+}
+
+fn exists(path: &Path) -> Result<bool, StateError> {
+    let failed = |source| StateError::Io { path: path.to_owned(), doing: "look for the state file", source };
+    path.try_exists().map_err(failed)
 }
 
 /// The facts that the file keeps from its birth.
@@ -183,6 +189,8 @@ fn connect(path: &Path, access: OpenFlags) -> Result<Connection, StateError> {
     let failed = |source| StateError::of(path, source);
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(failed)?;
     connection.busy_timeout(BUSY).map_err(failed)?;
+    // Otherwise a cached statement is compiled anew whenever a parameter that its plan might depend on has another value.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(failed)?;
     Ok(connection)
 }
 

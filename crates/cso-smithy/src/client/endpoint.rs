@@ -10,6 +10,7 @@ use cso_facts::api::Service;
 use cso_facts::partition::{self, Partition};
 use http::Uri;
 
+use super::bucket;
 use super::failure::Failure;
 use crate::protocol::WireRequest;
 
@@ -22,6 +23,9 @@ pub(super) struct Endpoint {
     pub(super) host: String,
     /// The URL is the administrator's. It means exactly this host: no operation's prefix goes before it.
     pub(super) is_override: bool,
+    /// Buckets are labels of the host name, where their names allow it. At an administrator's URL they stay in the path,
+    /// as in the official SDKs: such a host seldom answers for names below its own.
+    pub(super) has_buckets: bool,
     pub(super) signing_region: String,
     pub(super) signing_name: String,
 }
@@ -45,6 +49,10 @@ impl Endpoint {
     pub(super) fn url(&self, request: &WireRequest) -> String {
         match &request.host_prefix {
             Some(prefix) if !self.is_override => format!("https://{prefix}{}{}", self.host, request.uri),
+            None if self.has_buckets => match bucket::split(&request.uri) {
+                Some((bucket, rest)) => format!("https://{bucket}.{}{rest}", self.host),
+                None => format!("{}{}", self.base, request.uri),
+            },
             _ => format!("{}{}", self.base, request.uri),
         }
     }
@@ -119,6 +127,7 @@ fn derive(service: &Service, region: &str, partitions: &[Partition], url: Option
         host: host.to_string(),
         base,
         is_override,
+        has_buckets: service.name == "s3" && !is_override,
         signing_region: signing_region.unwrap_or_else(|| region.to_owned()),
         signing_name: signing_name.unwrap_or_else(|| service.signing_name.clone()),
     })
@@ -143,6 +152,23 @@ mod tests {
         assert_eq!(host("sqs", "cn-north-1").as_deref(), Ok("sqs.cn-north-1.amazonaws.com.cn cn-north-1"));
         assert_eq!(host("iam", "eu-west-1").as_deref(), Ok("iam.amazonaws.com us-east-1"));
         assert_eq!(host("sqs", "eu west").as_deref(), Err(&"no-region".to_owned()));
+    }
+
+    #[test]
+    fn a_bucket_is_in_the_host_name_unless_the_name_or_an_override_forbids() {
+        let catalog = Catalog::builtin();
+        let s3 = catalog.service("s3").unwrap();
+        let url = |endpoint: Option<&str>, uri: &str| {
+            let endpoint =
+                derive(&s3, "eu-west-1", catalog.partitions().unwrap(), endpoint.map(str::to_owned)).unwrap();
+            let (method, headers, body) = ("GET".into(), Vec::new(), Vec::new());
+            endpoint.url(&WireRequest { method, uri: uri.into(), host_prefix: None, headers, body })
+        };
+        assert_eq!(url(None, "/photos?tagging"), "https://photos.s3.eu-west-1.amazonaws.com/?tagging");
+        assert_eq!(url(None, "/photos/a%20b"), "https://photos.s3.eu-west-1.amazonaws.com/a%20b");
+        assert_eq!(url(None, "/my.photos?tagging"), "https://s3.eu-west-1.amazonaws.com/my.photos?tagging");
+        assert_eq!(url(None, "/"), "https://s3.eu-west-1.amazonaws.com/");
+        assert_eq!(url(Some("http://127.0.0.1:4566"), "/photos?tagging"), "http://127.0.0.1:4566/photos?tagging");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cso_core::{CallError, ErrorClass, Outcome};
 use cso_facts::api::{Operation, Service, ShapeKind};
 
-use crate::protocol::{self, InputError, ServiceError, Unreadable, WireResponse, codes};
+use crate::protocol::{EncodeError, ServiceError, Unreadable, WireResponse, codes};
 
 /// A failed attempt.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ pub(super) struct Failure {
 }
 
 /// Why the service cannot have done anything, and why another attempt may succeed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Proof {
     /// No connection was made.
     NotConnected,
@@ -32,6 +32,8 @@ pub(super) enum Proof {
     StaleCredential,
     /// Our clock was off, and is corrected now.
     ClockSkew,
+    /// The bucket is in this region, and nobody else serves it.
+    WrongRegion(String),
 }
 
 impl Failure {
@@ -59,16 +61,20 @@ impl Failure {
         Self { proof: Some(Proof::NotConnected), ..Self::local("connect", ErrorClass::Transient, message) }
     }
 
-    /// The service answered with an error.
-    pub(super) fn stated(service: &Service, error: ServiceError, response: WireResponse<'_>) -> Self {
+    /// The service answered with an error; `asked` is the region of the signature that it saw.
+    pub(super) fn stated(service: &Service, error: ServiceError, response: WireResponse<'_>, asked: &str) -> Self {
         let throttling = error.shape.as_deref().is_some_and(|name| is_throttling_shape(service, name));
-        let (class, outcome) = codes::classify(&error.code, response.status, throttling);
-        let proof = if class == ErrorClass::Throttled {
-            Some(Proof::Throttled)
-        } else if codes::is_stale_credential(&error.code) {
-            Some(Proof::StaleCredential)
-        } else {
-            None
+        // An error under the status of success came up in the middle of the work: as doubtful as a server error.
+        let status = if (200..300).contains(&response.status) { 500 } else { response.status };
+        let (class, outcome) = codes::classify(&error.code, status, throttling);
+        let region = header(response, "x-amz-bucket-region").or(error.region.as_deref());
+        let proof = match region {
+            _ if class == ErrorClass::Throttled => Some(Proof::Throttled),
+            _ if codes::is_stale_credential(&error.code) => Some(Proof::StaleCredential),
+            Some(region) if codes::is_wrong_region(&error.code) && region != asked => {
+                Some(Proof::WrongRegion(region.to_owned()))
+            }
+            _ => None,
         };
         Self {
             code: error.code,
@@ -124,9 +130,13 @@ impl Failure {
     }
 }
 
-impl From<InputError> for Failure {
-    fn from(error: InputError) -> Self {
-        Self::local("invalid-input", ErrorClass::Invalid, error.to_string())
+impl From<EncodeError> for Failure {
+    fn from(error: EncodeError) -> Self {
+        let (code, class) = match &error {
+            EncodeError::Input(_) => ("invalid-input", ErrorClass::Invalid),
+            EncodeError::EventStream { .. } => ("event-stream", ErrorClass::Unsupported),
+        };
+        Self::local(code, class, error.to_string())
     }
 }
 
@@ -134,15 +144,6 @@ impl From<InputError> for Failure {
 pub(super) fn unknown_operation(service: &Service, operation: &str) -> CallError {
     let message = format!("service `{}` has no operation `{operation}`", service.name);
     Failure::local("unknown-operation", ErrorClass::Unsupported, message).named(&service.name, operation)
-}
-
-/// Refuses a service whose protocol is not spoken here.
-pub(super) fn check_protocol(service: &Service) -> Result<(), Failure> {
-    if protocol::is_supported(service.protocol) {
-        return Ok(());
-    }
-    let message = format!("the protocol {:?} of service `{}` is not supported yet", service.protocol, service.name);
-    Err(Failure::local("unsupported-protocol", ErrorClass::Unsupported, message))
 }
 
 fn is_throttling_shape(service: &Service, name: &str) -> bool {
@@ -156,7 +157,8 @@ fn header<'r>(response: WireResponse<'r>, name: &str) -> Option<&'r str> {
     response.headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-fn request_id(response: WireResponse<'_>) -> Option<String> {
+/// How the service calls this exchange, for its support.
+pub(super) fn request_id(response: WireResponse<'_>) -> Option<String> {
     ["x-amzn-requestid", "x-amz-request-id", "x-amz-id-2"]
         .iter()
         .find_map(|name| header(response, name))

@@ -1,6 +1,7 @@
 //! Whether to try again. The rules of the promise about mutating calls are [`may_repeat`].
 
 use std::collections::HashMap;
+use std::mem::Discriminant;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -8,7 +9,6 @@ use std::time::{Duration, SystemTime};
 use cso_core::ErrorClass;
 use cso_core::port::Effect;
 use http::{HeaderMap, HeaderValue};
-use serde_json::Value;
 
 use super::failure::{Failure, Proof};
 use super::{Config, Reply};
@@ -27,7 +27,7 @@ pub(super) struct Tries<'c> {
     config: &'c Config,
     made: u32,
     /// Corrections that were made already: each is worth one more attempt, not more.
-    corrected: Vec<Proof>,
+    corrected: Vec<Discriminant<Proof>>,
 }
 
 /// Whether an attempt may follow a failure at all.
@@ -52,11 +52,12 @@ impl<'c> Tries<'c> {
         if self.made >= self.config.max_attempts || !may_repeat(self.effect, failure) {
             return Next::Stop;
         }
-        if let Some(correction @ (Proof::StaleCredential | Proof::ClockSkew)) = failure.proof {
-            if self.corrected.contains(&correction) {
+        if let Some(correction @ (Proof::StaleCredential | Proof::ClockSkew | Proof::WrongRegion(_))) = &failure.proof {
+            let kind = std::mem::discriminant(correction);
+            if self.corrected.contains(&kind) {
                 return Next::Stop;
             }
-            self.corrected.push(correction);
+            self.corrected.push(kind);
             return Next::After(Duration::ZERO);
         }
         let pause = failure.retry_after.unwrap_or_else(|| self.backoff());
@@ -71,7 +72,7 @@ impl<'c> Tries<'c> {
 }
 
 /// What pacing should learn from an attempt.
-pub(super) fn reply(result: &Result<Value, Failure>) -> Reply {
+pub(super) fn reply<T>(result: &Result<T, Failure>) -> Reply {
     match result {
         Err(failure) if failure.class == ErrorClass::Throttled => Reply::Throttled(failure.retry_after),
         Err(failure) if failure.status.is_none() => Reply::Silent,
@@ -165,8 +166,9 @@ mod tests {
             assert!(!may_repeat(Effect::Mutates, &failure(class, None)), "{class:?}");
             assert_eq!(may_repeat(Effect::Reads, &failure(class, None)), class == ErrorClass::Transient, "{class:?}");
         }
-        for proof in [Proof::NotConnected, Proof::Throttled, Proof::StaleCredential, Proof::ClockSkew] {
-            assert!(may_repeat(Effect::Mutates, &failure(ErrorClass::Denied, Some(proof))), "{proof:?}");
+        let elsewhere = Proof::WrongRegion("eu-west-1".to_owned());
+        for proof in [Proof::NotConnected, Proof::Throttled, Proof::StaleCredential, Proof::ClockSkew, elsewhere] {
+            assert!(may_repeat(Effect::Mutates, &failure(ErrorClass::Denied, Some(proof.clone()))), "{proof:?}");
         }
     }
 

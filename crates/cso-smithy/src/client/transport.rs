@@ -5,7 +5,8 @@ use std::fmt::Display;
 use std::time::{Duration, SystemTime};
 
 use aws_sigv4::http_request::{
-    SignableBody, SignableRequest, SigningInstructions, SigningParams, SigningSettings, sign as sign_request,
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningInstructions, SigningParams,
+    SigningSettings, UriPathNormalizationMode, sign as sign_request,
 };
 use aws_sigv4::sign::v4;
 use aws_smithy_http_client::proxy::ProxyConfig;
@@ -125,7 +126,7 @@ pub(super) fn prepare(
     let uri = endpoint.url(wire);
     let mut request = Request::builder().method(&*wire.method).uri(&uri).header("user-agent", user_agent);
     for (name, value) in &wire.headers {
-        request = request.header(*name, value);
+        request = request.header(&**name, value);
     }
     if let Some(identity) = identity {
         let instructions = sign(wire, &uri, endpoint, identity, now).map_err(|error| unsendable(&error))?;
@@ -137,6 +138,17 @@ pub(super) fn prepare(
         }
     }
     request.body(SdkBody::from(wire.body.clone())).map_err(|error| unsendable(&error))
+}
+
+/// S3 signs paths as they are, because keys may look like anything, and wants the body's digest in a header.
+fn settings(signing_name: &str) -> SigningSettings {
+    let mut settings = SigningSettings::default();
+    if signing_name.starts_with("s3") {
+        settings.percent_encoding_mode = PercentEncodingMode::Single;
+        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+    }
+    settings
 }
 
 /// The headers that make a request signed.
@@ -152,10 +164,10 @@ fn sign(
         .region(&endpoint.signing_region)
         .name(&endpoint.signing_name)
         .time(now)
-        .settings(SigningSettings::default())
+        .settings(settings(&endpoint.signing_name))
         .build()?
         .into();
-    let headers = wire.headers.iter().map(|(name, value)| (*name, value.as_str()));
+    let headers = wire.headers.iter().map(|(name, value)| (&**name, value.as_str()));
     let signable = SignableRequest::new(&wire.method, uri, headers, SignableBody::Bytes(&wire.body))?;
     Ok(sign_request(signable, &params)?.into_parts().0)
 }

@@ -24,6 +24,8 @@ pub fn classify(code: &str, status: u16, model_says_throttling: bool) -> (ErrorC
     let class = match status {
         401 | 403 => ErrorClass::Denied,
         409 => ErrorClass::Conflict,
+        // A new bucket whose name is not known everywhere yet.
+        307 => ErrorClass::Transient,
         _ if is_conflict(code) => ErrorClass::Conflict,
         _ => ErrorClass::Invalid,
     };
@@ -53,6 +55,14 @@ pub fn is_throttling(code: &str) -> bool {
 /// The credential was good once: a fresh one may be accepted.
 pub fn is_stale_credential(code: &str) -> bool {
     matches!(code, "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired")
+}
+
+/// The bucket is elsewhere. The last two are what is left of the others where an answer has no body.
+pub fn is_wrong_region(code: &str) -> bool {
+    matches!(
+        code,
+        "PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed" | "MovedPermanently" | "BadRequest"
+    )
 }
 
 /// The clocks differ too much.

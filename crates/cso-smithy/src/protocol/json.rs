@@ -1,47 +1,24 @@
-//! `awsJson1_0` and `awsJson1_1`: one URL, the operation in a header, JSON in the body.
+//! JSON bodies and errors, for all protocols that have them.
 
-use cso_facts::api::{Member, Operation, Service, ShapeId, ShapeKind, TimestampFormat};
+use cso_facts::api::{Member, Operation, Service, Shape, ShapeId, ShapeKind, TimestampFormat};
 use http::{HeaderMap, HeaderValue};
 use serde_json::{Map, Value};
 
 use super::{
-    InputError, ServiceError, Unreadable, WireRequest, WireResponse, blob, codes, error_shape, float, host_prefix,
-    integer, known_members, scalar_value, timestamp, type_name, xml,
+    InputError, ServiceError, Unreadable, WireResponse, codes, error_shape, known_members, scalar, timestamp,
+    type_name, xml,
 };
 
-pub(super) fn encode(
-    service: &Service,
-    operation: &Operation,
-    input: &Value,
-    version: &str,
-) -> Result<WireRequest, InputError> {
-    let body = match operation.input {
-        Some(shape) => to_wire(service, shape, None, input)?,
-        None => Value::Object(Map::new()),
-    };
-    let prefix = service.target_prefix.as_deref().unwrap_or_default();
-    let mut headers = vec![
-        ("content-type", format!("application/x-amz-json-{version}")),
-        ("x-amz-target", format!("{prefix}.{}", operation.name)),
-    ];
-    if service.query_compatible {
-        // Asks for the error codes that the service had in its query days: the ones people know.
-        headers.push(("x-amzn-query-mode", "true".to_owned()));
-    }
-    Ok(WireRequest {
-        method: "POST".to_owned(),
-        uri: "/".to_owned(),
-        host_prefix: host_prefix(service, operation, input)?,
-        headers,
-        body: body.to_string().into_bytes(),
-    })
-}
-
 /// A value in its wire form. `via` is the member that led here; it may override the time format.
-fn to_wire(service: &Service, id: ShapeId, via: Option<&Member>, value: &Value) -> Result<Value, InputError> {
+pub(super) fn to_wire(
+    service: &Service,
+    id: ShapeId,
+    via: Option<&Member>,
+    value: &Value,
+) -> Result<Value, InputError> {
     let shape = service.shape(id);
     match &shape.kind {
-        ShapeKind::Structure { .. } => structure_to_wire(service, id, value),
+        ShapeKind::Structure { .. } => members_to_wire(service, shape.members(), known_members(shape, value)?),
         ShapeKind::List { member, .. } => {
             let items = value.as_array().ok_or_else(|| InputError::expected("a list", value))?;
             let wire = items
@@ -60,11 +37,10 @@ fn to_wire(service: &Service, id: ShapeId, via: Option<&Member>, value: &Value) 
         }
         ShapeKind::Boolean if value.is_boolean() => Ok(value.clone()),
         ShapeKind::Boolean => Err(InputError::expected("a boolean", value)),
-        ShapeKind::Integer | ShapeKind::Long => integer(value).cloned(),
-        ShapeKind::Float | ShapeKind::Double => float(value),
-        ShapeKind::String { .. } if value.is_string() => Ok(value.clone()),
-        ShapeKind::String { .. } => Err(InputError::expected("a string", value)),
-        ShapeKind::Blob { .. } => blob(value).map(Value::from),
+        ShapeKind::Integer | ShapeKind::Long => scalar::integer(value).cloned(),
+        ShapeKind::Float | ShapeKind::Double => scalar::float(value),
+        ShapeKind::String { .. } => scalar::string(value).map(Value::from),
+        ShapeKind::Blob { .. } => scalar::blob(value).map(Value::from),
         ShapeKind::Document => Ok(value.clone()),
         ShapeKind::Timestamp { format } => {
             let time = timestamp::from_value(value)?;
@@ -76,11 +52,14 @@ fn to_wire(service: &Service, id: ShapeId, via: Option<&Member>, value: &Value) 
     }
 }
 
-fn structure_to_wire(service: &Service, id: ShapeId, value: &Value) -> Result<Value, InputError> {
-    let shape = service.shape(id);
-    let given = known_members(shape, value)?;
+/// Members of a structure in their wire form, with their wire names.
+pub(super) fn members_to_wire<'m>(
+    service: &Service,
+    members: impl IntoIterator<Item = &'m Member>,
+    given: &Map<String, Value>,
+) -> Result<Value, InputError> {
     let mut wire = Map::new();
-    for member in shape.members() {
+    for member in members {
         let Some(value) = given.get(&member.name).filter(|value| !value.is_null()) else { continue };
         let value = to_wire(service, member.shape, Some(member), value).map_err(|error| error.within(&member.name))?;
         wire.insert(wire_name(member).to_owned(), value);
@@ -97,25 +76,12 @@ fn wire_name(member: &Member) -> &str {
     member.wire_name.as_deref().unwrap_or(&member.name)
 }
 
-pub(super) fn decode(
-    service: &Service,
-    operation: &Operation,
-    response: WireResponse<'_>,
-) -> Result<Value, Unreadable> {
-    let Some(shape) = operation.output else { return Ok(Value::Object(Map::new())) };
-    from_wire(service, shape, &body_object(response.body)?)
-}
-
 /// The body as an object; an empty body is an empty object.
-fn body_object(body: &[u8]) -> Result<Value, Unreadable> {
+pub(super) fn object(body: &[u8]) -> Result<Value, Unreadable> {
     if body.is_empty() {
         return Ok(Value::Object(Map::new()));
     }
-    let value: Value = serde_json::from_slice(body).map_err(|error| {
-        // The parser's own text may quote the body; its kind and place do not.
-        let what = if error.is_eof() { "ends early" } else { "is not JSON" };
-        Unreadable(format!("the answer {what} (line {}, column {})", error.line(), error.column()))
-    })?;
+    let value = parse(body)?;
     if value.is_object() {
         Ok(value)
     } else {
@@ -123,20 +89,22 @@ fn body_object(body: &[u8]) -> Result<Value, Unreadable> {
     }
 }
 
+/// The body as JSON of any type.
+pub(super) fn parse(body: &[u8]) -> Result<Value, Unreadable> {
+    serde_json::from_slice(body).map_err(|error| {
+        // The parser's own text may quote the body; its kind and place do not.
+        let what = if error.is_eof() { "ends early" } else { "is not JSON" };
+        Unreadable(format!("the answer {what} (line {}, column {})", error.line(), error.column()))
+    })
+}
+
 /// A wire value in the form of values. Members that the model does not know are dropped.
-fn from_wire(service: &Service, id: ShapeId, wire: &Value) -> Result<Value, Unreadable> {
+pub(super) fn from_wire(service: &Service, id: ShapeId, wire: &Value) -> Result<Value, Unreadable> {
     let shape = service.shape(id);
     let wrong = || Unreadable(format!("a {} in the answer is {}", shape.name, type_name(wire)));
     match &shape.kind {
         ShapeKind::Structure { members, .. } => {
-            let given = wire.as_object().ok_or_else(wrong)?;
-            let mut value = Map::new();
-            for member in members {
-                if let Some(wire) = given.get(wire_name(member)).filter(|wire| !wire.is_null()) {
-                    value.insert(member.name.clone(), from_wire(service, member.shape, wire)?);
-                }
-            }
-            Ok(Value::Object(value))
+            members_from_wire(service, members, wire.as_object().ok_or_else(wrong)?).map(Value::Object)
         }
         ShapeKind::List { member, .. } => {
             let items = wire.as_array().ok_or_else(wrong)?.iter();
@@ -152,6 +120,21 @@ fn from_wire(service: &Service, id: ShapeId, wire: &Value) -> Result<Value, Unre
     }
 }
 
+/// Members of a structure by their wire names. A null is as good as absent.
+pub(super) fn members_from_wire<'m>(
+    service: &Service,
+    members: impl IntoIterator<Item = &'m Member>,
+    wire: &Map<String, Value>,
+) -> Result<Map<String, Value>, Unreadable> {
+    let mut value = Map::new();
+    for member in members {
+        if let Some(wire) = wire.get(wire_name(member)).filter(|wire| !wire.is_null()) {
+            value.insert(member.name.clone(), from_wire(service, member.shape, wire)?);
+        }
+    }
+    Ok(value)
+}
+
 fn sparse_from_wire(service: &Service, member: &Member, wire: &Value) -> Result<Value, Unreadable> {
     if wire.is_null() { Ok(Value::Null) } else { from_wire(service, member.shape, wire) }
 }
@@ -162,8 +145,8 @@ fn scalar_from_wire(kind: &ShapeKind, wire: &Value) -> Value {
         (ShapeKind::String { .. } | ShapeKind::Blob { .. }, Value::Number(_) | Value::Bool(_)) => {
             Value::String(wire.to_string())
         }
-        (ShapeKind::Timestamp { .. }, Value::Number(seconds)) => scalar_value(kind, &seconds.to_string()),
-        (_, Value::String(text)) => scalar_value(kind, text),
+        (ShapeKind::Timestamp { .. }, Value::Number(seconds)) => scalar::value(kind, &seconds.to_string()),
+        (_, Value::String(text)) => scalar::value(kind, text),
         _ => wire.clone(),
     }
 }
@@ -177,7 +160,7 @@ pub(super) fn decode_error(
     if response.body.trim_ascii_start().starts_with(b"<") {
         return xml::decode_error(service, operation, response.body);
     }
-    let body = body_object(response.body)?;
+    let body = object(response.body)?;
     let text = |name: &str| body.get(name).and_then(Value::as_str);
     let header_type = header(response.headers, "x-amzn-errortype");
     let Some(kind) = header_type.or_else(|| text("code")).or_else(|| text("__type")).map(codes::bare) else {
@@ -197,11 +180,12 @@ pub(super) fn decode_error(
         message: message.to_owned(),
         fields,
         request_id: None,
+        region: None,
     })
 }
 
 /// The members of an error shape that can be read: a bad detail must not hide the error itself.
-fn error_fields(service: &Service, shape: &cso_facts::api::Shape, body: &Value) -> Value {
+fn error_fields(service: &Service, shape: &Shape, body: &Value) -> Value {
     let field = |member: &Member| {
         let wire = body.get(wire_name(member)).filter(|wire| !wire.is_null())?;
         Some((member.name.clone(), from_wire(service, member.shape, wire).ok()?))

@@ -1,21 +1,28 @@
-//! `awsQuery`: a form in, XML out.
+//! `awsQuery` and `ec2Query`: a form in, XML out.
 
 use std::borrow::Cow;
 
 use cso_facts::api::{Member, Operation, Service, ShapeId, ShapeKind, TimestampFormat};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use serde_json::{Map, Value};
 
-use super::{
-    InputError, ServiceError, Unreadable, WireRequest, WireResponse, host_prefix, known_members, scalar_text,
-    timestamp, xml,
-};
+use super::{InputError, RESERVED, Unreadable, WireRequest, WireResponse, host_prefix, known_members, scalar, xml};
 
-/// Everything but the unreserved characters of RFC 3986, as AWS encodes for signing.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// How the two protocols differ in their requests.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dialect {
+    Aws,
+    /// All lists are flattened, names start with a capital or are stated for requests alone.
+    Ec2,
+}
 
-pub(super) fn encode(service: &Service, operation: &Operation, input: &Value) -> Result<WireRequest, InputError> {
-    let mut form = Form { service, body: String::new() };
+pub(super) fn encode(
+    service: &Service,
+    operation: &Operation,
+    input: &Value,
+    dialect: Dialect,
+) -> Result<WireRequest, InputError> {
+    let mut form = Form { service, dialect, body: String::new() };
     form.put("Action", &operation.name);
     form.put("Version", &service.api_version);
     if let Some(shape) = operation.input {
@@ -25,7 +32,7 @@ pub(super) fn encode(service: &Service, operation: &Operation, input: &Value) ->
         method: "POST".to_owned(),
         uri: "/".to_owned(),
         host_prefix: host_prefix(service, operation, input)?,
-        headers: vec![("content-type", "application/x-www-form-urlencoded".to_owned())],
+        headers: vec![("content-type".into(), "application/x-www-form-urlencoded".to_owned())],
         body: form.body.into_bytes(),
     })
 }
@@ -33,6 +40,7 @@ pub(super) fn encode(service: &Service, operation: &Operation, input: &Value) ->
 /// A form being written.
 struct Form<'s> {
     service: &'s Service,
+    dialect: Dialect,
     body: String,
 }
 
@@ -55,14 +63,8 @@ impl Form<'_> {
             ShapeKind::Map { key: name, value: entry, flattened } => {
                 self.map(key, (name, entry), member.flattened || *flattened, value)
             }
-            ShapeKind::Timestamp { format } => {
-                let format = member.timestamp_format.or(*format).unwrap_or(TimestampFormat::DateTime);
-                self.put(key, &timestamp::text(timestamp::from_value(value)?, format));
-                Ok(())
-            }
-            ShapeKind::Document => Err(InputError::new("is a document, which the query protocol cannot carry")),
-            kind => {
-                self.put(key, &scalar_text(kind, value)?);
+            _ => {
+                self.put(key, &scalar::member_text(service, member, value, TimestampFormat::DateTime)?);
                 Ok(())
             }
         }
@@ -74,7 +76,8 @@ impl Form<'_> {
         let given = known_members(shape, value)?;
         for member in shape.members() {
             let Some(value) = given.get(&member.name).filter(|value| !value.is_null()) else { continue };
-            let key = join(prefix, member_key(service, member));
+            let name = member_key(service, self.dialect, member);
+            let key = join(prefix, &name);
             self.value(&key, member, value).map_err(|error| error.within(&member.name))?;
         }
         Ok(())
@@ -82,9 +85,10 @@ impl Form<'_> {
 
     fn list(&mut self, key: &str, item: &Member, flattened: bool, value: &Value) -> Result<(), InputError> {
         let items = value.as_array().ok_or_else(|| InputError::expected("a list", value))?;
-        if items.is_empty() {
+        if items.is_empty() && self.dialect == Dialect::Aws {
             self.put(key, "");
         }
+        let flattened = flattened || self.dialect == Dialect::Ec2;
         let key = if flattened { Cow::Borrowed(key) } else { join(key, item.wire_name.as_deref().unwrap_or("member")) };
         for (index, value) in items.iter().enumerate() {
             self.value(&format!("{key}.{}", index + 1), item, value).map_err(|error| error.within(index))?;
@@ -111,17 +115,22 @@ impl Form<'_> {
     }
 }
 
-/// Key of a member. A flattened list is named by its items where they have a name of their own.
-fn member_key<'m>(service: &'m Service, member: &'m Member) -> &'m str {
-    let items = match &service.shape(member.shape).kind {
-        ShapeKind::List { member: item, flattened } if *flattened || member.flattened => item.wire_name.as_deref(),
-        _ => None,
-    };
-    items.or(member.wire_name.as_deref()).unwrap_or(&member.name)
+/// Key of a structure's member.
+fn member_key<'m>(service: &'m Service, dialect: Dialect, member: &'m Member) -> Cow<'m, str> {
+    match (dialect, &member.query_name) {
+        (Dialect::Aws, _) => Cow::Borrowed(xml::element_name(service, member)),
+        (Dialect::Ec2, Some(name)) => Cow::Borrowed(name),
+        (Dialect::Ec2, None) => Cow::Owned(capitalised(member.wire_name.as_deref().unwrap_or(&member.name))),
+    }
 }
 
 fn join<'k>(prefix: &str, key: &'k str) -> Cow<'k, str> {
     if prefix.is_empty() { Cow::Borrowed(key) } else { Cow::Owned(format!("{prefix}.{key}")) }
+}
+
+fn capitalised(name: &str) -> String {
+    let mut rest = name.chars();
+    rest.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(rest).collect()
 }
 
 pub(super) fn decode(
@@ -131,12 +140,4 @@ pub(super) fn decode(
 ) -> Result<Value, Unreadable> {
     let Some(shape) = operation.output else { return Ok(Value::Object(Map::new())) };
     xml::decode_result(service, shape, operation.result_wrapper.as_deref(), response.body)
-}
-
-pub(super) fn decode_error(
-    service: &Service,
-    operation: &Operation,
-    response: WireResponse<'_>,
-) -> Result<ServiceError, Unreadable> {
-    xml::decode_error(service, operation, response.body)
 }

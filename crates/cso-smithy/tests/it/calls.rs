@@ -123,9 +123,11 @@ async fn wrong_input_is_refused_before_it_leaves() {
         assert_eq!((&*error.code, error.class, &*error.message), (code, class, message));
         assert_eq!(error.outcome, Outcome::Refused);
     }
-    let later = things(Protocol::RestXml);
-    let error = client.call(call(&later, "CreateThing", Effect::Reads, json!({})), &()).await.unwrap_err();
-    assert_eq!((&*error.code, error.class), ("unsupported-protocol", ErrorClass::Unsupported));
+    let mut streaming = things(Protocol::RestXml);
+    streaming.operations[0].event_stream = true;
+    let error = client.call(call(&streaming, "CreateThing", Effect::Reads, json!({})), &()).await.unwrap_err();
+    assert_eq!((&*error.code, error.class), ("event-stream", ErrorClass::Unsupported));
+    assert!(error.message.starts_with("operation `CreateThing` of service `things`"), "{error}");
     let mut nowhere = call(&service, "CreateThing", Effect::Reads, json!({}));
     nowhere.region = "";
     assert_eq!(client.call(nowhere, &()).await.unwrap_err().code, "no-region");

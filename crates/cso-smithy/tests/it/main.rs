@@ -4,4 +4,5 @@ mod calls;
 mod fixture;
 mod promise;
 mod protocol;
+mod s3;
 mod server;

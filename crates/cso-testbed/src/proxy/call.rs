@@ -1,6 +1,7 @@
 //! What an HTTP request says in AWS's terms.
 
 use std::fmt;
+use std::time::Instant;
 
 use serde_json::{Map, Value};
 
@@ -24,6 +25,10 @@ pub struct AwsCall {
     pub operation: String,
     /// Members of the input: JSON as sent, or the form's fields as strings. `Null` for anything else.
     pub input: Value,
+    /// When it had been read from the caller.
+    pub arrived: Instant,
+    /// When it had ended, just before the caller learnt of it.
+    pub ended: Option<Instant>,
     /// How it ended.
     pub outcome: Outcome,
 }
@@ -65,7 +70,8 @@ impl AwsCall {
         let (region, service) = request.head.header("authorization").and_then(scope).unwrap_or_default();
         let (operation, input) = operation(request);
         let (service, region) = (service.to_owned(), region.to_owned());
-        Self { sequence, service, region, operation, input, outcome: Outcome::Pending }
+        let (arrived, ended, outcome) = (Instant::now(), None, Outcome::Pending);
+        Self { sequence, service, region, operation, input, arrived, ended, outcome }
     }
 }
 

@@ -27,6 +27,12 @@ impl Failure {
         Self { status, ..self }
     }
 
+    /// ... with this sentence.
+    #[must_use]
+    pub fn message(self, message: impl Into<String>) -> Self {
+        Self { message: message.into(), ..self }
+    }
+
     /// ... with a code of its own for clients from the service's query days (SQS: `QueueNameExists` is `QueueAlreadyExists`).
     #[must_use]
     pub fn query_code(self, code: impl Into<String>) -> Self {

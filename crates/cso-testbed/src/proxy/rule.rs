@@ -162,15 +162,17 @@ impl Rule {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use serde_json::json;
 
     use super::super::call::Outcome;
     use super::*;
 
     fn call(service: &str, operation: &str) -> AwsCall {
-        let (service, operation) = (service.to_owned(), operation.to_owned());
-        let input = json!({"QueueName": "orders"});
-        AwsCall { sequence: 0, service, region: String::new(), operation, input, outcome: Outcome::Pending }
+        let (service, operation, region) = (service.to_owned(), operation.to_owned(), String::new());
+        let (input, outcome) = (json!({"QueueName": "orders"}), Outcome::Pending);
+        AwsCall { sequence: 0, service, region, operation, input, arrived: Instant::now(), ended: None, outcome }
     }
 
     fn turns(matches: Match, calls: &[AwsCall]) -> Vec<bool> {

@@ -10,6 +10,7 @@ use cso_engine::engine::Progress;
 use cso_engine::run::{Control, Goal, Rest, Summary};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::task::JoinSet;
 
 use super::Exit;
 use crate::args::Report;
@@ -54,7 +55,9 @@ pub(super) async fn drive<S: Store, P: Secrets>(
     let (control, inbox) = mpsc::unbounded_channel();
     let mut signals = Signals::listen()?;
     let mut interrupted = false;
-    let mut run = pin!(engine.run(goal, inbox));
+    // A task: woken by its turns on their threads, while this thread waits for what it tells.
+    let mut run = JoinSet::new();
+    run.spawn(engine.run(goal, inbox));
     let (edited, mut edits) = mpsc::unbounded_channel();
     // One future for as long as the run takes: begun anew with each event, it would never get to look at the files.
     let mut editing = pin!(async move {
@@ -66,6 +69,10 @@ pub(super) async fn drive<S: Store, P: Secrets>(
         tokio::select! {
             biased;
             () = signals.next() => {
+                // What was sent before the signal came is in flight.
+                while let Ok(event) = happens.try_recv() {
+                    live.hear(&event);
+                }
                 if interrupted {
                     live.tell(&left_in_flight(live.board()));
                     return Ok(None);
@@ -76,7 +83,7 @@ pub(super) async fn drive<S: Store, P: Secrets>(
                 let _ = control.send(Control::Stop);
             }
             Some(event) = happens.recv() => live.hear(&event),
-            result = &mut run => break result,
+            Some(result) = run.join_next() => break result?,
             () = &mut editing, if !interrupted => {}
             Some((keys, told)) = edits.recv() => {
                 if let Some(text) = told {

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 
+use anstream::adapter::strip_str;
 use cso_core::ObjectKey;
 use cso_engine::engine::Progress;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use tracing::level_filters::LevelFilter;
 
 use super::board::{Board, Line};
 use super::{STRONG, styled};
@@ -30,7 +32,9 @@ struct Screen {
 impl Live {
     /// A view of the work on `objects` objects. `beside`: stdout is kept for a result that programs read.
     pub(crate) fn new(objects: usize, beside: bool) -> Self {
-        let screen = std::io::stderr().is_terminal().then(|| Screen::new(objects));
+        // Lines that are updated in place and lines of a log between them do not go together.
+        let has_logs = LevelFilter::current() > LevelFilter::OFF;
+        let screen = (std::io::stderr().is_terminal() && !has_logs).then(|| Screen::new(objects));
         Self { board: Board::default(), screen, beside }
     }
 
@@ -42,6 +46,7 @@ impl Live {
             | Progress::Called { object, .. }
             | Progress::Standing { object, .. }
             | Progress::Owned { object, .. }
+            | Progress::Exported { object, .. }
             | Progress::Forgotten { object, .. } => object,
         };
         let beside = self.beside;
@@ -119,7 +124,8 @@ impl Screen {
                 Some(line) if !line.lasting => line.text.clone(),
                 _ => format!("{}: {present}", styled(STRONG, object)),
             };
-            row.set_message(text);
+            // What is drawn by the library passes by what takes styles away where they are not wanted.
+            row.set_message(if super::colors_stderr() { text } else { strip_str(&text).to_string() });
         }
     }
 }

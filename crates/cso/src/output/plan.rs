@@ -30,15 +30,22 @@ pub(crate) struct Planned {
 
 /// How many objects would be what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Summary {
     pub(crate) create: usize,
     pub(crate) change: usize,
     pub(crate) delete: usize,
     pub(crate) release: usize,
+    pub(crate) export: usize,
+    /// Objects whose resources become ours as they are.
+    pub(crate) take_over: usize,
     pub(crate) unchanged: usize,
     pub(crate) waiting: usize,
     pub(crate) blocked: usize,
+    /// Calls that make or change something.
     pub(crate) calls: usize,
+    /// Calls that put our mark on what is taken over.
+    pub(crate) marks: usize,
 }
 
 impl Report {
@@ -55,10 +62,15 @@ impl Report {
                         Verb::Delete => &mut summary.delete,
                     }
                 }
+                Preview::TakesOver(plan) => {
+                    summary.marks += plan.steps.len();
+                    &mut summary.take_over
+                }
                 Preview::Nothing { .. } => &mut summary.unchanged,
                 Preview::Waits { .. } => &mut summary.waiting,
                 Preview::Blocked { .. } => &mut summary.blocked,
                 Preview::Releases { .. } => &mut summary.release,
+                Preview::Exports { .. } => &mut summary.export,
             };
             *counter += 1;
         }
@@ -67,7 +79,7 @@ impl Report {
 
     /// Whether applying would do anything, now or when what is waited for is there.
     pub(crate) const fn has_changes(&self) -> bool {
-        self.summary.calls + self.summary.release + self.summary.waiting > 0
+        self.summary.calls + self.summary.release + self.summary.export + self.summary.waiting > 0
     }
 
     /// The report for people.
@@ -95,6 +107,8 @@ impl Summary {
             (self.change, "to change"),
             (self.delete, "to delete"),
             (self.release, "to let go"),
+            (self.export, "to export"),
+            (self.take_over, "to take over as they are"),
             (self.waiting, "waiting"),
             (self.blocked, "blocked"),
             (self.unchanged, "unchanged"),
@@ -107,7 +121,13 @@ impl Summary {
             return "0 objects".to_owned();
         }
         let calls = if self.calls > 0 { format!("; {}", count(self.calls, "call")) } else { String::new() };
-        format!("{}: {}{calls}", count(objects, "object"), parts.join(", "))
+        let marks = match self.marks {
+            0 => String::new(),
+            marks => format!("; {} to mark what is taken over", count(marks, "call")),
+        };
+        let head = format!("{}: {}{calls}{marks}", count(objects, "object"), parts.join(", "));
+        let busy = self.create + self.change + self.delete + self.release + self.waiting + self.blocked;
+        if busy == 0 { format!("nothing to do: {head}") } else { head }
     }
 }
 
@@ -137,6 +157,13 @@ fn describe(text: &mut String, object: &ObjectKey, preview: &Preview) {
             }
             &plan.notes
         }
+        Preview::TakesOver(plan) => {
+            line(text, &format!("{name}: {}", styled(GOOD, "take over as it is")));
+            for (number, step) in plan.steps.iter().enumerate() {
+                describe_step(text, number + 1, step);
+            }
+            &plan.notes
+        }
         Preview::Nothing { notes } if notes.is_empty() => return,
         Preview::Nothing { notes } => {
             line(text, &format!("{name}: no calls"));
@@ -145,6 +172,11 @@ fn describe(text: &mut String, object: &ObjectKey, preview: &Preview) {
         Preview::Waits { message } => return line(text, &format!("{name}: waits: {message}")),
         Preview::Blocked { class, message } => {
             return line(text, &format!("{name}: {} ({}): {message}", styled(BAD, "blocked"), class.label()));
+        }
+        Preview::Exports { from, to, value } => {
+            let value = value.as_ref().map(|value| format!(": {value}")).unwrap_or_default();
+            let exports = styled(GOOD, "export");
+            return line(text, &format!("{name}: {exports}, no calls: {from} -> {to}{value}"));
         }
         Preview::Releases { message } => return line(text, &format!("{name}: let go, no calls: {message}")),
     };

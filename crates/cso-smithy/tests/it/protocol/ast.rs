@@ -163,12 +163,33 @@ impl<'a> Builder<'a> {
             method: text(&http["method"]).unwrap_or_else(|| "POST".into()),
             uri: text(&http["uri"]).unwrap_or_else(|| "/".into()),
             host_prefix: text(&shape["traits"]["smithy.api#endpoint"]["hostPrefix"]),
+            checksum_required: !shape["traits"]["smithy.api#httpChecksumRequired"].is_null(),
+            event_stream: ["input", "output"].iter().any(|end| self.streams_events(&shape[*end])),
+            xml_root: self.xml_name(&shape["input"]),
+            xml_namespace: xml_namespace(self.target(&shape["input"])).map(|(_, uri)| uri),
             input: end("input"),
             output: end("output"),
             result_wrapper: (self.protocol == Protocol::AwsQuery).then(|| format!("{}Result", local(id))),
             errors: errors.map(|id| self.id(id, false)).collect(),
             ..Operation::default()
         }
+    }
+
+    /// The shape that a reference means.
+    fn target(&self, reference: &Value) -> &'a Value {
+        const NONE: &Value = &Value::Null;
+        reference["target"].as_str().and_then(|id| self.ast.get(id)).unwrap_or(NONE)
+    }
+
+    fn xml_name(&self, reference: &Value) -> Option<String> {
+        text(&self.target(reference)["traits"]["smithy.api#xmlName"])
+    }
+
+    fn streams_events(&self, reference: &Value) -> bool {
+        let members = self.target(reference)["members"].as_object().into_iter().flat_map(|members| members.values());
+        members
+            .map(|member| self.target(member))
+            .any(|shape| shape["type"] == "union" && !shape["traits"]["smithy.api#streaming"].is_null())
     }
 
     fn id(&self, id: &str, flattened: bool) -> ShapeId {
@@ -220,7 +241,32 @@ impl<'a> Builder<'a> {
             members: members.map(|(name, member)| self.member(name, member)).collect(),
             union: shape["type"] == "union",
             error,
-            payload: None,
+            payload: shape["members"]
+                .as_object()
+                .into_iter()
+                .flatten()
+                .find(|(_, member)| is_payload(member))
+                .map(|(name, _)| name.clone()),
+        }
+    }
+
+    /// Where a member travels in the REST protocols, and under which name.
+    fn location(&self, traits: &Value) -> (Location, Option<String>) {
+        let has = |name: &str| !traits[name].is_null();
+        match self.protocol {
+            Protocol::RestJson1 | Protocol::RestXml => {}
+            _ => return (Location::Body, None),
+        }
+        match () {
+            () if has("smithy.api#httpLabel") => (Location::Uri, None),
+            () if has("smithy.api#httpQuery") => (Location::Query, text(&traits["smithy.api#httpQuery"])),
+            () if has("smithy.api#httpQueryParams") => (Location::Query, None),
+            () if has("smithy.api#httpHeader") => (Location::Header, text(&traits["smithy.api#httpHeader"])),
+            () if has("smithy.api#httpPrefixHeaders") => {
+                (Location::Headers, text(&traits["smithy.api#httpPrefixHeaders"]))
+            }
+            () if has("smithy.api#httpResponseCode") => (Location::StatusCode, None),
+            () => (Location::Body, None),
         }
     }
 
@@ -228,14 +274,22 @@ impl<'a> Builder<'a> {
         let traits = &member["traits"];
         let has = |name: &str| !traits[name].is_null();
         // A JSON name has no effect in the RPC protocols, by the case that says so.
-        let wire_name = match self.protocol {
+        let name_in_body = match self.protocol {
             Protocol::AwsJson1_0 | Protocol::AwsJson1_1 => None,
             Protocol::RestJson1 => text(&traits["smithy.api#jsonName"]),
             Protocol::AwsQuery | Protocol::Ec2Query | Protocol::RestXml => text(&traits["smithy.api#xmlName"]),
         };
+        // botocore's models give a payload the name of its root element, which is its shape's.
+        let root = || self.xml_name(member).or_else(|| member["target"].as_str().map(|id| local(id).to_owned()));
+        let name_in_body = name_in_body.or_else(|| if is_payload(member) { root() } else { None });
+        let (location, name_elsewhere) = self.location(traits);
         Member {
-            wire_name,
-            location: Location::Body,
+            wire_name: name_elsewhere.or(name_in_body),
+            query_name: text(&traits["aws.protocols#ec2QueryName"]),
+            location,
+            xml_namespace: xml_namespace(member).or_else(|| xml_namespace(self.target(member))),
+            json_value: location == Location::Header
+                && self.target(member)["traits"]["smithy.api#mediaType"].as_str() == Some("application/json"),
             required: has("smithy.api#required"),
             idempotency_token: has("smithy.api#idempotencyToken"),
             host_label: has("smithy.api#hostLabel"),
@@ -249,6 +303,15 @@ impl<'a> Builder<'a> {
 
 fn key(id: &str, flattened: bool) -> Key {
     (local(id).to_owned(), id.to_owned(), flattened)
+}
+
+fn is_payload(member: &Value) -> bool {
+    !member["traits"]["smithy.api#httpPayload"].is_null()
+}
+
+fn xml_namespace(shape: &Value) -> Option<(Option<String>, String)> {
+    let namespace = &shape["traits"]["smithy.api#xmlNamespace"];
+    Some((text(&namespace["prefix"]), text(&namespace["uri"])?))
 }
 
 fn is_flattened(member: &Value) -> bool {

@@ -1,5 +1,6 @@
 //! Compares a request with a case.
 
+use cso_facts::api::{Service, ShapeId, ShapeKind};
 use cso_smithy::protocol::{WireRequest, encode, fill_tokens};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
@@ -18,7 +19,10 @@ pub(super) fn check(case: &Case<'_>) -> Result<(), String> {
     check_place(case, &request)?;
     check_headers(case, &request)?;
     match case.body["body"].as_str() {
-        Some(body) => check_body(case.body["bodyMediaType"].as_str().unwrap_or_default(), &request.body, body),
+        Some(body) => {
+            let has_map = case.operation.input.is_some_and(|shape| reaches_map(case.service, shape, &mut Vec::new()));
+            check_body(case.body["bodyMediaType"].as_str().unwrap_or_default(), &request.body, body, has_map)
+        }
         None => Ok(()),
     }
 }
@@ -35,7 +39,29 @@ fn check_place(case: &Case<'_>, request: &WireRequest) -> Result<(), String> {
     let path = request.uri.split('?').next().unwrap_or_default();
     same("uri", &format!("{base}{path}"), case.body["uri"].as_str().unwrap())?;
     let resolved = format!("{}{host}", request.host_prefix.as_deref().unwrap_or_default());
+    check_query(case, request)?;
     same("host", &resolved, case.body["resolvedHost"].as_str().unwrap_or(host))
+}
+
+/// The pairs that must be in the query, all of them, and those that must not. A key without a value is one without `=`.
+fn check_query(case: &Case<'_>, request: &WireRequest) -> Result<(), String> {
+    let query = request.uri.split_once('?').map_or("", |(_, query)| query);
+    let mut ours: Vec<_> = query.split('&').filter(|pair| !pair.is_empty()).collect();
+    let names = |list: &str| case.body[list].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let is_named = |name: &str| ours.iter().any(|pair| pair.split('=').next() == Some(name));
+    if let Some(surplus) = names("forbidQueryParams").find(|name| is_named(name)) {
+        return Err(format!("query: {surplus} is surplus in {query}"));
+    }
+    if let Some(missing) = names("requireQueryParams").find(|name| !is_named(name)) {
+        return Err(format!("query: {missing} is missing in {query}"));
+    }
+    if case.body["queryParams"].is_null() {
+        return Ok(());
+    }
+    let mut theirs: Vec<_> = names("queryParams").collect();
+    ours.sort_unstable();
+    theirs.sort_unstable();
+    if ours == theirs { Ok(()) } else { Err(format!("query: {ours:?}, not {theirs:?}")) }
 }
 
 fn check_headers(case: &Case<'_>, request: &WireRequest) -> Result<(), String> {
@@ -58,7 +84,7 @@ fn check_headers(case: &Case<'_>, request: &WireRequest) -> Result<(), String> {
     }
 }
 
-fn check_body(media_type: &str, ours: &[u8], theirs: &str) -> Result<(), String> {
+fn check_body(media_type: &str, ours: &[u8], theirs: &str, has_map: bool) -> Result<(), String> {
     let ours = std::str::from_utf8(ours).map_err(|error| error.to_string())?;
     let (same, shown) = match media_type {
         "application/json" if !theirs.is_empty() => {
@@ -66,9 +92,50 @@ fn check_body(media_type: &str, ours: &[u8], theirs: &str) -> Result<(), String>
             (read(ours).is_some() && read(ours) == read(theirs), theirs)
         }
         "application/x-www-form-urlencoded" => (pairs(ours) == pairs(theirs), theirs),
+        "application/xml" if !theirs.is_empty() => {
+            (tree(ours, false) == tree(theirs, false) || has_map && tree(ours, true) == tree(theirs, true), theirs)
+        }
         _ => (ours == theirs, theirs),
     };
     if same { Ok(()) } else { Err(format!("body: {ours} not {shown}")) }
+}
+
+/// Whether a map is somewhere below a shape. Its entries come in any order.
+fn reaches_map(service: &Service, id: ShapeId, seen: &mut Vec<ShapeId>) -> bool {
+    if seen.contains(&id) {
+        return false;
+    }
+    seen.push(id);
+    match &service.shape(id).kind {
+        ShapeKind::Map { .. } => true,
+        ShapeKind::List { member, .. } => reaches_map(service, member.shape, seen),
+        ShapeKind::Structure { members, .. } => members.iter().any(|member| reaches_map(service, member.shape, seen)),
+        _ => false,
+    }
+}
+
+/// An XML document as names with namespaces, attributes and texts; without the white space between elements. Members of
+/// a structure come in any order, items of a list in theirs.
+fn tree(xml: &str, in_any_order: bool) -> Option<String> {
+    let document = roxmltree::Document::parse(xml).ok()?;
+    Some(element(document.root_element(), in_any_order))
+}
+
+fn element(node: roxmltree::Node<'_, '_>, in_any_order: bool) -> String {
+    let mut namespaces: Vec<_> = node.namespaces().map(|it| format!("{:?}={}", it.name(), it.uri())).collect();
+    let mut attributes: Vec<_> =
+        node.attributes().map(|it| format!("{:?}:{}={:?}", it.namespace(), it.name(), it.value())).collect();
+    namespaces.sort();
+    attributes.sort();
+    let elements = node.children().filter(roxmltree::Node::is_element);
+    let mut children: Vec<_> = elements.map(|child| (child.tag_name().name(), element(child, in_any_order))).collect();
+    if in_any_order {
+        children.sort();
+    } else {
+        children.sort_by_key(|(name, _)| *name);
+    }
+    let text = if children.is_empty() { node.text().unwrap_or_default() } else { "" };
+    format!("<{:?} {namespaces:?} {attributes:?} {text:?} {children:?}>", node.tag_name())
 }
 
 /// A form's pairs, in no order.

@@ -1,0 +1,232 @@
+//! What a turn needs before it looks: the wish with its references filled, the record, the policies.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cso_core::port::{Clock, Cloud, Purpose, Secrets, Store};
+use cso_core::{CallError, ErrorClass, LastWish, Object, ObjectKey, OwnerMark, Record, Tree};
+use cso_schema::fill::Surroundings;
+use cso_schema::kind::{Kind, Scope};
+use cso_schema::observe::Observation;
+use serde_json::Value;
+
+use super::Engine;
+use super::turn::{Turn, failed};
+use crate::conditions::Standing;
+use crate::decide::Input;
+use crate::dialect::{self, Deletion, Policies};
+use crate::identity::{self, Renamed};
+use crate::read::{Extent, Reader};
+use crate::resolve::{self, Mode, Others, Resolver, Unresolved};
+
+/// What a turn prepared before it looked.
+pub(super) struct Prepared {
+    pub(super) purpose: Purpose,
+    pub(super) kind: Arc<Kind>,
+    pub(super) object: Arc<Object>,
+    /// The create under another name of which nobody knows whether it took effect; `spec` has that name.
+    pub(super) renamed: Option<Renamed>,
+    pub(super) record: Record,
+    pub(super) spec: Tree,
+    pub(super) policies: Policies,
+    pub(super) options: BTreeMap<String, Value>,
+    pub(super) surroundings: Surroundings,
+    pub(super) mark: OwnerMark,
+    pub(super) tags: BTreeMap<String, String>,
+}
+
+/// Why a turn cannot look.
+pub(super) enum Unprepared {
+    Forgotten,
+    /// On its way out, and no resource was ever its own.
+    Unowned,
+    Turn(Box<Turn>),
+}
+
+/// Why an object goes without a call.
+pub(super) const UNOWNED: &str = "no resource was made or adopted for this object";
+
+impl Prepared {
+    /// Whether the wish refers to other objects.
+    pub(super) fn has_references(&self) -> bool {
+        !resolve::references(&self.kind, &self.object.key.namespace, &self.object.spec).is_empty()
+    }
+}
+
+impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
+    pub(super) async fn prepare(&self, key: &ObjectKey, mode: Mode, purpose: Purpose) -> Result<Prepared, Unprepared> {
+        let (object, record) = {
+            let world = self.world();
+            let Some(object) = world.wish(key) else { return Err(Unprepared::Forgotten) };
+            let record = Others::record(&*world, key).cloned();
+            (in_its_place(object, record.as_ref()), record)
+        };
+        let owns = |record: &Record| record.ownership.is_ours() || record.intent.is_some();
+        if object.deleting && !record.as_ref().is_some_and(owns) {
+            // Whatever else is wrong with the object, it need not stay.
+            return Err(Unprepared::Unowned);
+        }
+        let Some(kind) = self.kinds.of(key).cloned() else {
+            return Err(fail(ErrorClass::Unsupported, format!("there is no kind {}/{}", key.group, key.kind)));
+        };
+        let invalid = |error: dialect::BadAnnotation| fail(ErrorClass::Invalid, error.to_string());
+        let mut policies = dialect::policies(&object, self.settings.deletion).map_err(invalid)?;
+        policies.take_back = self.settings.take_back;
+        policies.ignored = dialect::ignored(&kind, &object).map_err(invalid)?;
+        let options = dialect::options(&kind, &object).map_err(invalid)?;
+        if mode == Mode::Act && object.deleting && policies.deletion == Deletion::Delete {
+            self.wait_for_dependents(key)?;
+        }
+        let named = identity::keep(&kind, record.as_ref(), &object.spec);
+        let mut record = self.current_record(&object, record);
+        let renamed = named.renamed.filter(|_| !object.deleting);
+        if let Some(renamed) = renamed.as_ref().filter(|_| record.ownership.is_ours()) {
+            return Err(fail(ErrorClass::Invalid, renamed.message()));
+        }
+        let spec = if object.deleting { resolve::with_place(&kind, named.spec, &record.place) } else { named.spec };
+        let mut spec = self.wish(&kind, &Object { spec, ..Object::clone(&object) }, mode)?;
+        dialect::name_adopted(&kind, &policies, &mut spec);
+        if !object.deleting && !owns(&record) {
+            record.place = resolve::place_of(&kind, &spec);
+        }
+        let identity =
+            self.ports.cloud.identity().await.map_err(|error| Unprepared::Turn(Box::new(failed(&kind, error))))?;
+        if let Some(account) = dialect::owner_account(&object).filter(|account| *account != identity.account) {
+            return Err(fail(
+                ErrorClass::Unsupported,
+                not_our_account(&object.key.namespace, account, &identity.account),
+            ));
+        }
+        let region = dialect::region(&object).unwrap_or(&self.settings.region).to_owned();
+        let at = "ackResourceMetadata.region".parse().unwrap_or_default();
+        let recorded =
+            Tree::from(Value::Object(record.status.clone())).at(&at).and_then(Tree::as_str).map(str::to_owned);
+        if let Some(recorded) = recorded.filter(|recorded| *recorded != region && kind.scope == Scope::Region) {
+            return Err(fail(
+                ErrorClass::Invalid,
+                format!(
+                    "the resource is in region {recorded}, and a resource cannot move to {region}; delete and create it anew, or put the region back"
+                ),
+            ));
+        }
+        let mark = OwnerMark::new(&self.ports.store.meta().id, key);
+        let tags = dialect::default_tags(&kind, &object, &self.settings.version, &self.settings.default_tags);
+        let surroundings = Surroundings { account: identity.account, partition: identity.partition, region };
+        Ok(Prepared { purpose, kind, object, renamed, record, spec, policies, options, surroundings, mark, tags })
+    }
+
+    fn wait_for_dependents(&self, key: &ObjectKey) -> Result<(), Unprepared> {
+        let dependents = self.world().dependents(key);
+        match dependents.first() {
+            None => Ok(()),
+            Some(on) => {
+                let message = format!("is deleted after {on}, which refers to it");
+                let standing = Standing::Working { reason: "HasDependents", message, references: false };
+                Err(Unprepared::Turn(Box::new(Turn::WaitsFor { on: on.clone(), standing })))
+            }
+        }
+    }
+
+    /// The record as it stands for this wish: a changed wish counts a generation up; the name stays that of the resource.
+    pub(super) fn current_record(&self, object: &Object, record: Option<Record>) -> Record {
+        let meta = self.ports.store.meta();
+        let digest = meta.digest_key.digest("spec", &object.spec);
+        let ours = |all: &BTreeMap<String, String>| {
+            let kept = all.iter().filter(|(name, _)| dialect::is_ours(name));
+            kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+        };
+        let remembered = record.as_ref().and_then(|record| record.wish.inherited.clone());
+        let named = self.kinds.of(&object.key).map(|kind| {
+            let named = identity::keep(kind, record.as_ref(), &object.spec);
+            resolve::without_secrets(kind, named.spec)
+        });
+        let wish = LastWish {
+            spec: named.unwrap_or_else(|| object.spec.clone()),
+            annotations: ours(&object.annotations),
+            inherited: object.inherited.as_ref().map(ours).or(remembered),
+        };
+        let mut record = record.unwrap_or_else(|| {
+            let born = self.ports.clock.now();
+            let uid = meta.digest_key.token(&["uid", &object.key.to_string(), &born.as_nanosecond().to_string()]);
+            Record { created: Some(born), ..Record::new(object.key.clone(), uid, digest.clone()) }
+        });
+        if record.spec_digest != digest {
+            record.generation += 1;
+            record.spec_digest = digest;
+        }
+        record.wish = wish;
+        record.doubt();
+        record
+    }
+
+    fn wish(&self, kind: &Kind, object: &Object, mode: Mode) -> Result<Tree, Unprepared> {
+        let resolver = Resolver {
+            kind,
+            object,
+            secrets: &self.ports.secrets,
+            digest_key: &self.ports.store.meta().digest_key,
+            cross_namespace: self.settings.cross_namespace,
+            mode,
+        };
+        let resolved = resolver.resolve(&*self.world());
+        match resolved {
+            Ok(spec) => Ok(spec),
+            // What is being deleted needs its names, not its references.
+            Err(_) if object.deleting => Ok(Tree::from(object.spec.clone())),
+            Err(Unresolved::Reference { on, message }) => {
+                let standing = Standing::Unresolved { message };
+                Err(Unprepared::Turn(Box::new(Turn::WaitsFor { on, standing })))
+            }
+            Err(error @ Unresolved::Secret(_)) => Err(fail(ErrorClass::Waiting, error.to_string())),
+            Err(Unresolved::Invalid(message)) => Err(fail(ErrorClass::Invalid, message)),
+        }
+    }
+
+    pub(super) fn input<'a>(&'a self, prepared: &'a Prepared, observation: &'a Observation) -> Input<'a> {
+        Input {
+            kind: &prepared.kind,
+            key: &prepared.object.key,
+            spec: &prepared.spec,
+            deleting: prepared.object.deleting,
+            policies: &prepared.policies,
+            options: &prepared.options,
+            surroundings: &prepared.surroundings,
+            observation,
+            record: &prepared.record,
+            mark: &prepared.mark,
+            default_tags: &prepared.tags,
+            digest_key: &self.ports.store.meta().digest_key,
+            consistency: self.settings.consistency,
+            now: self.ports.clock.now(),
+        }
+    }
+
+    pub(super) async fn observe(&self, prepared: &Prepared, fresh: bool) -> Result<Observation, CallError> {
+        let nothing = Observation::nothing();
+        let input = self.input(prepared, &nothing);
+        let Prepared { purpose, .. } = *prepared;
+        let extent = if fresh { Extent::Fresh } else { Extent::Stake };
+        Reader { cloud: &self.ports.cloud, input: &input, purpose, extent, marked: &self.marked }.observe().await
+    }
+}
+
+fn fail(class: ErrorClass, message: String) -> Unprepared {
+    Unprepared::Turn(Box::new(Turn::Failed { class, error: None, message }))
+}
+
+/// The object with what is remembered of its namespace, if nobody says what that is.
+fn in_its_place(object: Arc<Object>, record: Option<&Record>) -> Arc<Object> {
+    match record.and_then(|record| record.wish.inherited.as_ref()) {
+        Some(remembered) if object.inherited.is_none() => {
+            Arc::new(Object { inherited: Some(remembered.clone()), ..Object::clone(&object) })
+        }
+        _ => object,
+    }
+}
+
+fn not_our_account(namespace: &str, wanted: &str, ours: &str) -> String {
+    format!(
+        "namespace {namespace} says that its resources are of account {wanted}, and these credentials are of account {ours}: \
+         use credentials of {wanted} for it; roles for other accounts are not supported yet"
+    )
+}

@@ -1,0 +1,32 @@
+//! A cloud that takes so many calls at the same time, and lets the others wait in their order.
+
+use cso_core::CallError;
+use cso_core::port::{Cloud, Identity, Request};
+use serde_json::Value;
+use tokio::sync::Semaphore;
+
+/// The limit is on calls and not on turns: a turn that waits for the store leaves its place to another's call.
+#[derive(Debug)]
+pub struct Limited<C> {
+    cloud: C,
+    places: Semaphore,
+}
+
+impl<C> Limited<C> {
+    /// At most `calls` at the same time, and at least one.
+    pub(crate) fn new(cloud: C, calls: usize) -> Self {
+        Self { cloud, places: Semaphore::new(calls.clamp(1, Semaphore::MAX_PERMITS)) }
+    }
+}
+
+impl<C: Cloud> Cloud for Limited<C> {
+    async fn call(&self, request: Request) -> Result<Value, CallError> {
+        // An error would mean that the places are closed, which nobody does.
+        let _place = self.places.acquire().await;
+        self.cloud.call(request).await
+    }
+
+    async fn identity(&self) -> Result<Identity, CallError> {
+        self.cloud.identity().await
+    }
+}

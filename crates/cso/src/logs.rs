@@ -1,0 +1,54 @@
+//! What `-v` tells, on stderr. The engine names the object, the client tells each call; inputs, answers and messages of the
+//! provider may hold secrets and are never told.
+
+use tracing::info;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// Libraries of others that would tell too much: canonical requests hold session tokens, and the wire holds bodies.
+const SILENT: [&str; 4] = ["aws_sigv4", "hyper", "h2", "rustls"];
+
+/// Starts the logs: `1` mutating calls, `2` reads and turns too, `3` what libraries do as well.
+pub(crate) fn start(verbose: u8, colors: bool) {
+    if verbose == 0 {
+        return;
+    }
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colors);
+    tracing_subscriber::registry().with(lines).with(targets(verbose)).init();
+}
+
+/// Who may tell how much.
+fn targets(verbose: u8) -> Targets {
+    let (ours, others) = match verbose {
+        0 => (LevelFilter::OFF, LevelFilter::OFF),
+        1 => (LevelFilter::INFO, LevelFilter::WARN),
+        2 => (LevelFilter::DEBUG, LevelFilter::WARN),
+        _ => (LevelFilter::TRACE, LevelFilter::DEBUG),
+    };
+    let silent = SILENT.map(|target| (target, LevelFilter::OFF));
+    Targets::new().with_default(others).with_target("cso", ours).with_targets(silent)
+}
+
+/// Tells how often the state file was written. A run that found everything as wished writes nothing.
+pub(crate) fn wrote(transactions: u64) {
+    info!(target: "cso::state", transactions, "state file");
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn each_level_tells_more_and_no_level_tells_what_signs() {
+        let tells = |verbose, target, level| targets(verbose).would_enable(target, &level);
+        assert!(tells(1, "cso::call", Level::INFO) && !tells(1, "cso::call", Level::DEBUG));
+        assert!(tells(2, "cso::turn", Level::DEBUG) && !tells(2, "aws_config", Level::DEBUG));
+        assert!(tells(3, "aws_config", Level::DEBUG));
+        for target in ["aws_sigv4::http_request::sign", "hyper_util::client", "rustls::client"] {
+            assert!(!tells(3, target, Level::ERROR), "{target}");
+        }
+    }
+}
