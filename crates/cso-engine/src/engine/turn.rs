@@ -314,6 +314,18 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         if error.outcome == Outcome::Refused && !came_to_light {
             prepared.record.intent = None;
         }
+        // A look may show for a while what is deleted. Deleting it over and over would not help.
+        let still_shown = gone && prepared.record.writes.contains_key(DELETED);
+        if gone {
+            let digest = call_digest(&self.ports.store.meta().digest_key, step);
+            let at = self.ports.clock.now();
+            prepared.record.writes.insert(DELETED.to_owned(), Written { digest, count: 1, at });
+        }
+        if still_shown {
+            let message = "the provider shows the resource and says that it does not exist".to_owned();
+            let turn = Turn::Failed { class: ErrorClass::Transient, error: Some(error), message };
+            return self.stand_with(&prepared.object, Some(prepared.record), turn).await;
+        }
         if gone || came_to_light {
             // Somebody deleted it meanwhile: the next look will tell what that means.
             self.save(prepared.record, None).await?;

@@ -4,7 +4,7 @@ use cso_core::owner::OWNER_TAG;
 use cso_core::{ErrorClass, Ownership};
 use cso_engine::run::Rest;
 use cso_schema::kind::{Kind, Pick, Recovery, Revisions, Shape, Source, Table};
-use cso_sim::{Life, ModelCloud};
+use cso_sim::{Behaviour, Life, ModelCloud};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -188,6 +188,23 @@ fn a_mark_that_changed_hands_is_respected() {
             bench.run(&wish.with(deleting(&wish.object))).await.all_settled()?;
             let calls = bench.cloud.mutations();
             ensure(calls.is_empty(), || format!("{calls:?}"))
+        })
+    });
+}
+
+/// What reads show for a long time after it is deleted is looked at rather than deleted again.
+#[test]
+fn delete_of_what_is_still_shown() {
+    for_all(8, wish, |kind, wish| {
+        paused(async {
+            let bench = Bench::new();
+            bench.run(&wish.all()).await.all_settled()?;
+            bench.cloud.behave(Behaviour { lag: 400, ..Behaviour::default() });
+            bench.cloud.forget_calls();
+            bench.run(&wish.with(deleting(&wish.object))).await;
+            let (calls, all) = (bench.cloud.mutations(), bench.cloud.made().len());
+            let deletes = calls.iter().filter(|call| **call == kind.delete.operation).count();
+            ensure(deletes <= 2 || deletes * 5 <= all, || format!("{deletes} deletes in {all} calls"))
         })
     });
 }
