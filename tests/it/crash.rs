@@ -60,6 +60,15 @@ fn fields(case: &Case) -> &'static [&'static str] {
         "Key" => &["enableKeyRotation", "policy", "tags"],
         "Alias" => &["targetKeyID"],
         "Secret" => &["description", "secretString", "tags"],
+        "Group" => &["path", "policies", "inlinePolicies"],
+        "InstanceProfile" => &["role", "tags"],
+        "OpenIDConnectProvider" => &["clientIDs", "thumbprints", "tags"],
+        "Policy" => &["policyDocument", "tags"],
+        "Role" => {
+            &["description", "assumeRolePolicyDocument", "permissionsBoundary", "policies", "inlinePolicies", "tags"]
+        }
+        "ServiceLinkedRole" => &["description"],
+        "User" => &["path", "permissionsBoundary", "policies", "inlinePolicies", "tags"],
         _ => &[],
     }
 }
@@ -219,6 +228,13 @@ crash!(
     key: "Key",
     alias: "Alias",
     secret: "Secret",
+    group: "Group",
+    instance_profile: "InstanceProfile",
+    openid_connect_provider: "OpenIDConnectProvider",
+    policy: "Policy",
+    role: "Role",
+    service_linked_role: "ServiceLinkedRole",
+    user: "User",
 );
 
 /// Ten objects of every kind, some of which refer to others.

@@ -98,6 +98,9 @@ fn field_of(case: &Case, name: &str, field: &Field, stage: &mut Stage) -> Result
     case.shows(stage, &kept, &field.at, Some(field.sees(1)))?;
     stage.rests()?;
 
+    if field.removed == "required" {
+        return Ok(());
+    }
     case.declare(stage, &kept, with(Value::Null))?;
     let plan = stage.cso(&["plan", "-f", "m"])?;
     stage.cso(&APPLY)?.ends(0)?;

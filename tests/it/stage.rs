@@ -135,9 +135,17 @@ impl Stage {
             ("subscription", "sns", "ListSubscriptions", "Subscriptions", "SubscriptionArn"),
             ("repository", "ecr", "DescribeRepositories", "repositories", "repositoryName"),
             ("alias", "kms", "ListAliases", "Aliases", "AliasName"),
+            ("group", "iam", "ListGroups", "Groups", "GroupName"),
+            ("instance profile", "iam", "ListInstanceProfiles", "InstanceProfiles", "InstanceProfileName"),
+            ("OIDC provider", "iam", "ListOpenIDConnectProviders", "OpenIDConnectProviderList", "Arn"),
+            ("policy", "iam", "ListPolicies", "Policies", "Arn"),
+            ("role", "iam", "ListRoles", "Roles", "RoleName"),
+            ("user", "iam", "ListUsers", "Users", "UserName"),
         ];
         for (what, service, operation, list, member) in listings {
-            let answer = self.cloud.call(service, operation, json!({}))?;
+            // The provider's own policies are hundreds.
+            let input = if what == "policy" { json!({"Scope": "Local"}) } else { json!({}) };
+            let answer = self.cloud.call(service, operation, input)?;
             for item in items(&answer, list) {
                 let id = if member.is_empty() { item } else { &item[member] };
                 all.push(format!("{what} {}", id.as_str().unwrap_or_default()));

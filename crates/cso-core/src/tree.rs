@@ -110,6 +110,18 @@ impl Tree {
         (!here.is_null()).then_some(here)
     }
 
+    /// The value at a path in which `[]` stands for all elements of a list: what they have there, as a list. `None` if the
+    /// list, or the value without one, is missing or null.
+    pub fn gather(&self, path: &FieldPath) -> Option<Self> {
+        let segments = path.segments();
+        let Some(each) = segments.iter().position(|segment| *segment == Segment::Each) else {
+            return self.at(path).cloned();
+        };
+        let list = self.at(&segments[..each].iter().cloned().collect())?.as_list()?;
+        let rest = segments[each + 1..].iter().cloned().collect();
+        Some(Self::List(list.iter().filter_map(|element| element.gather(&rest)).collect()))
+    }
+
     /// Puts a value at a path of names and positions, making the objects and list elements on the way. Whatever stood
     /// in the way with another type is replaced.
     pub fn set(&mut self, path: &FieldPath, value: Self) {
@@ -243,6 +255,16 @@ mod tests {
         assert_eq!(tree.at(&"a.b[0]".parse().expect("a path")), None);
         assert_eq!(tree.take(&"a.b[1].c".parse().expect("a path")), Some(Tree::text("x")));
         assert_eq!(tree.shown(), json!({"a": {"b": [null, {}]}}));
+    }
+
+    #[test]
+    fn gathers_what_all_elements_have() {
+        let tree = Tree::from(json!({"a": [{"b": 1}, {}, {"b": 2}], "c": [["x"], ["y"]]}));
+        let gathered = |path: &str| tree.gather(&path.parse().expect("a path")).map(|found| found.shown());
+        assert_eq!(gathered("a[].b"), Some(json!([1, 2])));
+        assert_eq!(gathered("a[0].b"), Some(json!(1)));
+        assert_eq!(gathered("c[][]"), Some(json!([["x"], ["y"]])));
+        assert_eq!(gathered("d[].b"), None);
     }
 
     #[test]

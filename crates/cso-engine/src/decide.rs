@@ -18,7 +18,7 @@ use cso_core::{
     Tree, Verb,
 };
 use cso_schema::fill::{Load, Subject, Surroundings, Unfilled};
-use cso_schema::kind::{Kind, Recovery, State};
+use cso_schema::kind::{Kind, Recovery, Shape, State};
 use cso_schema::observe::{Observation, Seen};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -434,17 +434,31 @@ fn decide_present(input: &Input<'_>, body: &Tree, status: &Tree) -> Decision {
         );
         return settled(input, notes, BTreeSet::new());
     }
-    let mut steps = Vec::new();
     let mut stuck = BTreeSet::new();
-    for step in found.steps {
+    match guarded(input, found.steps, &mut notes, &mut stuck) {
+        Err(wait) => wait,
+        Ok(steps) if steps.is_empty() => settled(input, notes, stuck),
+        Ok(steps) => Decision::Act(Plan { steps, notes }),
+    }
+}
+
+/// The steps that may be made now; or a wait until the effect of an earlier one must be seen.
+fn guarded(
+    input: &Input<'_>,
+    steps: Vec<Step>,
+    notes: &mut Vec<String>,
+    stuck: &mut BTreeSet<String>,
+) -> Result<Vec<Step>, Decision> {
+    let mut allowed = Vec::new();
+    for step in steps {
         match guard(input, &step) {
-            Guard::Go => steps.push(step),
+            Guard::Go => allowed.push(step),
             Guard::Settling(after) => {
-                return Decision::Wait {
+                return Err(Decision::Wait {
                     reason: "Settling",
                     message: format!("{} was sent; waiting until the answer shows it", step.call.operation),
                     after,
-                };
+                });
             }
             Guard::Stuck => {
                 notes.extend(step.changes.iter().map(|change| {
@@ -458,11 +472,19 @@ fn decide_present(input: &Input<'_>, body: &Tree, status: &Tree) -> Decision {
             }
         }
     }
-    if steps.is_empty() { settled(input, notes, stuck) } else { Decision::Act(Plan { steps, notes }) }
+    Ok(allowed)
 }
 
 fn settled(input: &Input<'_>, notes: Vec<String>, stuck: BTreeSet<String>) -> Decision {
-    Decision::Settle(Settled { notes, applied: differ::wishes(input), late: differ::late(input), stuck })
+    let mut applied = differ::wishes(input);
+    // What could not be taken out is still there, and ours.
+    for place in &stuck {
+        let element = place.split_once(" spec.").and_then(|(_, path)| path.split_once('['));
+        if let Some((field, digest)) = element.and_then(|(field, _)| input.record.applied.get_key_value(field)) {
+            applied.entry(field.clone()).or_insert_with(|| digest.clone());
+        }
+    }
+    Decision::Settle(Settled { notes, applied, late: differ::late(input), stuck })
 }
 
 enum Guard {
@@ -475,6 +497,12 @@ enum Guard {
 /// One difference that was not written yet is reason enough to write.
 fn guard(input: &Input<'_>, step: &Step) -> Guard {
     let window = input.window(input.kind.consistency);
+    if let Some(intent) = in_doubt(input, step) {
+        let left = window.saturating_sub(input.since(intent.opened));
+        if !left.is_zero() {
+            return Guard::Settling(left.min(Duration::from_secs(2)));
+        }
+    }
     let written = |change: &Difference| {
         let written = input.record.writes.get(&written_as(step, change))?;
         (written.digest == change_digest(input.digest_key, change)).then_some(written)
@@ -485,6 +513,15 @@ fn guard(input: &Input<'_>, step: &Step) -> Guard {
         return Guard::Settling(window.saturating_sub(waited).min(Duration::from_secs(2)));
     }
     if written.iter().all(|written| written.count >= 2) { Guard::Stuck } else { Guard::Go }
+}
+
+/// The open intent of this very call, if it may have taken effect and cannot be made twice: an element that is added again
+/// is refused, a revision that is added again costs another one its place.
+fn in_doubt<'a>(input: &Input<'a>, step: &Step) -> Option<&'a Intent> {
+    let (name, _) = step.part.rsplit_once('.')?;
+    let part = input.kind.parts.iter().find(|part| part.name == name)?;
+    let once = matches!(part.shape, Shape::Table(_) | Shape::Revisions(_));
+    input.record.intent.as_ref().filter(|intent| once && intent.digest == call_digest(input.digest_key, step))
 }
 
 /// The place of a difference in [`Record::writes`]. A table removes and adds below one path.
@@ -558,7 +595,19 @@ fn decide_delete(input: &Input<'_>, body: Option<&Tree>, status: &Tree) -> Decis
             };
         }
     }
-    Decision::Act(Plan { steps: vec![step], notes: Vec::new() })
+    let wish = Wish { input, subject: &subject, observation: input.observation, fresh: false };
+    let mut notes = Vec::new();
+    let emptying = match differ::emptying(&wish, &mut notes) {
+        Ok(steps) => steps,
+        Err(unfilled) => return unfilled_decision(&unfilled),
+    };
+    match guarded(input, emptying, &mut notes, &mut BTreeSet::new()) {
+        Err(wait) => wait,
+        Ok(mut steps) => {
+            steps.push(step);
+            Decision::Act(Plan { steps, notes })
+        }
+    }
 }
 
 /// A path below `spec`, as people read it.

@@ -9,10 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use cso_core::{Difference, DifferenceKind, Digest, Hole, Step, Tree, Verb};
 use cso_schema::convert::as_text;
 use cso_schema::fill::{Load, Subject, Unfilled};
-use cso_schema::kind::{CallTemplate, Clear, Field, Owner, Part, Place, Predicate, Role, Send, Shape, Source};
+use cso_schema::kind::{CallTemplate, Clear, Field, Owner, Part, Place, Predicate, Role, Send, Shape, Source, Write};
 use cso_schema::observe::{Observation, Seen};
 
 use crate::decide::{Input, spec_path};
+
+mod elements;
+
+pub(crate) use elements::emptying;
 
 /// A comparison in progress.
 #[derive(Clone, Copy)]
@@ -73,7 +77,10 @@ pub(crate) fn differences(wish: &Wish<'_>) -> Result<Found, Unfilled> {
             body.push(field);
         }
     }
-    let mut writes = body_steps(wish, &body, &mut found.notes)?;
+    let mut writes = match &kind.update {
+        Some(update) => write_steps(wish, "body", &body, update, None, &mut found.notes)?.writes,
+        None => Vec::new(),
+    };
     let mut removals = Vec::new();
     for (position, part) in kind.parts.iter().enumerate() {
         if !applies(wish, part) {
@@ -273,49 +280,6 @@ pub(crate) fn first_writes<'a>(input: &Input<'_>, carried: impl Iterator<Item = 
     all
 }
 
-fn body_steps(wish: &Wish<'_>, fields: &[&Field], notes: &mut Vec<String>) -> Result<Vec<Step>, Unfilled> {
-    let Some(update) = &wish.input.kind.update else { return Ok(Vec::new()) };
-    let mut changes = Vec::new();
-    let mut names = BTreeSet::new();
-    let mut cleared = BTreeMap::new();
-    for field in fields {
-        match verdict(wish, field) {
-            Verdict::Differs(difference) => {
-                names.insert(field.name.clone());
-                changes.push((field.name.clone(), difference));
-            }
-            Verdict::Removed(difference, Some(value)) => {
-                cleared.insert(field.name.clone(), value);
-                changes.push((field.name.clone(), difference));
-            }
-            Verdict::Removed(_, None) | Verdict::Kept => notes.push(kept(field)),
-            Verdict::Unknown(why) => notes.push(format!("{}: {why}", spec_path(&field.name))),
-            Verdict::Equal => {}
-        }
-    }
-    if changes.is_empty() {
-        return Ok(Vec::new());
-    }
-    if update.send == Send::One {
-        return changes
-            .into_iter()
-            .map(|(name, difference)| {
-                let one = BTreeSet::from([name.clone()]);
-                let cleared: BTreeMap<String, Tree> =
-                    cleared.get(&name).map(|value| (name.clone(), value.clone())).into_iter().collect();
-                let load = Load { fields: Some(&one), cleared: Some(&cleared), ..Load::default() };
-                let call = wish.subject.fill(&update.call, &load)?;
-                Ok(update_step(format!("body.{name}"), call, vec![difference]))
-            })
-            .collect();
-    }
-    let load =
-        Load { fields: (update.send == Send::Changed).then_some(&names), cleared: Some(&cleared), ..Load::default() };
-    let call = wish.subject.fill(&update.call, &load)?;
-    let changes = changes.into_iter().map(|(_, difference)| difference).collect();
-    Ok(vec![update_step("body".to_owned(), call, changes)])
-}
-
 fn kept(field: &Field) -> String {
     format!(
         "{} was taken out; the provider cannot clear it: it is kept as it is and no longer managed",
@@ -335,9 +299,13 @@ pub(crate) fn part_steps(wish: &Wish<'_>, position: usize) -> Result<PartSteps, 
 fn part_steps_noting(wish: &Wish<'_>, position: usize, notes: &mut Vec<String>) -> Result<PartSteps, Unfilled> {
     let Some(part) = wish.input.kind.parts.get(position) else { return Ok(PartSteps::default()) };
     match &part.shape {
-        Shape::Config { put, delete } => config_steps(wish, part, put, delete.as_ref(), notes),
+        Shape::Config { put, delete } => {
+            let fields: Vec<&Field> = part_fields(wish, part).collect();
+            write_steps(wish, &part.name, &fields, put, delete.as_ref(), notes)
+        }
         Shape::Switch { enable, disable } => switch_steps(wish, part, enable, disable, notes),
-        Shape::Table { key, add, remove } => table_steps(wish, part, key, add, remove, notes),
+        Shape::Table(table) => elements::table_steps(wish, part, table, notes),
+        Shape::Revisions(revisions) => elements::revision_steps(wish, part, revisions, notes),
     }
 }
 
@@ -346,25 +314,27 @@ fn part_fields<'a>(wish: &Wish<'a>, part: &'a Part) -> impl Iterator<Item = &'a 
     part.fields.iter().filter_map(|name| fields.get(name))
 }
 
-fn config_steps(
+/// The calls of a write: of the body's update, or of a part.
+fn write_steps(
     wish: &Wish<'_>,
-    part: &Part,
-    put: &CallTemplate,
+    name: &str,
+    fields: &[&Field],
+    put: &Write,
     delete: Option<&CallTemplate>,
     notes: &mut Vec<String>,
 ) -> Result<PartSteps, Unfilled> {
     let mut changes = Vec::new();
     let mut cleared = BTreeMap::new();
-    for field in part_fields(wish, part) {
+    for field in fields {
         match verdict(wish, field) {
-            Verdict::Differs(difference) => changes.push(difference),
+            Verdict::Differs(difference) => changes.push((field.name.clone(), difference)),
             Verdict::Removed(difference, value) => {
-                changes.push(difference);
                 cleared.extend(value.map(|value| (field.name.clone(), value)));
+                changes.push((field.name.clone(), difference));
             }
             Verdict::Kept => notes.push(kept(field)),
             Verdict::Unknown(why) => {
-                // A part that cannot be read is neither compared nor written.
+                // What cannot be read is neither compared nor written.
                 notes.push(format!("{}: {why}", spec_path(&field.name)));
                 return Ok(PartSteps::default());
             }
@@ -374,22 +344,35 @@ fn config_steps(
     if changes.is_empty() {
         return Ok(PartSteps::default());
     }
+    let all_changes = || changes.iter().map(|(_, difference)| difference.clone()).collect();
     // An empty document says that there is to be none.
-    let any_set = part_fields(wish, part).any(|field| wished(wish, field).is_some_and(|value| !is_empty(value)));
+    let any_set = fields.iter().any(|field| wished(wish, field).is_some_and(|value| !is_empty(value)));
     if let (false, Some(delete)) = (any_set, delete) {
         let call = wish.subject.fill(delete, &Load::default())?;
-        return Ok(PartSteps { removals: vec![update_step(part.name.clone(), call, changes)], writes: Vec::new() });
+        return Ok(PartSteps { removals: vec![update_step(name.to_owned(), call, all_changes())], writes: Vec::new() });
     }
-    for field in part_fields(wish, part).filter(|field| wished(wish, field).is_none()) {
-        if !cleared.contains_key(&field.name)
-            && is_required(wish, put, &field.name)
+    if put.send == Send::One {
+        let one = |(field, difference): &(String, Difference)| {
+            let cleared = cleared.get(field).map(|value| (field.clone(), value.clone())).into_iter().collect();
+            let only = BTreeSet::from([field.clone()]);
+            let load = Load { fields: Some(&only), cleared: Some(&cleared), ..Load::default() };
+            Ok(update_step(format!("{name}.{field}"), wish.subject.fill(&put.call, &load)?, vec![difference.clone()]))
+        };
+        return Ok(PartSteps { writes: changes.iter().map(one).collect::<Result<_, _>>()?, ..PartSteps::default() });
+    }
+    let mut sent: BTreeSet<String> = changes.iter().map(|(field, _)| field.clone()).collect();
+    for field in fields.iter().filter(|field| is_required(wish, &put.call, &field.name)) {
+        sent.insert(field.name.clone());
+        if wished(wish, field).is_none()
+            && !cleared.contains_key(&field.name)
             && let Some(value) = as_it_is(wish, field)
         {
             cleared.insert(field.name.clone(), value);
         }
     }
-    let call = wish.subject.fill(put, &Load { cleared: Some(&cleared), ..Load::default() })?;
-    Ok(PartSteps { removals: Vec::new(), writes: vec![update_step(part.name.clone(), call, changes)] })
+    let fields = (put.send == Send::Changed).then_some(&sent);
+    let call = wish.subject.fill(&put.call, &Load { fields, cleared: Some(&cleared), ..Load::default() })?;
+    Ok(PartSteps { writes: vec![update_step(name.to_owned(), call, all_changes())], ..PartSteps::default() })
 }
 
 /// Whether a call cannot be made without the field.
@@ -397,7 +380,8 @@ fn is_required(wish: &Wish<'_>, call: &CallTemplate, field: &str) -> bool {
     let api = &wish.input.kind.api;
     let Some(input) = api.operation(&call.operation).and_then(|operation| operation.input) else { return false };
     let place = call.carries.iter().find(|carried| carried.field == field).map(|carried| &carried.place);
-    matches!(place, Some(Place::Member(name)) if api.shape(input).member(name).is_some_and(|member| member.required))
+    let Some(Place::Path(path)) = place else { return false };
+    path.split_first().and_then(|(member, _)| api.shape(input).member(member)).is_some_and(|member| member.required)
 }
 
 /// What a field that nobody wishes for is, so that a write that must carry it changes nothing.
@@ -435,54 +419,6 @@ fn switch_steps(
     };
     let call = wish.subject.fill(if on { enable } else { disable }, &Load::default())?;
     Ok(PartSteps { removals: Vec::new(), writes: vec![update_step(part.name.clone(), call, vec![difference])] })
-}
-
-fn table_steps(
-    wish: &Wish<'_>,
-    part: &Part,
-    key: &str,
-    add: &CallTemplate,
-    remove: &CallTemplate,
-    notes: &mut Vec<String>,
-) -> Result<PartSteps, Unfilled> {
-    let Some(field) = part_fields(wish, part).next() else { return Ok(PartSteps::default()) };
-    let nothing = Tree::List(Vec::new());
-    let wanted = match wished(wish, field) {
-        Some(wanted) => wanted,
-        None if wish.input.record.applied.contains_key(&field.name) && !wish.fresh => &nothing,
-        None => return Ok(PartSteps::default()),
-    };
-    let seen = match wish.input.kind.seen(field, wish.observation, Some(wanted)) {
-        Seen::Value(Tree::List(seen)) => seen,
-        Seen::Absent => Vec::new(),
-        Seen::NotAsked if wish.fresh => Vec::new(),
-        Seen::Unknown(why) => {
-            notes.push(format!("{}: {why}", spec_path(&field.name)));
-            return Ok(PartSteps::default());
-        }
-        Seen::Value(_) | Seen::NotAsked => return Ok(PartSteps::default()),
-    };
-    let wanted = wanted.as_list().unwrap_or_default();
-    let same_key = |a: &Tree, b: &Tree| a.member(key).is_some() && a.member(key) == b.member(key);
-    let fits =
-        |seen: &Tree| wanted.iter().any(|w| same_key(w, seen) && field.compare.equal_with(w, seen, &field.nested));
-    let surplus: Vec<Tree> = seen.iter().filter(|seen| !fits(seen)).cloned().collect();
-    let kept: Vec<&Tree> = seen.iter().filter(|seen| fits(seen)).collect();
-    let lacking: Vec<Tree> = wanted.iter().filter(|w| !kept.iter().any(|seen| same_key(w, seen))).cloned().collect();
-    let path = spec_path(&field.name);
-    let mut steps = PartSteps::default();
-    if !surplus.is_empty() {
-        let call = wish.subject.fill(remove, &Load { items: &surplus, ..Load::default() })?;
-        let change =
-            Difference { path: path.clone(), from: Some(Tree::List(surplus)), to: None, kind: DifferenceKind::Removal };
-        steps.removals.push(update_step(format!("{}.remove", part.name), call, vec![change]));
-    }
-    if !lacking.is_empty() {
-        let call = wish.subject.fill(add, &Load { items: &lacking, ..Load::default() })?;
-        let change = Difference { path, from: None, to: Some(Tree::List(lacking)), kind: DifferenceKind::UserChange };
-        steps.writes.push(update_step(format!("{}.add", part.name), call, vec![change]));
-    }
-    Ok(steps)
 }
 
 /// Tag keys that are not the user's: AWS's own, and those that every controller writes.

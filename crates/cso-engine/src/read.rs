@@ -6,7 +6,9 @@ use std::sync::Arc;
 use cso_core::port::{Cloud, Effect, Purpose, Request};
 use cso_core::{Call, CallError, ErrorClass, FieldPath, OwnerMark, Tree, Verb};
 use cso_schema::fill::Load;
-use cso_schema::kind::{CallTemplate, Finder, PartRead, Recovery, Source, State, TagRead};
+use cso_schema::kind::{
+    CONTENT, CallTemplate, Finder, PartRead, Pick, PickTest, REVISIONS, Recovery, Shape, State, TagRead,
+};
 use cso_schema::observe::{Observation, Seen};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -54,9 +56,7 @@ impl<C: Cloud> Reader<'_, C> {
             return Ok(observation);
         }
         observation.tags = self.tags(&status, answer).await?;
-        if !self.input.deleting {
-            observation.parts = self.parts(&status).await?;
-        }
+        observation.parts = self.parts(&status).await?;
         Ok(observation)
     }
 
@@ -104,9 +104,14 @@ impl<C: Cloud> Reader<'_, C> {
     async fn find_natural(&self, finder: &Finder, status: &Tree) -> Reading<Handle> {
         let Answer::Value(answer) = self.read(&finder.call, status).await? else { return Ok(Handle::Absent) };
         let elements = answer.at(&finder.elements).and_then(Tree::as_list).unwrap_or_default();
-        Ok(match self.pick(elements, &finder.pick, status) {
-            Some(element) => Handle::Found(outs(element, &finder.out)),
-            None => Handle::Absent,
+        let mut found: Vec<Tree> =
+            self.picked(elements, &finder.pick, status).map(|one| outs(one, &finder.out)).collect();
+        Ok(match (found.pop(), found.is_empty()) {
+            (None, _) => Handle::Absent,
+            (Some(only), true) => Handle::Found(only),
+            (Some(last), false) => {
+                Handle::Many(found.iter().chain([&last]).map(|one| one.shown().to_string()).collect())
+            }
         })
     }
 
@@ -183,15 +188,28 @@ impl<C: Cloud> Reader<'_, C> {
         }
         let (list, _) = split_each(&read.at);
         let elements = answer.at(&list).and_then(Tree::as_list).unwrap_or_default();
-        Ok(self.pick(elements, &read.pick, status).cloned().map_or(Seen::Absent, Seen::Value))
+        Ok(self.picked(elements, &read.pick, status).next().cloned().map_or(Seen::Absent, Seen::Value))
     }
 
-    /// The element whose members have the values that were asked for.
-    fn pick<'t>(&self, elements: &'t [Tree], pick: &[(FieldPath, Source)], status: &Tree) -> Option<&'t Tree> {
+    /// The elements whose members are as asked for.
+    fn picked<'t>(
+        &'t self,
+        elements: &'t [Tree],
+        picks: &'t [Pick],
+        status: &'t Tree,
+    ) -> impl Iterator<Item = &'t Tree> {
         let subject = self.input.subject(status, None);
-        elements
-            .iter()
-            .find(|element| pick.iter().all(|(member, source)| subject.source(source).as_ref() == element.at(member)))
+        let fits = move |element: &Tree, pick: &Pick| {
+            let found = element.at(&pick.member);
+            match &pick.test {
+                PickTest::Equals(source) => subject.source(source).as_ref() == found,
+                PickTest::Ends(pattern) => match subject.pattern(pattern) {
+                    Some(Tree::Text(end)) => found.and_then(Tree::as_str).is_some_and(|text| text.ends_with(&end)),
+                    _ => true,
+                },
+            }
+        };
+        elements.iter().filter(move |element| picks.iter().all(|pick| fits(element, pick)))
     }
 
     async fn tags(&self, status: &Tree, body: &Tree) -> Reading<Seen> {
@@ -210,15 +228,72 @@ impl<C: Cloud> Reader<'_, C> {
 
     async fn parts(&self, status: &Tree) -> Reading<BTreeMap<String, Seen>> {
         let mut seen = BTreeMap::new();
-        for part in &self.input.kind.parts {
-            let PartRead::Own { call, none } = &part.read else { continue };
-            let stake = part.fields.iter().any(|field| self.has_stake(field));
+        for (position, part) in self.input.kind.parts.iter().enumerate() {
+            let stake = if self.input.deleting {
+                // Only what must be emptied first.
+                self.input.kind.empties.contains(&position)
+            } else {
+                part.fields.iter().any(|field| self.has_stake(field))
+            };
             if !stake || (self.fresh && part.at_create) {
                 continue;
             }
-            seen.insert(part.name.clone(), self.part(call, status, none, |answer| answer).await?);
+            let answer = match &part.read {
+                PartRead::Body => continue,
+                PartRead::Own { call, none } => self.part(call, status, none, |answer| answer).await?,
+                PartRead::Listed { list, elements, get, value } => {
+                    let listed = |answer: Tree| answer.gather(elements).unwrap_or(Tree::Null);
+                    match self.part(list, status, &[], listed).await? {
+                        Seen::Value(listed) => self.listed(&part.shape, status, listed, (get, value)).await?,
+                        other => other,
+                    }
+                }
+            };
+            seen.insert(part.name.clone(), answer);
         }
         Ok(seen)
+    }
+
+    /// What a list leads to, put together as [`PartRead::Listed`] says. A delete needs no more than the list.
+    async fn listed(
+        &self,
+        shape: &Shape,
+        status: &Tree,
+        listed: Tree,
+        get: (&CallTemplate, &FieldPath),
+    ) -> Reading<Seen> {
+        let mut whole = Tree::object();
+        for element in listed.as_list().unwrap_or_default() {
+            let name = match shape {
+                Shape::Revisions(revisions) => {
+                    element.member(&revisions.current).and_then(Tree::as_bool).map(|current| {
+                        // What the superseded ones say is of no interest.
+                        if current { CONTENT } else { "" }
+                    })
+                }
+                _ => element.as_str(),
+            };
+            let Some(name) = name.filter(|name| !name.is_empty()) else { continue };
+            let value =
+                if self.input.deleting { Seen::Value(Tree::text("")) } else { self.one(get, status, element).await? };
+            match value {
+                Seen::Value(value) => whole.set(&FieldPath::root().child(name), value),
+                // It went away between the two reads.
+                Seen::Absent | Seen::NotAsked => {}
+                unknown @ Seen::Unknown(_) => return Ok(unknown),
+            }
+        }
+        if let Shape::Revisions(_) = shape {
+            whole.set(&FieldPath::root().child(REVISIONS), listed);
+        }
+        Ok(Seen::Value(whole))
+    }
+
+    /// One thing more of an element that was listed.
+    async fn one(&self, (get, at): (&CallTemplate, &FieldPath), status: &Tree, element: &Tree) -> Reading<Seen> {
+        let load = Load { items: std::slice::from_ref(element), ..Load::default() };
+        let value = |answer: Tree| answer.at(at).cloned().unwrap_or(Tree::Null);
+        self.part_with(get, status, &[], &load, value).await
     }
 
     /// Only what the user set, or once set, is worth a read.
@@ -235,7 +310,18 @@ impl<C: Cloud> Reader<'_, C> {
         none: &[String],
         value: impl Fn(Tree) -> Tree,
     ) -> Reading<Seen> {
-        match self.read(call, status).await {
+        self.part_with(call, status, none, &Load::default(), value).await
+    }
+
+    async fn part_with(
+        &self,
+        call: &CallTemplate,
+        status: &Tree,
+        none: &[String],
+        load: &Load<'_>,
+        value: impl Fn(Tree) -> Tree,
+    ) -> Reading<Seen> {
+        match self.read_with(call, status, load).await {
             Ok(Answer::Value(answer)) => Ok(Seen::Value(value(answer))),
             Ok(Answer::Absent) => Ok(Seen::Absent),
             Ok(Answer::Unasked) => Ok(Seen::NotAsked),
@@ -249,8 +335,11 @@ impl<C: Cloud> Reader<'_, C> {
 
     /// Makes a read, unless something that it needs does not exist.
     async fn read(&self, template: &CallTemplate, status: &Tree) -> Reading<Answer> {
-        let Ok(Call { service, operation, input }) = self.input.subject(status, None).fill(template, &Load::default())
-        else {
+        self.read_with(template, status, &Load::default()).await
+    }
+
+    async fn read_with(&self, template: &CallTemplate, status: &Tree, load: &Load<'_>) -> Reading<Answer> {
+        let Ok(Call { service, operation, input }) = self.input.subject(status, None).fill(template, load) else {
             return Ok(Answer::Unasked);
         };
         let Ok(input) = input.fill(&mut |_| Err(())) else { return Ok(Answer::Unasked) };

@@ -73,8 +73,12 @@ impl<P: Secrets> Resolver<'_, P> {
                 reference.fills
             )));
         }
-        let target = self.target(reference, &wrapper)?;
-        spec.set(&reference.fills, self.value(reference, &target, others)?);
+        let value = |wrapper: &Tree| self.value(reference, &self.target(reference, wrapper)?, others);
+        let value = match &wrapper {
+            Tree::List(wrappers) => Tree::List(wrappers.iter().map(value).collect::<Result<_, _>>()?),
+            wrapper => value(wrapper)?,
+        };
+        spec.set(&reference.fills, value);
         Ok(())
     }
 
@@ -155,8 +159,16 @@ pub fn references(kind: &Kind, namespace: &str, spec: &Value) -> BTreeSet<Object
     let spec = Tree::from(spec.clone());
     kind.refs
         .iter()
-        .filter_map(|reference| {
-            let from = spec.at(&reference.field)?.member("from")?;
+        .flat_map(|reference| {
+            let wrappers = match spec.at(&reference.field) {
+                Some(Tree::List(wrappers)) => wrappers.as_slice(),
+                Some(wrapper) => std::slice::from_ref(wrapper),
+                None => &[],
+            };
+            wrappers.iter().map(move |wrapper| (reference, wrapper))
+        })
+        .filter_map(|(reference, wrapper)| {
+            let from = wrapper.member("from")?;
             let name = from.member("name")?.as_str()?;
             let namespace = from.member("namespace").and_then(Tree::as_str).unwrap_or(namespace);
             Some(ObjectKey::new(&reference.group, &reference.kind, namespace, name))

@@ -56,6 +56,13 @@ mod tests {
             names,
             [
                 "ecr/Repository",
+                "iam/Group",
+                "iam/InstanceProfile",
+                "iam/OpenIDConnectProvider",
+                "iam/Policy",
+                "iam/Role",
+                "iam/ServiceLinkedRole",
+                "iam/User",
                 "kms/Key",
                 "kms/Alias",
                 "secretsmanager/Secret",

@@ -56,7 +56,7 @@ impl Compare {
     /// Every name, for messages.
     pub const NAMES: [&'static str; 7] = ["exact", "set", "json", "policy", "ci", "number", "kms-key"];
 
-    /// Whether `seen` fulfils `wished`. Unknown values (holes) never equal anything: what is not known is not settled.
+    /// Whether `seen` fulfils `wished`. A rule for texts holds for each of a list or map. Unknown values (holes) never equal anything: what is not known is not settled.
     pub fn equal(self, wished: &Tree, seen: &Tree) -> bool {
         self.equal_at(wished, seen, &BTreeMap::new(), "")
     }
@@ -84,7 +84,7 @@ impl Compare {
             }
             (_, Tree::Object(wished), Tree::Object(seen)) => wished.iter().all(|(name, value)| {
                 let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                let rule = nested.get(&path).copied().unwrap_or_default();
+                let rule = nested.get(&path).copied().unwrap_or(self);
                 value.is_null() || rule.equal_at(value, seen.get(name).unwrap_or(&Tree::Null), nested, &path)
             }),
             (_, Tree::List(a), Tree::List(b)) => {
@@ -216,6 +216,8 @@ mod tests {
             (Compare::KmsKey, json!("1234"), json!("arn:aws:kms:eu-west-1:1:key/1234"), true),
             (Compare::KmsKey, json!("alias/a"), json!("arn:aws:kms:eu-west-1:1:alias/a"), true),
             (Compare::KmsKey, json!("1234"), json!("arn:aws:kms:eu-west-1:1:key/12345"), false),
+            (Compare::Json, json!({"a": "{\"b\": 1}"}), json!({"a": "{\"b\":1}"}), true),
+            (Compare::Json, json!({"a": "{\"b\": 1}"}), json!({"a": "{\"b\":2}"}), false),
         ] {
             assert_eq!(rule.equal(&tree(wished.clone()), &tree(seen.clone())), equal, "{rule:?} {wished} {seen}");
         }

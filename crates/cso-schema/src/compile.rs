@@ -14,7 +14,7 @@ use cso_facts::surface::Surface;
 use self::lookup::shape_at;
 use self::position::line_of;
 use crate::descriptor::{File, KindSpec};
-use crate::kind::{CallTemplate, Kind};
+use crate::kind::{CallTemplate, Kind, Scope};
 use crate::names::nearest;
 
 mod calls;
@@ -128,7 +128,10 @@ struct Compiler<'a> {
 enum Extra {
     None,
     Change,
+    /// All elements of a table, or one.
     Items,
+    /// One element of a list.
+    Item,
 }
 
 impl<'a> Compiler<'a> {
@@ -170,6 +173,8 @@ impl<'a> Compiler<'a> {
         self.check_fields(&fields, &parts, &create, update.as_ref());
         let kind = Kind {
             service: self.file.service.clone(),
+            scope: self.scope(),
+            empties: self.empties(&parts),
             api: Arc::clone(&self.api),
             surface: Arc::clone(&self.surface),
             recovery: self.recovery(&identity, &create)?,
@@ -194,6 +199,17 @@ impl<'a> Compiler<'a> {
         self.check_arn(&kind.identity.arn, body);
         self.check_handles();
         self.found.is_empty().then_some(kind)
+    }
+
+    fn scope(&mut self) -> Scope {
+        match self.file.scope.as_deref() {
+            None | Some("region") => Scope::Region,
+            Some("partition") => Scope::Partition,
+            Some(other) => {
+                self.fail(&[], format!("`{other}` is not a scope: region or partition"));
+                Scope::Region
+            }
+        }
     }
 
     fn operation(&mut self, path: &[&str], name: &str) -> Option<Operation> {

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use cso_core::Tree;
+use cso_core::path::Segment;
+use cso_core::{FieldPath, Tree};
 use cso_facts::api::{Service, ShapeId, ShapeKind};
 use cso_facts::surface::{Schema, SchemaType};
 
@@ -63,6 +64,16 @@ pub fn from_api(value: &Tree, schema: &Schema) -> Tree {
         }
         _ => value.clone(),
     }
+}
+
+/// The shape that a path leads to.
+pub fn shape_at(api: &Service, from: ShapeId, path: &FieldPath) -> Option<ShapeId> {
+    path.segments().iter().try_fold(from, |here, segment| match (segment, &api.shape(here).kind) {
+        (Segment::Name(_), ShapeKind::Map { value, .. }) => Some(value.shape),
+        (Segment::Name(name), _) => api.shape(here).member(name).map(|member| member.shape),
+        (_, ShapeKind::List { member, .. }) => Some(member.shape),
+        _ => None,
+    })
 }
 
 /// A scalar as the text that attribute maps hold.

@@ -18,6 +18,7 @@ use serde_json::Value;
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct File {
     pub(crate) service: String,
+    pub(crate) scope: Option<String>,
     #[serde(default)]
     pub(crate) errors: Errors,
     pub(crate) consistency: Option<String>,
@@ -54,7 +55,7 @@ pub(crate) struct KindSpec {
     pub(crate) recover: Option<RecoverSpec>,
     pub(crate) tombstone: Option<String>,
     #[serde(default)]
-    pub(crate) names: BTreeMap<String, String>,
+    pub(crate) names: BTreeMap<String, NameSpec>,
     #[serde(default)]
     pub(crate) inside: BTreeMap<String, BTreeMap<String, String>>,
     #[serde(default)]
@@ -62,6 +63,7 @@ pub(crate) struct KindSpec {
     #[serde(default)]
     pub(crate) parts: IndexMap<String, PartSpec>,
     pub(crate) tags: Option<TagsSpec>,
+    pub(crate) delete: Option<DeleteSpec>,
     #[serde(default)]
     pub(crate) states: Vec<AxisSpec>,
     #[serde(default)]
@@ -96,9 +98,39 @@ pub(crate) struct CallSpec {
     pub(crate) send: Option<String>,
     pub(crate) at: Option<String>,
     #[serde(default)]
-    pub(crate) pick: BTreeMap<String, String>,
+    pub(crate) pick: BTreeMap<String, Value>,
     #[serde(default)]
     pub(crate) none: Vec<String>,
+}
+
+/// What must be done before the body's delete.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct DeleteSpec {
+    pub(crate) empty: Vec<String>,
+}
+
+/// The member of a field: one for all calls and answers, or one for the create and one for the update.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct NameSpec {
+    pub(crate) create: Option<String>,
+    pub(crate) update: Option<String>,
+    /// Said for all: not a key of the mapping.
+    #[serde(skip)]
+    pub(crate) all: Option<String>,
+}
+
+impl NameSpec {
+    /// The member in the create call.
+    pub(crate) fn in_create(&self) -> Option<&str> {
+        self.create.as_deref().or(self.all.as_deref())
+    }
+
+    /// The member in the update call.
+    pub(crate) fn in_update(&self) -> Option<&str> {
+        self.update.as_deref().or(self.all.as_deref())
+    }
 }
 
 /// Who the resource is.
@@ -119,7 +151,17 @@ pub(crate) struct IdentitySpec {
 #[serde(untagged)]
 pub(crate) enum ArnSpec {
     Path(String),
-    Pattern { pattern: String },
+    Pattern(ArnPattern),
+}
+
+/// A pattern of an ARN.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct ArnPattern {
+    pub(crate) pattern: String,
+    /// The name cannot be told from an ARN of this form.
+    #[serde(default)]
+    pub(crate) one_way: bool,
 }
 
 /// How a create is found again.
@@ -136,8 +178,10 @@ pub(crate) struct RecoverSpec {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct FinderSpec {
     pub(crate) op: String,
+    #[serde(default, rename = "in")]
+    pub(crate) inputs: BTreeMap<String, Value>,
     pub(crate) elements: String,
-    pub(crate) pick: BTreeMap<String, String>,
+    pub(crate) pick: BTreeMap<String, Value>,
     pub(crate) out: BTreeMap<String, String>,
 }
 
@@ -150,6 +194,7 @@ pub(crate) struct FieldSpec {
     #[serde(default)]
     pub(crate) nested: BTreeMap<String, String>,
     pub(crate) prefix: Option<String>,
+    pub(crate) lens: Option<String>,
     pub(crate) clear: Option<Value>,
     pub(crate) seen: Option<String>,
     #[serde(default)]
@@ -165,6 +210,7 @@ pub(crate) struct PartSpec {
     pub(crate) config: Option<ConfigSpec>,
     pub(crate) switch: Option<SwitchSpec>,
     pub(crate) table: Option<TableSpec>,
+    pub(crate) revisions: Option<RevisionsSpec>,
     pub(crate) field: Option<String>,
     #[serde(default)]
     pub(crate) fields: Vec<String>,
@@ -199,8 +245,26 @@ pub(crate) struct SwitchSpec {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct TableSpec {
+    #[serde(default)]
+    pub(crate) list: Option<CallSpec>,
+    #[serde(default)]
+    pub(crate) get: Option<CallSpec>,
+    pub(crate) add: CallSpec,
+    #[serde(default)]
+    pub(crate) change: Option<CallSpec>,
+    pub(crate) remove: CallSpec,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct RevisionsSpec {
+    pub(crate) list: CallSpec,
+    pub(crate) get: CallSpec,
     pub(crate) add: CallSpec,
     pub(crate) remove: CallSpec,
+    pub(crate) keep: usize,
+    pub(crate) current: String,
+    pub(crate) oldest: String,
 }
 
 /// The tags of a kind.
@@ -302,6 +366,16 @@ impl Short for FieldSpec {
     }
 }
 
+impl Short for NameSpec {
+    fn short(name: String) -> Self {
+        Self { all: Some(name), ..Self::default() }
+    }
+
+    fn long<'de, A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
+        Self::deserialize(MapAccessDeserializer::new(map))
+    }
+}
+
 struct ShortOrLong<T>(PhantomData<T>);
 
 impl<'de, T: Short> Visitor<'de> for ShortOrLong<T> {
@@ -327,6 +401,12 @@ impl<'de> Deserialize<'de> for CallSpec {
 }
 
 impl<'de> Deserialize<'de> for FieldSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ShortOrLong(PhantomData))
+    }
+}
+
+impl<'de> Deserialize<'de> for NameSpec {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ShortOrLong(PhantomData))
     }

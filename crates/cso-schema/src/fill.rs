@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cso_core::{Call, FieldPath, Hole, Tree};
 use serde_json::Value;
 
-use crate::convert::{as_text, to_api};
+use crate::convert::{as_text, shape_at, to_api};
 use crate::kind::{Arn, CallTemplate, Context, Field, Kind, Pattern, PatternPart, Place, Role, Source};
 
 /// Where calls for an object go, and as whom.
@@ -38,7 +38,7 @@ pub struct Load<'a> {
     pub fields: Option<&'a BTreeSet<String>>,
     /// Fields that were taken out, and the value that clears them.
     pub cleared: Option<&'a BTreeMap<String, Tree>>,
-    /// Elements that a table adds or removes.
+    /// Elements that a table adds, changes or removes; the first alone for a call that is for one.
     pub items: &'a [Tree],
     /// Tags to set.
     pub tags: Option<&'a BTreeMap<String, Tree>>,
@@ -73,7 +73,12 @@ impl Subject<'_> {
             Source::List(sources) => {
                 sources.iter().map(|source| self.source(source)).collect::<Option<_>>().map(Tree::List)
             }
-            Source::ChangeKey | Source::ChangeValue | Source::Items(_) | Source::Tags | Source::TagKeys => None,
+            Source::ChangeKey
+            | Source::ChangeValue
+            | Source::Items(_)
+            | Source::Item(_)
+            | Source::Tags
+            | Source::TagKeys => None,
         }
     }
 
@@ -106,13 +111,21 @@ impl Subject<'_> {
         }
     }
 
-    fn pattern(&self, pattern: &Pattern) -> Option<Tree> {
+    /// A text with its holes filled; `None` if a field in it is not known.
+    pub fn pattern(&self, pattern: &Pattern) -> Option<Tree> {
         let mut text = String::new();
         for part in &pattern.0 {
             match part {
                 PatternPart::Text(literal) => text.push_str(literal),
                 PatternPart::Context(context) => text.push_str(self.context(*context)),
-                PatternPart::Spec(path) => text.push_str(self.spec.at(path)?.as_str()?),
+                PatternPart::Spec { path, default } => {
+                    let set = self.spec.at(path).map(|value| value.as_str());
+                    let known = match set {
+                        Some(known) => known?,
+                        None => default.as_deref()?,
+                    };
+                    text.push_str(self.kind.bare(path, known));
+                }
             }
         }
         Some(Tree::Text(text))
@@ -124,9 +137,10 @@ impl Subject<'_> {
         let carried = self.carried(template, load);
         for (member, source) in &template.inputs {
             let value = match source {
-                Source::ChangeKey => carried.first().map(|(_, place, _)| Tree::text(wire_name(place))),
+                Source::ChangeKey => carried.first().map(|(_, place, _)| Tree::Text(wire_name(place))),
                 Source::ChangeValue => carried.first().map(|(_, _, value)| as_text(value)),
                 Source::Items(part) => Some(self.items(template, member, part.as_deref(), load.items)),
+                Source::Item(part) => self.item(template, member, part.as_deref(), load.items),
                 Source::Tags => load.tags.map(|tags| self.tags(tags)),
                 Source::TagKeys => Some(Tree::List(load.tag_keys.iter().map(Tree::text).collect())),
                 _ => self.source(source),
@@ -180,14 +194,12 @@ impl Subject<'_> {
                     entries.insert(key.clone(), as_text(value));
                 }
             }
-            Place::Member(name) => {
-                let api = &self.kind.api;
-                let shape = api
-                    .operation(&template.operation)
-                    .and_then(|operation| operation.input)
-                    .and_then(|input| api.shape(input).member(name))
-                    .map(|member| member.shape);
-                input.insert(name.clone(), shape.map_or_else(|| value.clone(), |shape| to_api(value, api, shape)));
+            Place::Path(path) => {
+                let mut whole = Tree::Object(std::mem::take(input));
+                whole.set(path, self.spelt(template, path, value));
+                if let Tree::Object(members) = whole {
+                    *input = members;
+                }
             }
         }
     }
@@ -197,12 +209,24 @@ impl Subject<'_> {
             Some(part) => Tree::List(items.iter().filter_map(|item| item.member(part).cloned()).collect()),
             None => Tree::List(items.to_vec()),
         };
+        self.spelt(template, &FieldPath::root().child(member), &list)
+    }
+
+    fn item(&self, template: &CallTemplate, member: &str, part: Option<&str>, items: &[Tree]) -> Option<Tree> {
+        let item = items.first()?;
+        let value = match part {
+            Some(part) => item.member(part)?,
+            None => item,
+        };
+        Some(self.spelt(template, &FieldPath::root().child(member), value))
+    }
+
+    /// A value in the spelling of a call's input at a path.
+    fn spelt(&self, template: &CallTemplate, path: &FieldPath, value: &Tree) -> Tree {
         let api = &self.kind.api;
-        let shape = api
-            .operation(&template.operation)
-            .and_then(|op| op.input)
-            .and_then(|input| api.shape(input).member(member));
-        shape.map_or_else(|| list.clone(), |member| to_api(&list, api, member.shape))
+        let input = api.operation(&template.operation).and_then(|operation| operation.input);
+        let shape = input.and_then(|input| shape_at(api, input, path));
+        shape.map_or_else(|| value.clone(), |shape| to_api(value, api, shape))
     }
 
     /// Tags as the API wants them: a map, or a list of key and value.
@@ -233,8 +257,9 @@ impl Subject<'_> {
     }
 }
 
-fn wire_name(place: &Place) -> &str {
+fn wire_name(place: &Place) -> String {
     match place {
-        Place::Member(name) | Place::Attribute { key: name, .. } => name,
+        Place::Path(path) => path.to_string(),
+        Place::Attribute { key, .. } => key.clone(),
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cso_core::{ErrorClass, FieldPath};
+use cso_core::{ErrorClass, FieldPath, Tree};
 use cso_facts::api::Service;
 use cso_facts::surface::{Schema, Surface};
 use serde_json::Value;
@@ -21,6 +21,7 @@ use crate::lens::Lens;
 pub struct Kind {
     /// Facts section of its API, for example `sqs`.
     pub service: String,
+    pub scope: Scope,
     pub api: Arc<Service>,
     pub surface: Arc<Surface>,
     pub identity: Identity,
@@ -32,6 +33,8 @@ pub struct Kind {
     pub recovery: Recovery,
     pub update: Option<Write>,
     pub delete: CallTemplate,
+    /// Positions of the parts that must be emptied before the delete, in the order in which they are.
+    pub empties: Vec<usize>,
     /// Every top-level spec field that carries a wish, by its name. `...Ref` fields and tags are not here.
     pub fields: BTreeMap<String, Field>,
     pub parts: Vec<Part>,
@@ -49,6 +52,16 @@ pub struct Kind {
     pub errors: ErrorTable,
     /// For this long after a write an old answer is not believed.
     pub consistency: Duration,
+}
+
+/// How far the names of a service reach.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// Each region has its own resources.
+    #[default]
+    Region,
+    /// One name space per account, whatever region a call goes through.
+    Partition,
 }
 
 /// Who names the resource decides how it is found again.
@@ -82,7 +95,11 @@ pub struct Pattern(pub Vec<PatternPart>);
 pub enum PatternPart {
     Text(String),
     Context(Context),
-    Spec(FieldPath),
+    /// A field of the wish, without the prefix that its lens adds; and what stands for it where it is not set.
+    Spec {
+        path: FieldPath,
+        default: Option<String>,
+    },
 }
 
 /// A read that turns a name into a handle.
@@ -99,8 +116,8 @@ pub struct BodyRead {
     pub call: CallTemplate,
     /// Where the body sits in the answer: a wrapper (`KeyMetadata`) or a list (`repositories[]`). Root if at the top.
     pub at: FieldPath,
-    /// Which element of a list is ours: element member and the value it must have.
-    pub pick: Vec<(FieldPath, Source)>,
+    /// Which element of a list is ours.
+    pub pick: Vec<Pick>,
     /// String-map member that holds attributes, if the body is one (`Attributes`).
     pub attributes: Option<String>,
 }
@@ -127,11 +144,26 @@ pub struct Carried {
     pub place: Place,
 }
 
+/// What a member of our element must be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pick {
+    pub member: FieldPath,
+    pub test: PickTest,
+}
+
+/// A test of a [`Pick`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum PickTest {
+    Equals(Source),
+    /// Its end; holds of all where a field in the text is not set.
+    Ends(Pattern),
+}
+
 /// Where a field sits in an input or an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// A member of that name.
-    Member(String),
+    /// A path of members. In an answer, `[]` stands for all elements of a list.
+    Path(FieldPath),
     /// An entry of a string map.
     Attribute { map: String, key: String },
 }
@@ -153,8 +185,10 @@ pub enum Source {
     /// Wire key and value of the one field that a `send: one` write is for.
     ChangeKey,
     ChangeValue,
-    /// The elements that a table adds or removes, whole or one member of each.
+    /// The elements that a table adds, changes or removes, whole or one member of each.
     Items(Option<String>),
+    /// The one element that a call is about, whole or a member of it: such a call is made for each.
+    Item(Option<String>),
     /// Tags to add, as the member's shape wants them; keys of tags to remove.
     Tags,
     TagKeys,
@@ -190,11 +224,11 @@ pub enum Recovery {
 pub struct Finder {
     pub call: CallTemplate,
     pub elements: FieldPath,
-    pub pick: Vec<(FieldPath, Source)>,
+    pub pick: Vec<Pick>,
     pub out: Vec<(FieldPath, FieldPath)>,
 }
 
-/// The body's update.
+/// A write of fields: the body's update, or a part's.
 #[derive(Clone, Debug)]
 pub struct Write {
     pub call: CallTemplate,
@@ -292,17 +326,61 @@ pub enum PartRead {
         /// Error codes that mean "not set".
         none: Vec<String>,
     },
+    /// A list, and a read of one thing more for the elements it names. What is put together is, for a table, an object of
+    /// values by name; for revisions, an object with the list ([`REVISIONS`]) and the current one's content ([`CONTENT`]).
+    Listed {
+        list: CallTemplate,
+        elements: FieldPath,
+        get: CallTemplate,
+        /// Where the second answer has the value.
+        value: FieldPath,
+    },
 }
+
+/// Member of a [`PartRead::Listed`] of revisions that has the list.
+pub const REVISIONS: &str = "revisions";
+/// Member of a [`PartRead::Listed`] of revisions that has the content of the current one.
+pub const CONTENT: &str = "content";
 
 /// How a part is written.
 #[derive(Clone, Debug)]
 pub enum Shape {
-    /// One absolute write of all its fields, and perhaps a delete.
-    Config { put: CallTemplate, delete: Option<CallTemplate> },
+    /// A write of its fields, and perhaps a delete.
+    Config { put: Write, delete: Option<CallTemplate> },
     /// Two operations for a bool.
     Switch { enable: CallTemplate, disable: CallTemplate },
-    /// Elements with a key, added and removed.
-    Table { key: String, add: CallTemplate, remove: CallTemplate },
+    /// Elements that are added, changed and removed, together or one by one.
+    Table(Table),
+    /// Versions, of which one is current: a change adds one, and the oldest makes room.
+    Revisions(Revisions),
+}
+
+/// The calls for the elements of one field: of a list, of a map (as structures of `key` and `value`), or the one that a
+/// scalar is.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// Member that tells elements apart; `None` if the whole does.
+    pub key: Option<String>,
+    pub add: CallTemplate,
+    /// For an element whose key is there already; without it, it is removed and added.
+    pub change: Option<CallTemplate>,
+    pub remove: CallTemplate,
+}
+
+/// The calls for the versions of one field.
+#[derive(Clone, Debug)]
+pub struct Revisions {
+    /// Makes a version with the new content, and makes it the current one.
+    pub add: CallTemplate,
+    pub remove: CallTemplate,
+    /// So many may exist.
+    pub keep: usize,
+    /// Member that names a version.
+    pub key: String,
+    /// Member that is true of the current one.
+    pub current: String,
+    /// Member that is smallest in the oldest one.
+    pub oldest: String,
 }
 
 /// Tags: a table with the service's calling convention.
@@ -405,11 +483,70 @@ pub struct ErrorTable {
 }
 
 impl Source {
-    /// The spec path, if it is one.
-    pub const fn spec(&self) -> Option<&FieldPath> {
+    /// The spec paths that it depends on.
+    pub fn spec_paths(&self) -> Vec<&FieldPath> {
         match self {
-            Self::Spec(path) => Some(path),
-            _ => None,
+            Self::Spec(path) => vec![path],
+            Self::Pattern(pattern) => pattern.spec_paths(),
+            Self::FirstKnown(sources) | Self::List(sources) => sources.iter().flat_map(Self::spec_paths).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Pattern {
+    /// The spec paths in its holes.
+    pub fn spec_paths(&self) -> Vec<&FieldPath> {
+        let holes = self.0.iter().filter_map(|part| match part {
+            PatternPart::Spec { path, .. } => Some(path),
+            PatternPart::Text(_) | PatternPart::Context(_) => None,
+        });
+        holes.collect()
+    }
+}
+
+impl Pick {
+    /// The spec paths that it depends on.
+    pub fn spec_paths(&self) -> Vec<&FieldPath> {
+        match &self.test {
+            PickTest::Equals(source) => source.spec_paths(),
+            PickTest::Ends(pattern) => pattern.spec_paths(),
+        }
+    }
+}
+
+impl CallTemplate {
+    /// Whether it is made for one element at a time.
+    pub fn is_for_one(&self) -> bool {
+        self.inputs.iter().any(|(_, source)| matches!(source, Source::Item(_)))
+    }
+}
+
+impl Table {
+    /// The elements of a field's value. A map's are structures of `key` and `value`; a scalar is its own only one.
+    pub fn elements(value: &Tree) -> Vec<Tree> {
+        match value {
+            Tree::List(elements) => elements.clone(),
+            Tree::Object(entries) => entries
+                .iter()
+                .map(|(key, value)| {
+                    Tree::Object(BTreeMap::from([
+                        ("key".to_owned(), Tree::text(key)),
+                        ("value".to_owned(), value.clone()),
+                    ]))
+                })
+                .collect(),
+            Tree::Null => Vec::new(),
+            Tree::Text(text) if text.is_empty() => Vec::new(),
+            scalar => vec![scalar.clone()],
+        }
+    }
+
+    /// What tells an element from the others.
+    pub fn key<'a>(&self, element: &'a Tree) -> &'a Tree {
+        match &self.key {
+            Some(member) => element.member(member).unwrap_or(&Tree::Null),
+            None => element,
         }
     }
 }
@@ -425,6 +562,11 @@ impl Kind {
         &self.surface.group
     }
 
+    /// A value of a field without the prefix that requests have in front of it.
+    pub fn bare<'a>(&self, field: &FieldPath, value: &'a str) -> &'a str {
+        self.fields.get(&field.to_string()).map_or(value, |field| field.lens.bare(value))
+    }
+
     /// Whether the user chooses the name that identifies the resource.
     pub fn is_named_by_user(&self) -> bool {
         !self.identity.name.is_empty()
@@ -434,8 +576,8 @@ impl Kind {
     pub fn identity_fields(&self) -> Vec<&FieldPath> {
         let natural = match &self.recovery {
             Recovery::Natural(finder) => {
-                let sources = finder.call.inputs.iter().map(|(_, source)| source);
-                sources.chain(finder.pick.iter().map(|(_, source)| source)).filter_map(Source::spec).collect()
+                let of_call = finder.call.inputs.iter().flat_map(|(_, source)| source.spec_paths());
+                of_call.chain(finder.pick.iter().flat_map(Pick::spec_paths)).collect()
             }
             _ => Vec::new(),
         };
@@ -445,6 +587,15 @@ impl Kind {
     /// Whether a top-level spec field is one of them, or holds one.
     pub fn is_identity(&self, field: &str) -> bool {
         self.identity_fields().iter().any(|path| path.split_first().is_some_and(|(first, _)| first == field))
+    }
+
+    /// Every write of fields: the body's and the parts'.
+    pub fn writes(&self) -> impl Iterator<Item = &Write> {
+        let of_parts = self.parts.iter().filter_map(|part| match &part.shape {
+            Shape::Config { put, .. } => Some(put),
+            _ => None,
+        });
+        self.update.iter().chain(of_parts)
     }
 
     /// Whether resources of this kind can carry our owner mark from birth.

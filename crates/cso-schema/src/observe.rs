@@ -56,7 +56,7 @@ impl Kind {
         let Some(place) = &field.read else { return Seen::NotAsked };
         let answer = match field.owner {
             Owner::Part(position) => match self.parts.get(position) {
-                Some(part) if matches!(part.read, PartRead::Own { .. }) => {
+                Some(part) if !matches!(part.read, PartRead::Body) => {
                     observation.parts.get(&part.name).unwrap_or(&Seen::NotAsked)
                 }
                 _ => &observation.body,
@@ -65,7 +65,7 @@ impl Kind {
         };
         match answer {
             Seen::Value(answer) => match read_place(answer, place) {
-                Some(value) => Seen::Value(field.lens.get(&from_api(value, &field.schema), wished)),
+                Some(value) => Seen::Value(field.lens.get(&from_api(&value, &field.schema), wished)),
                 None => Seen::Absent,
             },
             other => other.clone(),
@@ -78,7 +78,7 @@ impl Kind {
         if let Seen::Value(body) = &observation.body {
             for field in &self.status {
                 if let Some(value) = read_place(body, &field.read) {
-                    status.set(&FieldPath::root().child(&field.name), from_api(value, &field.schema));
+                    status.set(&FieldPath::root().child(&field.name), from_api(&value, &field.schema));
                 }
             }
             if let Arn::Read(path) = &self.identity.arn
@@ -93,7 +93,8 @@ impl Kind {
     /// The class of the resource's state, over all axes: the first that is not ready, and the value that says so.
     pub fn state(&self, body: &Tree) -> (State, String) {
         for axis in &self.states {
-            let value = read_place(body, &axis.at).and_then(Tree::as_str);
+            let value = read_place(body, &axis.at);
+            let value = value.as_ref().and_then(Tree::as_str);
             let state = match value {
                 None => axis.unset.clone(),
                 Some(value) => axis.classes.get(value).cloned().unwrap_or(State::Busy),
@@ -139,12 +140,12 @@ fn tag_map(value: &Tree, names: Option<&(String, String)>) -> BTreeMap<String, T
 }
 
 /// The value at a place of an answer. Attribute names are matched whatever their spelling; an empty attribute is absent.
-pub fn read_place<'a>(answer: &'a Tree, place: &Place) -> Option<&'a Tree> {
+pub fn read_place(answer: &Tree, place: &Place) -> Option<Tree> {
     match place {
-        Place::Member(name) => answer.member(name).filter(|value| !value.is_null()),
+        Place::Path(path) => answer.gather(path),
         Place::Attribute { map, key } => {
             let value = member_like(answer.member(map)?.as_object()?, key)?;
-            (value.as_str() != Some("") && !value.is_null()).then_some(value)
+            (value.as_str() != Some("") && !value.is_null()).then(|| value.clone())
         }
     }
 }

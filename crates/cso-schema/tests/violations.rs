@@ -283,7 +283,7 @@ fn files_and_errors() {
         (
             "    fields:",
             "    feelds:",
-            "15: unknown field `feelds`, expected one of api, identity, recover, tombstone, names, inside, fields, parts, tags, states, refs, options, status, exports at line 15, column 5",
+            "15: unknown field `feelds`, expected one of api, identity, recover, tombstone, names, inside, fields, parts, tags, delete, states, refs, options, status, exports at line 15, column 5",
         ),
         ("service: toy", "service: joy", "1: there are no facts of service `joy`"),
         ("  Thing:", "  Things:", "5: toy/Things: no kind `Things` is published for service `toy`"),
@@ -327,7 +327,7 @@ fn calls() {
         (
             "delete: DeleteThing",
             "delete: {op: DeleteThing, in: {Name: {a: 1}}}",
-            "10: toy/Thing: Name: a value is a source, a constant, or {text: ...}",
+            "10: toy/Thing: Name: a value is a source, a constant, {text: ...} or {pattern: ...}",
         ),
         (
             "delete: DeleteThing",
@@ -383,9 +383,25 @@ fn identity_and_recovery() {
         (
             "arn: Arn\n",
             "arn: {pattern: \"arn:{region}{account}\"}\n",
-            "14: toy/Thing: two holes of a pattern need text between them, or it cannot be read back",
+            "14: toy/Thing: two holes of a pattern need text between them, or it cannot be read back: say `one-way`",
         ),
         ("arn: Arn\n", "arn: {pattern: \"ran:{region}\"}\n", "14: toy/Thing: the pattern of an ARN starts with `arn:`"),
+        (
+            "arn: Arn\n",
+            "arn: {pattern: \"arn:{spec.nam or x}\"}\n",
+            "14: toy/Thing: Thing has no field spec.nam; did you mean spec.name?",
+        ),
+        (
+            "    fields:",
+            "    recover: {natural: {op: ListThings, elements: Things, pick: {Name: {end: x}}, out: {}}}\n    fields:",
+            "15: toy/Thing: Name: an element is picked by a source, {pattern: ...} or {ends: ...}",
+        ),
+        ("service: toy\n", "service: toy\nscope: world\n", "6: toy/Thing: `world` is not a scope: region or partition"),
+        (
+            "    fields:",
+            "    names: {mode: {update: Mod}}\n    fields:",
+            "15: toy/Thing: UpdateThing takes no member Mod",
+        ),
         ("    fields:", "    tombstone: Gone\n    fields:", "15: toy/Thing: the answer has no Gone"),
         ("    fields:", "    recover: {window: 5m}\n    fields:", "15: toy/Thing: say `natural` or `owner-tag`"),
         (
@@ -503,14 +519,59 @@ fn parts() {
         (
             "          put: PutRule\n",
             "          put: PutRule\n        switch: {enable: Ping, disable: Ping}\n",
-            "22: toy/Thing: a part is exactly one of config, switch or table",
+            "22: toy/Thing: a part is exactly one of config, switch, table or revisions",
         ),
         ("        key: name\n", "", "27: toy/Thing: a table needs the `key` of its elements"),
-        ("        key: name\n", "        key: id\n", "27: toy/Thing: elements of the table have no member id"),
+        ("        key: name\n", "        key: id\n", "27: toy/Thing: elements have no member id"),
         (
             "add: {op: AddLinks, in: {Links: items.name}}",
             "add: {op: AddLinks, in: {Links: items.id}}",
-            "27: toy/Thing: elements of the table have no member id",
+            "27: toy/Thing: elements have no member id",
+        ),
+        (
+            "add: {op: AddLinks, in: {Links: items.name}}",
+            "add: AddLinks",
+            "27: toy/Thing: AddLinks is not told which elements: say `items` or `item` in `in`",
+        ),
+        (
+            "        table: {add: {op: AddLinks",
+            "        table: {change: {op: AddLinks, in: {Links: item.id}}, add: {op: AddLinks",
+            "27: toy/Thing: elements have no member id",
+        ),
+        (
+            "        table: {add",
+            "        table: {list: {op: ListThings, at: \"Thinks[]\"}, get: {op: GetRule, at: Rule}, add",
+            "27: toy/Thing: the answer has no Thinks[]",
+        ),
+        (
+            "        table: {add",
+            "        table: {list: {op: GetThing, at: \"Thing.Links[]\"}, get: {op: GetRule, in: {Name: item}, at: Law}, add",
+            "27: toy/Thing: the answer has no Law",
+        ),
+        (
+            "        field: links\n        key: name\n",
+            "        fields: [links, size]\n        key: name\n",
+            "27: toy/Thing: a table has one `field`",
+        ),
+        (
+            "        field: links\n        key: name\n",
+            "        field: size\n        key: name\n",
+            "27: toy/Thing: elements that are no structures have no `key` but themselves, or that of the map",
+        ),
+        (
+            "          put: PutRule\n",
+            "          put: {op: PutRule, send: some}\n",
+            "22: toy/Thing: `some` is not a way to send: changed, all or one",
+        ),
+        (
+            "    tags: {at-create",
+            "    delete: {empty: [link]}\n    tags: {at-create",
+            "32: toy/Thing: there is no part link; did you mean links?",
+        ),
+        (
+            "    tags: {at-create",
+            "    delete: {empty: [rule]}\n    tags: {at-create",
+            "32: toy/Thing: part rule has nothing in it that could be removed",
         ),
         ("[unset, fast]", "[unset, faster]", "27: toy/Thing: spec.mode has no value faster"),
         (
@@ -519,6 +580,48 @@ fn parts() {
             "27: toy/Thing: Thing has no field spec.mood; did you mean spec.mode?",
         ),
     ]);
+}
+
+/// The part `rule` as revisions, with one thing of it replaced.
+#[track_caller]
+fn check_revisions(from: &str, to: &str, message: &str) {
+    let config = "        config:\n          get: {op: GetRule, none: [NoRule]}\n          put: PutRule\n";
+    let revisions = "        revisions:\n          list: {op: ListThings, at: \"Things[]\"}\n          \
+         get: {op: GetRule, in: {Name: item.Name}, at: Rule}\n          add: PutRule\n          \
+         remove: {op: DeleteThing, in: {Name: item.Name}}\n          keep: 5\n          current: State\n          oldest: Size\n";
+    let good = edited(GOOD, &[(config, revisions)]);
+    let api = edited(
+        API,
+        &[("shape ListRequest structure\n  Owner Text required", "shape ListRequest structure\n  Owner Text")],
+    );
+    let facts = toy(&api, SURFACE);
+    assert_eq!(messages(&good, &facts), Vec::<String>::new());
+    assert_eq!(good.matches(from).count(), 1, "{from:?} must be there once");
+    let found = messages(&good.replace(from, to), &facts);
+    assert!(found.contains(&format!("toy.yaml:{message}")), "expected {message}\nfound {found:#?}");
+}
+
+#[test]
+fn revisions() {
+    check_revisions("current: State", "current: Sate", "22: toy/Thing: elements have no member Sate");
+    check_revisions("oldest: Size", "oldest: Sizes", "22: toy/Thing: elements have no member Sizes");
+    check_revisions("at: \"Things[]\"", "at: \"Thinks[]\"", "22: toy/Thing: the answer has no Thinks[]");
+    check_revisions("at: Rule", "at: Law", "22: toy/Thing: the answer has no Law");
+    check_revisions(
+        "keep: 5",
+        "keep: 1",
+        "22: toy/Thing: with less than two revisions there is none to remove: `keep` is at least 2",
+    );
+    check_revisions(
+        "remove: {op: DeleteThing, in: {Name: item.Name}}",
+        "remove: DeleteThing",
+        "22: toy/Thing: `remove` is not told which revision: say `item.MEMBER` in `in`",
+    );
+    check_revisions(
+        "remove: {op: DeleteThing, in: {Name: item.Name}}",
+        "remove: {op: DeleteThing, in: {Name: item.Nam}}",
+        "22: toy/Thing: elements have no member Nam",
+    );
 }
 
 #[test]

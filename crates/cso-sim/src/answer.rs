@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 
 use cso_core::path::Segment;
 use cso_core::{FieldPath, Tree};
-use cso_facts::api::{Service, ShapeId, ShapeKind};
+use cso_facts::api::{ShapeId, ShapeKind};
 use cso_facts::surface::SchemaType;
-use cso_schema::convert::{as_text, member_like, to_api};
-use cso_schema::kind::{Arn, Axis, Field, Finder, Kind, Owner, PartRead, Place, Shape, Source, State, TagRead};
+use cso_schema::convert::{as_text, member_like, shape_at, to_api};
+use cso_schema::kind::{
+    Arn, Axis, Field, Finder, Kind, Owner, PartRead, Pick, PickTest, Place, Revisions, Shape, Source, State, Table,
+    TagRead,
+};
 use cso_schema::names::same_name;
 
 use crate::behaviour::Behaviour;
 use crate::check::conform;
-use crate::resource::{Life, Resource, arn_path};
+use crate::resource::{Life, Resource, Revision, arn_path};
 use crate::spelling::{default_of, respelt, with_defaults};
 
 /// Answers for resources of one kind.
@@ -71,16 +74,16 @@ impl Answers<'_> {
             body.set(at, Tree::text(arn));
         }
         for status in &kind.status {
-            let Place::Member(member) = &status.read else { continue };
+            let Place::Path(member) = &status.read else { continue };
             let assigned = resource.identifiers.member(&status.name).cloned();
             let value = match (&kind.identity.arn, assigned) {
                 (_, Some(assigned)) => assigned,
-                (Arn::Read(at), None) if at.to_string() == *member => continue,
+                (Arn::Read(at), None) if at == member => continue,
                 _ if status.schema.schema_type != SchemaType::String => continue,
                 _ if status.schema.format.as_deref() == Some("date-time") => Tree::text("2026-01-01T00:00:00Z"),
                 _ => Tree::text(format!("{}-of-{}", status.name, resource.serial)),
             };
-            body.set(&FieldPath::root().child(member), value);
+            body.set(member, value);
         }
     }
 
@@ -98,7 +101,7 @@ impl Answers<'_> {
         let Some(place) = &field.read else { return };
         let api = &self.kind.api;
         let member = match place {
-            Place::Member(name) => shape.and_then(|shape| api.shape(shape).member(name)).map(|member| member.shape),
+            Place::Path(path) => shape.and_then(|shape| shape_at(api, shape, path)),
             Place::Attribute { .. } => None,
         };
         let off = Tree::Bool(false);
@@ -115,10 +118,10 @@ impl Answers<'_> {
         }
         let spelt = match (place, member) {
             (Place::Attribute { .. }, _) => as_text(&value),
-            (Place::Member(_), Some(shape)) => to_api(&value, api, shape),
-            (Place::Member(_), None) => value,
+            (Place::Path(_), Some(shape)) => to_api(&value, api, shape),
+            (Place::Path(_), None) => value,
         };
-        put(answer, place, spelt);
+        put(answer, place, field.lens.answered(&spelt));
     }
 
     /// A switch is on or off, whoever set it.
@@ -127,15 +130,15 @@ impl Answers<'_> {
         self.kind.parts.get(position).is_some_and(|part| matches!(part.shape, Shape::Switch { .. }))
     }
 
-    /// A field whose part answers "not set" with an error code, or that names the resource, has no default.
+    /// A field whose part answers "not set" with an error code, that has elements, or that names the resource, has no
+    /// default.
     fn is_unset_for_good(&self, field: &Field) -> bool {
         let in_optional_part = match field.owner {
             Owner::Body => false,
-            Owner::Part(position) => self
-                .kind
-                .parts
-                .get(position)
-                .is_some_and(|part| matches!(&part.read, PartRead::Own { none, .. } if !none.is_empty())),
+            Owner::Part(position) => self.kind.parts.get(position).is_some_and(|part| {
+                matches!(&part.read, PartRead::Own { none, .. } if !none.is_empty())
+                    || matches!(part.shape, Shape::Table(_))
+            }),
         };
         in_optional_part || self.kind.is_identity(&field.name)
     }
@@ -220,15 +223,63 @@ impl Answers<'_> {
         answer
     }
 
+    /// The list of a part: names of elements, or revisions.
+    pub(crate) fn list(&self, position: usize, resource: &Resource) -> Tree {
+        let Some(part) = self.kind.parts.get(position) else { return Tree::object() };
+        let PartRead::Listed { list, elements, .. } = &part.read else { return Tree::object() };
+        let listed: Vec<Tree> = match &part.shape {
+            Shape::Revisions(revisions) => {
+                // Newest first, as AWS answers.
+                resource.revisions.iter().rev().map(|revision| revision_entry(revisions, revision)).collect()
+            }
+            Shape::Table(table) => {
+                let value = part.fields.first().and_then(|field| resource.values.get(field));
+                value.map(Table::elements).unwrap_or_default().iter().map(|one| table.key(one).clone()).collect()
+            }
+            Shape::Config { .. } | Shape::Switch { .. } => Vec::new(),
+        };
+        let mut answer = Tree::object();
+        scatter(&mut answer, elements, Tree::List(listed));
+        self.conforming(answer, &list.operation)
+    }
+
+    /// One element's value, or a revision's content; `None` if there is no such thing.
+    pub(crate) fn get(&self, position: usize, resource: &Resource, input: &Tree) -> Option<Tree> {
+        let part = self.kind.parts.get(position)?;
+        let PartRead::Listed { get, value: at, .. } = &part.read else { return None };
+        let field = part.fields.first().and_then(|name| self.kind.fields.get(name))?;
+        let (member, _) = get.inputs.iter().find(|(_, source)| matches!(source, Source::Item(_)))?;
+        let asked = input.member(member)?;
+        let stored = resource.values.get(&field.name);
+        let value = if let Shape::Table(table) = &part.shape {
+            let elements = stored.map(Table::elements).unwrap_or_default();
+            elements.iter().find(|one| table.key(one) == asked)?.member("value").cloned()
+        } else {
+            let revision = resource.revisions.iter().find(|one| Tree::text(one.name()) == *asked)?;
+            if revision.current { stored.cloned() } else { revision.content.clone() }
+        };
+        let mut answer = Tree::object();
+        if let Some(value) = value {
+            let value =
+                if self.behaviour.normalise { respelt(&value, field.compare, &field.nested, "") } else { value };
+            answer.set(at, field.lens.answered(&value));
+        }
+        Some(self.conforming(answer, &get.operation))
+    }
+
     /// The finder's list.
     pub(crate) fn listed(&self, finder: &Finder, resources: &[&Resource]) -> Tree {
         let element = |resource: &&Resource| {
             let mut element = Self::looked_up(resource, &finder.out);
-            for (at, source) in &finder.pick {
-                if let Source::Spec(path) = source
-                    && let Some(value) = resource.values.get(&path.to_string())
-                {
-                    element.set(at, value.clone());
+            for Pick { member, test } in &finder.pick {
+                let value = match test {
+                    PickTest::Equals(Source::Spec(path)) => resource.values.get(&path.to_string()).cloned(),
+                    PickTest::Equals(Source::Pattern(pattern)) => resource.spelt(self.kind, pattern).map(Tree::Text),
+                    // The assigned name ends in it, and is there already.
+                    PickTest::Equals(_) | PickTest::Ends(_) => None,
+                };
+                if let Some(value) = value {
+                    element.set(member, value);
                 }
             }
             element
@@ -245,14 +296,20 @@ impl Answers<'_> {
     }
 }
 
+fn revision_entry(revisions: &Revisions, revision: &Revision) -> Tree {
+    Tree::Object(BTreeMap::from([
+        (revisions.key.clone(), Tree::text(revision.name())),
+        (revisions.current.clone(), Tree::Bool(revision.current)),
+        (revisions.oldest.clone(), Tree::text(format!("2026-01-01T00:00:{:02}Z", revision.number % 60))),
+    ]))
+}
+
 /// What the body would show at a status path.
 pub(crate) fn identifier_like(resource: &Resource, kind: &Kind, path: &FieldPath) -> Option<Tree> {
     let (name, _) = path.split_first()?;
     let status = kind.status.iter().find(|status| status.name == name)?;
     match (&status.read, &kind.identity.arn) {
-        (Place::Member(member), Arn::Read(at)) if at.to_string() == *member => {
-            resource.identifiers.at(&arn_path()).cloned()
-        }
+        (Place::Path(member), Arn::Read(at)) if at == member => resource.identifiers.at(&arn_path()).cloned(),
         _ => None,
     }
 }
@@ -265,8 +322,8 @@ fn axis_value(axis: &Axis, kind: &Kind, shape: Option<ShapeId>, resource: &Resou
     };
     // The API's own order: `Enabled` comes before `Disabled`.
     let declared: &[String] = match (&axis.at, shape) {
-        (Place::Member(name), Some(shape)) => {
-            match kind.api.shape(shape).member(name).map(|m| &kind.api.shape(m.shape).kind) {
+        (Place::Path(path), Some(shape)) => {
+            match shape_at(&kind.api, shape, path).map(|shape| &kind.api.shape(shape).kind) {
                 Some(ShapeKind::String { values }) => values,
                 _ => &[],
             }
@@ -296,13 +353,30 @@ fn flat(body: &Tree, identifiers: &Tree) -> BTreeMap<String, Tree> {
 /// Puts a value at a place; in a map under the key's one spelling.
 fn put(answer: &mut Tree, place: &Place, value: Tree) {
     match place {
-        Place::Member(name) => answer.set(&FieldPath::root().child(name), value),
+        Place::Path(path) => scatter(answer, path, value),
         Place::Attribute { map, key } => {
             let map = FieldPath::root().child(map);
             let known = answer.at(&map).and_then(Tree::as_object);
             let key = known.and_then(|known| known.keys().find(|known| same_name(known, key))).unwrap_or(key).clone();
             answer.set(&map.child(&key), value);
         }
+    }
+}
+
+/// Puts a value at a path; a list at one with `[]` as one element each: the reverse of gathering.
+fn scatter(answer: &mut Tree, path: &FieldPath, value: Tree) {
+    let (list, is_list) = before_each(path);
+    let rest: FieldPath = path.segments().iter().skip(list.segments().len() + 1).cloned().collect();
+    match value {
+        Tree::List(elements) if is_list => {
+            let element = |value: Tree| {
+                let mut element = Tree::Null;
+                scatter(&mut element, &rest, value);
+                element
+            };
+            answer.set(&list, Tree::List(elements.into_iter().map(element).collect()));
+        }
+        value => answer.set(path, value),
     }
 }
 
@@ -316,12 +390,4 @@ fn before_each(path: &FieldPath) -> (FieldPath, bool) {
         before = before.with(segment.clone());
     }
     (before, false)
-}
-
-fn shape_at(api: &Service, from: ShapeId, path: &FieldPath) -> Option<ShapeId> {
-    path.segments().iter().try_fold(from, |here, segment| match (segment, &api.shape(here).kind) {
-        (Segment::Name(name), _) => api.shape(here).member(name).map(|member| member.shape),
-        (_, ShapeKind::List { member, .. }) => Some(member.shape),
-        _ => None,
-    })
 }

@@ -233,7 +233,7 @@ impl Inner {
     pub(crate) fn position(&self, kind: &Kind, role: Role, input: &Tree, region: &str) -> Option<usize> {
         let inputs = &template(kind, role)?.inputs;
         self.resources.iter().position(|resource| {
-            resource.kind == kind.name() && resource.region == region && resource.is_meant(kind, inputs, input)
+            resource.kind == kind.name() && resource.is_in(kind, region) && resource.is_meant(kind, inputs, input)
         })
     }
 
@@ -253,7 +253,7 @@ impl Inner {
         let seen = self.seen();
         let named: Vec<&Resource> = seen
             .iter()
-            .filter(|one| one.kind == kind.name() && one.region == region)
+            .filter(|one| one.kind == kind.name() && one.is_in(kind, region))
             .filter(|one| one.is_meant(kind, &template.inputs, input))
             .collect();
         let answers = Answers { kind, behaviour: &self.behaviour };
@@ -272,6 +272,11 @@ impl Inner {
             (Role::PartRead(position), [one, ..]) => match answers.part_read(position, one) {
                 Some(answer) => answer,
                 None => return Err(not_set(kind, position)),
+            },
+            (Role::List(position), [one, ..]) => answers.list(position, one),
+            (Role::Get(position), [one, ..]) => match answers.get(position, one, input) {
+                Some(answer) => answer,
+                None => return Err(absent(kind)),
             },
             (Role::TagRead, [one, ..]) => answers.tag_read(one),
             _ => return Err(absent(kind)),

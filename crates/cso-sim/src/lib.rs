@@ -26,6 +26,6 @@ pub use behaviour::{Behaviour, Fault, FaultKind};
 pub use clock::ManualClock;
 pub use cloud::{Made, ModelCloud};
 pub use kill::Kill;
-pub use resource::{Life, Resource};
+pub use resource::{Life, Resource, Revision};
 pub use secrets::MapSecrets;
 pub use store::MemoryStore;

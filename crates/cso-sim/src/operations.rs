@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cso_core::port::Effect;
-use cso_schema::kind::{CallTemplate, Kind, PartRead, Recovery, Shape, TagRead};
+use cso_schema::kind::{CallTemplate, Kind, PartRead, Recovery, Revisions, Shape, Table, TagRead};
 
 /// What an operation does for one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,10 +17,14 @@ pub(crate) enum Role {
     Delete,
     /// Of the part at a position.
     PartRead(usize),
+    /// The list of a part, and the read of one thing on it.
+    List(usize),
+    Get(usize),
     Put(usize),
     Unset(usize),
     Switch(usize, bool),
     Add(usize),
+    Change(usize),
     Remove(usize),
     TagRead,
     Tag,
@@ -31,7 +35,13 @@ impl Role {
     /// Whether a call in this role changes the cloud.
     pub(crate) const fn effect(self) -> Effect {
         match self {
-            Self::Read | Self::Lookup | Self::Find | Self::PartRead(_) | Self::TagRead => Effect::Reads,
+            Self::Read
+            | Self::Lookup
+            | Self::Find
+            | Self::PartRead(_)
+            | Self::List(_)
+            | Self::Get(_)
+            | Self::TagRead => Effect::Reads,
             _ => Effect::Mutates,
         }
     }
@@ -74,18 +84,28 @@ fn templates(kind: &Kind) -> Vec<(Role, &CallTemplate)> {
         all.push((Role::Find, &finder.call));
     }
     for (position, part) in kind.parts.iter().enumerate() {
-        if let PartRead::Own { call, .. } = &part.read {
-            all.push((Role::PartRead(position), call));
+        match &part.read {
+            PartRead::Body => {}
+            PartRead::Own { call, .. } => all.push((Role::PartRead(position), call)),
+            PartRead::Listed { list, get, .. } => {
+                all.extend([(Role::List(position), list), (Role::Get(position), get)]);
+            }
         }
         match &part.shape {
             Shape::Config { put, delete } => {
-                all.push((Role::Put(position), put));
+                all.push((Role::Put(position), &put.call));
                 all.extend(delete.iter().map(|delete| (Role::Unset(position), delete)));
             }
             Shape::Switch { enable, disable } => {
                 all.extend([(Role::Switch(position, true), enable), (Role::Switch(position, false), disable)]);
             }
-            Shape::Table { add, remove, .. } => {
+            Shape::Table(Table { add, change, remove, .. }) => {
+                all.extend([(Role::Add(position), add), (Role::Remove(position), remove)]);
+                // One operation for both is known by the first of its roles.
+                let change = change.iter().filter(|change| change.operation != add.operation);
+                all.extend(change.map(|change| (Role::Change(position), change)));
+            }
+            Shape::Revisions(Revisions { add, remove, .. }) => {
                 all.extend([(Role::Add(position), add), (Role::Remove(position), remove)]);
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cso_core::{FieldPath, Tree};
-use cso_schema::kind::{Arn, Context, Kind, Pattern, PatternPart, Source};
+use cso_schema::kind::{Arn, Context, Kind, Pattern, PatternPart, PickTest, Recovery, Scope, Shape, Source};
 
 /// One resource of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,11 +17,29 @@ pub struct Resource {
     /// What the provider assigned, below `status`.
     pub identifiers: Tree,
     pub life: Life,
+    /// Versions of the field that has some, oldest first; the value is that of the current one.
+    pub revisions: Vec<Revision>,
     /// Reads that will still see it busy.
     pub busy: u32,
     /// Token of the call that made it.
     pub(crate) token: Option<Tree>,
     pub(crate) serial: u32,
+}
+
+/// One version of a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revision {
+    pub number: u32,
+    pub current: bool,
+    /// What a superseded one said.
+    pub(crate) content: Option<Tree>,
+}
+
+impl Revision {
+    /// Its name in calls and answers.
+    pub(crate) fn name(&self) -> String {
+        format!("v{}", self.number)
+    }
 }
 
 /// Whether a resource exists, or only takes its name.
@@ -46,27 +64,43 @@ impl Resource {
             tags: BTreeMap::new(),
             identifiers: Tree::object(),
             life: Life::Alive,
+            revisions: Vec::new(),
             busy: 0,
             token: None,
             serial,
         };
+        if kind.parts.iter().any(|part| matches!(part.shape, Shape::Revisions(_))) {
+            resource.add_revision(None);
+        }
         resource.identify(kind);
         resource
     }
 
+    /// A new version, which is current from now on; `superseded` is what the one before said.
+    pub(crate) fn add_revision(&mut self, superseded: Option<&Tree>) {
+        for revision in self.revisions.iter_mut().filter(|revision| revision.current) {
+            revision.current = false;
+            revision.content = superseded.cloned();
+        }
+        let number = self.revisions.iter().map(|revision| revision.number).max().unwrap_or(0) + 1;
+        self.revisions.push(Revision { number, current: true, content: None });
+    }
+
     /// Gives it what the provider gives: an ARN, an id, a handle.
     fn identify(&mut self, kind: &Kind) {
-        let (service, region, serial) = (&kind.service, &self.region, self.serial);
+        let end = self.end_of_id(kind).unwrap_or_default();
+        let region = if kind.scope == Scope::Partition { "" } else { &self.region };
+        let (service, serial) = (&kind.service, self.serial);
         let names = kind.identity.name.iter().filter_map(|path| self.values.get(&path.to_string())?.as_str());
         let name =
-            if kind.is_named_by_user() { names.collect::<Vec<_>>().join("/") } else { format!("id-{serial:08}") };
+            if kind.is_named_by_user() { names.collect::<Vec<_>>().join("/") } else { format!("id-{serial:08}{end}") };
         let arn = match &kind.identity.arn {
             Arn::None => None,
             Arn::Read(_) => {
                 let noun = kind.name().to_lowercase();
                 Some(format!("arn:{PARTITION}:{service}:{region}:{ACCOUNT}:{noun}/{name}"))
             }
-            Arn::Pattern(pattern) => self.spelt(pattern),
+            Arn::Pattern(pattern) => self.spelt(kind, pattern),
         };
         let handles = kind.identity.lookup.iter().flat_map(|lookup| &lookup.out).map(|(status, _)| status);
         for status in handles {
@@ -81,12 +115,25 @@ impl Resource {
         }
     }
 
-    fn spelt(&self, pattern: &Pattern) -> Option<String> {
+    /// What an assigned name ends in, where the finder looks at that.
+    fn end_of_id(&self, kind: &Kind) -> Option<String> {
+        let Recovery::Natural(finder) = &kind.recovery else { return None };
+        finder.pick.iter().find_map(|pick| match &pick.test {
+            PickTest::Ends(pattern) => self.spelt(kind, pattern),
+            PickTest::Equals(_) => None,
+        })
+    }
+
+    /// A text with its holes filled.
+    pub(crate) fn spelt(&self, kind: &Kind, pattern: &Pattern) -> Option<String> {
         pattern.0.iter().try_fold(String::new(), |text, part| {
             Some(match part {
                 PatternPart::Text(literal) => text + literal,
                 PatternPart::Context(context) => text + self.context(*context),
-                PatternPart::Spec(path) => text + self.values.get(&path.to_string())?.as_str()?,
+                PatternPart::Spec { path, default } => {
+                    let known = self.values.get(&path.to_string()).and_then(Tree::as_str).or(default.as_deref());
+                    text + kind.bare(path, known?)
+                }
             })
         })
     }
@@ -97,6 +144,11 @@ impl Resource {
             Context::Region => &self.region,
             Context::Partition => PARTITION,
         }
+    }
+
+    /// Whether calls through a region reach it.
+    pub(crate) fn is_in(&self, kind: &Kind, region: &str) -> bool {
+        kind.scope == Scope::Partition || self.region == region
     }
 
     /// Its ARN, if its kind has one.

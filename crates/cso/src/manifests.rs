@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use cso_core::path::Segment;
 use cso_core::port::Secrets as _;
 use cso_core::{FieldPath, Object, ObjectKey};
 use cso_engine::resolve::{cycle, references};
 use cso_engine::world::Kinds;
 use cso_local::manifest::{self, FileSecrets, Manifest, ManifestSet, Problem};
-use cso_schema::kind::{Kind, Role};
+use cso_schema::kind::{Kind, Ref, Role};
 use cso_schema::names::nearest;
 use serde_json::Value;
 
@@ -118,8 +119,8 @@ fn kind_of<'a>(manifest: &Manifest, kinds: &'a Kinds) -> Result<&'a Kind, Box<Pr
 fn dangling(manifest: &Manifest, kind: &Kind, kinds: &Kinds, exists: impl Fn(&ObjectKey) -> bool) -> Vec<Problem> {
     let own = &manifest.object.key.namespace;
     let mut problems = Vec::new();
-    for reference in &kind.refs {
-        let from = FieldPath::root().child("spec").join(&reference.field).child("from");
+    for (reference, wrapper) in wrappers(manifest, kind) {
+        let from = wrapper.child("from");
         let text = |name: &str| at(&manifest.raw, &from.child(name)).and_then(Value::as_str);
         let Some(name) = text("name") else { continue };
         let target = ObjectKey::new(&reference.group, &reference.kind, text("namespace").unwrap_or(own), name);
@@ -142,6 +143,20 @@ fn dangling(manifest: &Manifest, kind: &Kind, kinds: &Kinds, exists: impl Fn(&Ob
     problems
 }
 
+/// Each reference with the place where it is written; a list of references is many.
+fn wrappers<'a>(manifest: &Manifest, kind: &'a Kind) -> Vec<(&'a Ref, FieldPath)> {
+    let places = |reference: &'a Ref| {
+        let field = FieldPath::root().child("spec").join(&reference.field);
+        let list = at(&manifest.raw, &field).and_then(Value::as_array);
+        let places: Vec<FieldPath> = match list {
+            Some(list) => (0..list.len()).map(|index| field.index(index)).collect(),
+            None => vec![field],
+        };
+        places.into_iter().map(move |place| (reference, place))
+    };
+    kind.refs.iter().flat_map(places).collect()
+}
+
 /// Secrets that cannot be read.
 fn lost_secrets(manifest: &Manifest, kind: &Kind, secrets: &FileSecrets) -> Vec<Problem> {
     let own = &manifest.object.key.namespace;
@@ -157,15 +172,13 @@ fn lost_secrets(manifest: &Manifest, kind: &Kind, secrets: &FileSecrets) -> Vec<
         .collect()
 }
 
-/// The value at a path of names.
+/// The value at a path of names and positions.
 fn at<'a>(value: &'a Value, path: &FieldPath) -> Option<&'a Value> {
-    let mut here = value;
-    let mut rest = path.clone();
-    while let Some((name, below)) = rest.split_first() {
-        here = here.get(name)?;
-        rest = below.clone();
-    }
-    Some(here)
+    path.segments().iter().try_fold(value, |here, segment| match segment {
+        Segment::Name(name) => here.get(name),
+        Segment::Index(index) => here.get(index),
+        Segment::Each => None,
+    })
 }
 
 /// A circle of references: nothing in it could ever be made.
@@ -174,7 +187,7 @@ fn circle(set: &ManifestSet, edges: &BTreeMap<ObjectKey, BTreeSet<ObjectKey>>, k
     let manifest = set.manifests.iter().find(|manifest| Some(&manifest.object.key) == path.first())?;
     let names: Vec<String> = path.iter().map(ToString::to_string).collect();
     let field = kinds.of(&manifest.object.key).and_then(|kind| {
-        let leads_on = |reference: &&cso_schema::kind::Ref| {
+        let leads_on = |reference: &&Ref| {
             path.get(1).is_some_and(|next| next.group == reference.group && next.kind == reference.kind)
                 && at(&manifest.raw, &FieldPath::root().child("spec").join(&reference.field)).is_some()
         };
@@ -183,4 +196,27 @@ fn circle(set: &ManifestSet, edges: &BTreeMap<ObjectKey, BTreeSet<ObjectKey>>, k
     let message = format!("is in a circle of references: {}", names.join(" -> "));
     let help = "take one of them out".to_owned();
     Some(problem(manifest, field.unwrap_or_else(|| FieldPath::root().child("spec")), message, Some(help)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use cso_facts::Catalog;
+
+    use super::*;
+
+    #[test]
+    fn a_reference_to_a_kind_that_is_not_managed_has_another_remedy() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let text = "apiVersion: sqs.services.k8s.aws/v1alpha1\nkind: Queue\nmetadata: {name: orders}\n\
+                    spec:\n  queueName: orders\n  policyRef:\n    from: {name: p}\n";
+        fs::write(scratch.path().join("a.yaml"), text).expect("a file");
+        let only = cso_schema::catalog::service_kinds(Catalog::builtin(), "sqs").expect("the kinds of sqs compile");
+        let kinds: Kinds = only.into_iter().collect();
+        let declared = load(&[scratch.path().to_owned()], "default", &kinds, &BTreeSet::new());
+        let told: Vec<String> = declared.problems.iter().map(ToString::to_string).collect();
+        let [only] = told.as_slice() else { panic!("{told:?}") };
+        assert!(only.ends_with("this build does not manage iam/Policy: give spec.policy instead"), "{only}");
+    }
 }

@@ -76,9 +76,15 @@ fn missing_reference() {
 }
 
 #[test]
-fn reference_to_a_kind_that_is_not_managed() {
-    let spec = "  queueName: orders\n  policyRef:\n    from: {name: p}\n";
-    insta::assert_snapshot!(refused(&[("a.yaml", &queue(spec))]));
+fn a_list_of_references_one_of_which_leads_nowhere() {
+    let api = "apiVersion: iam.services.k8s.aws/v1alpha1";
+    let policy =
+        format!("{api}\nkind: Policy\nmetadata: {{name: read}}\nspec: {{name: read, policyDocument: '{{}}'}}\n");
+    let role = format!(
+        "{api}\nkind: Role\nmetadata: {{name: reader}}\nspec:\n  name: reader\n  assumeRolePolicyDocument: '{{}}'\n  \
+         policyRefs:\n    - from: {{name: read}}\n    - from: {{name: write}}\n"
+    );
+    insta::assert_snapshot!(refused(&[("a.yaml", &format!("{policy}---\n{role}"))]));
 }
 
 #[test]

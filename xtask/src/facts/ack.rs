@@ -360,8 +360,10 @@ fn reference_field(surface: &Surface, path: &str) -> Option<String> {
     let (parent, field) = path.rsplit_once('.')?;
     let field = folded(field);
     let singular = field.strip_suffix('s').unwrap_or(&field);
+    let with_y = field.strip_suffix("ies").map(|stem| format!("{stem}y"));
     let stems: BTreeSet<String> = [field.as_str(), singular]
         .into_iter()
+        .chain(with_y.as_deref())
         .flat_map(|name| ["", "id", "arn", "name"].map(|suffix| name.strip_suffix(suffix).unwrap_or(name).to_owned()))
         .collect();
     let siblings = &surface.schema_at(parent.split('.'))?.element().properties;

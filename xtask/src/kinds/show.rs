@@ -5,7 +5,8 @@ use std::fmt::{Display, Write as _};
 use cso_core::FieldPath;
 use cso_schema::kind::{
     Arn, CallTemplate, Clear, Context, Field, Finder, Identity, Kind, Lookup, OptionKind, Owner, Part, PartRead,
-    Pattern, PatternPart, Place, Predicate, Recovery, Role, Send, Shape, Source, State, TagRead, Tags, Write,
+    Pattern, PatternPart, Pick, PickTest, Place, Predicate, Recovery, Revisions, Role, Scope, Send, Shape, Source,
+    State, Table, TagRead, Tags, Write,
 };
 use cso_schema::lens::Lens;
 
@@ -13,6 +14,9 @@ use cso_schema::lens::Lens;
 pub(super) fn kind(kind: &Kind) -> String {
     let mut page = Page::default();
     page.line(0, format!("{}/{} ({}/{})", kind.service, kind.name(), kind.group(), kind.surface.version));
+    if kind.scope == Scope::Partition {
+        page.line(0, "scope partition");
+    }
     identity(&mut page, &kind.identity);
     recovery(&mut page, &kind.recovery);
     calls(&mut page, kind);
@@ -49,9 +53,15 @@ impl Page {
         }
     }
 
-    fn picks<'a>(&mut self, depth: usize, picks: impl IntoIterator<Item = &'a (FieldPath, Source)>) {
-        for (member, from) in picks {
-            self.line(depth, format!("pick {member} = {}", source(from)));
+    fn picks(&mut self, depth: usize, picks: &[Pick]) {
+        for Pick { member, test } in picks {
+            self.line(
+                depth,
+                match test {
+                    PickTest::Equals(from) => format!("pick {member} = {}", source(from)),
+                    PickTest::Ends(text) => format!("pick {member} that ends in {}", pattern(text)),
+                },
+            );
         }
     }
 }
@@ -92,6 +102,17 @@ fn recovery(page: &mut Page, recovery: &Recovery) {
     }
 }
 
+fn writes(page: &mut Page, depth: usize, what: &str, write: &Write) {
+    let Write { call, send, out } = write;
+    let send = match send {
+        Send::Changed => "changed fields",
+        Send::All => "all fields",
+        Send::One => "one field a call",
+    };
+    self::call(page, depth, &format!("{what} ({send})"), call);
+    page.pairs(depth + 1, out);
+}
+
 fn calls(page: &mut Page, kind: &Kind) {
     call(page, 0, "read", &kind.read.call);
     if !kind.read.at.is_root() {
@@ -102,17 +123,12 @@ fn calls(page: &mut Page, kind: &Kind) {
     page.pairs(1, &kind.create_out);
     match &kind.update {
         None => page.line(0, "update none"),
-        Some(Write { call, send, out }) => {
-            let send = match send {
-                Send::Changed => "changed fields",
-                Send::All => "all fields",
-                Send::One => "one field a call",
-            };
-            self::call(page, 0, &format!("update ({send})"), call);
-            page.pairs(1, out);
-        }
+        Some(write) => writes(page, 0, "update", write),
     }
     call(page, 0, "delete", &kind.delete);
+    for part in kind.empties.iter().filter_map(|position| kind.parts.get(*position)) {
+        page.line(1, format!("first empties {}", part.name));
+    }
 }
 
 fn call(page: &mut Page, depth: usize, what: &str, call: &CallTemplate) {
@@ -157,8 +173,10 @@ fn field(page: &mut Page, field: &Field, parts: &[Part]) {
     for (path, compare) in nested {
         page.line(2, format!("{path}: compared {compare:?}"));
     }
-    if let Lens::Prefix(prefix) = lens {
-        page.line(2, format!("prefix {prefix}"));
+    match lens {
+        Lens::Same => {}
+        Lens::Prefix(prefix) => page.line(2, format!("prefix {prefix}")),
+        Lens::UrlEncoded => page.line(2, "answered URL-encoded"),
     }
 }
 
@@ -180,10 +198,16 @@ fn part(page: &mut Page, part: &Part) {
                 page.line(3, format!("none on {code}"));
             }
         }
+        PartRead::Listed { list, elements, get, value } => {
+            self::call(page, 2, "list", list);
+            page.line(3, format!("elements {elements}"));
+            self::call(page, 2, "get", get);
+            page.line(3, format!("value {value}"));
+        }
     }
     match shape {
         Shape::Config { put, delete } => {
-            call(page, 2, "put", put);
+            writes(page, 2, "put", put);
             if let Some(delete) = delete {
                 call(page, 2, "delete", delete);
             }
@@ -192,8 +216,16 @@ fn part(page: &mut Page, part: &Part) {
             call(page, 2, "enable", enable);
             call(page, 2, "disable", disable);
         }
-        Shape::Table { key, add, remove } => {
-            page.line(2, format!("key {key}"));
+        Shape::Table(Table { key, add, change, remove }) => {
+            page.line(2, format!("key {}", key.as_deref().unwrap_or("is the element")));
+            call(page, 2, "add", add);
+            if let Some(change) = change {
+                call(page, 2, "change", change);
+            }
+            call(page, 2, "remove", remove);
+        }
+        Shape::Revisions(Revisions { add, remove, keep, key, current, oldest }) => {
+            page.line(2, format!("keep {keep} by {key}, current where {current}, oldest by {oldest}"));
             call(page, 2, "add", add);
             call(page, 2, "remove", remove);
         }
@@ -280,6 +312,8 @@ fn source(source: &Source) -> String {
         Source::ChangeValue => "change.value".to_owned(),
         Source::Items(None) => "items".to_owned(),
         Source::Items(Some(member)) => format!("items.{member}"),
+        Source::Item(None) => "item".to_owned(),
+        Source::Item(Some(member)) => format!("item.{member}"),
         Source::Tags => "tags".to_owned(),
         Source::TagKeys => "keys of tags".to_owned(),
     }
@@ -289,7 +323,8 @@ fn pattern(Pattern(parts): &Pattern) -> String {
     let part = |part: &PatternPart| match part {
         PatternPart::Text(text) => text.clone(),
         PatternPart::Context(context) => format!("{{{}}}", self::context(*context)),
-        PatternPart::Spec(path) => format!("{{spec.{path}}}"),
+        PatternPart::Spec { path, default: None } => format!("{{spec.{path}}}"),
+        PatternPart::Spec { path, default: Some(default) } => format!("{{spec.{path} or {default}}}"),
     };
     parts.iter().map(part).collect()
 }
@@ -304,7 +339,7 @@ fn context(context: Context) -> &'static str {
 
 fn place(place: &Place) -> String {
     match place {
-        Place::Member(name) => name.clone(),
+        Place::Path(path) => path.to_string(),
         Place::Attribute { map, key } => format!("{map}.{key}"),
     }
 }
@@ -353,6 +388,16 @@ mod tests {
             ("Topic", "  arn <- arn:{partition}:sns:{region}:{account}:{spec.name}\n"),
             ("Subscription", "recover by list ListSubscriptionsByTopic\n"),
             ("Repository", "      none on LifecyclePolicyNotFoundException\n"),
+            ("Role", "\nscope partition\n"),
+            ("Role", "    put (all fields) UpdateAssumeRolePolicy\n"),
+            ("Role", "delete DeleteRole\n  RoleName <- spec.name\n  first empties policies\n  first empties inline\n"),
+            ("Role", "    read ListAttachedRolePolicies\n"),
+            ("Role", "      PolicyDocument <- item.value\n"),
+            ("Role", "    answered URL-encoded\n"),
+            ("Group", "  NewPath <- field path\n"),
+            ("Policy", "  arn <- arn:{partition}:iam::{account}:policy{spec.path or /}{spec.name}\n"),
+            ("Policy", "    keep 5 by VersionId, current where IsDefaultVersion, oldest by CreateDate\n"),
+            ("ServiceLinkedRole", "  pick RoleName that ends in _{spec.customSuffix}\n"),
         ];
         for (name, lines) in cases {
             let text = shown(name);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cso_core::port::{Clock, Cloud, Purpose, Secrets, Store};
 use cso_core::{CallError, ErrorClass, LastWish, Object, ObjectKey, OwnerMark, Record, Tree};
 use cso_schema::fill::Surroundings;
-use cso_schema::kind::Kind;
+use cso_schema::kind::{Kind, Scope};
 use cso_schema::observe::Observation;
 use serde_json::Value;
 
@@ -89,7 +89,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let at = "ackResourceMetadata.region".parse().unwrap_or_default();
         let recorded =
             Tree::from(Value::Object(record.status.clone())).at(&at).and_then(Tree::as_str).map(str::to_owned);
-        if let Some(recorded) = recorded.filter(|recorded| *recorded != region) {
+        if let Some(recorded) = recorded.filter(|recorded| *recorded != region && kind.scope == Scope::Region) {
             return Err(fail(
                 ErrorClass::Invalid,
                 format!(

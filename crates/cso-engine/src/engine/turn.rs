@@ -204,6 +204,13 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let wishes = differ::wishes(&self.input(prepared, &nothing));
         let mut applies = BTreeMap::new();
         for name in step.changes.iter().filter_map(|change| change.path.strip_prefix("spec.")) {
+            // A tag is a wish of its own; an element is part of one.
+            let element_of = name.split_once('[').map(|(field, _)| field).filter(|field| *field != "tags");
+            if let Some(field) = element_of {
+                // There may be more elements to remove: nothing is given up before all are gone.
+                applies.extend(wishes.get(field).map(|digest| (field.to_owned(), Some(digest.clone()))));
+                continue;
+            }
             applies.insert(name.to_owned(), wishes.get(name).cloned());
             if name == "tags" {
                 let tags = wishes.iter().filter(|(name, _)| name.starts_with("tags["));
@@ -243,9 +250,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
                 ("Created", format!("{} made the resource", step.call.operation), EventKind::Normal)
             }
             Verb::Update => {
-                if let Some(update) =
-                    prepared.kind.update.as_ref().filter(|update| update.call.operation == step.call.operation)
-                {
+                let write = prepared.kind.writes().find(|write| write.call.operation == step.call.operation);
+                if let Some(update) = write {
                     let mut status = Tree::from(Value::Object(prepared.record.status.clone()));
                     read::lay_over(&mut status, &read::outs(&Tree::from(answer), &update.out));
                     prepared.put_status(status);
@@ -278,7 +284,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         error: CallError,
         sent_before: bool,
     ) -> Result<Turn, StoreError> {
-        let gone = step.verb != Verb::Create && classify::is_absent(&prepared.kind.errors, &error);
+        // To an update the same answer may mean that what it refers to is absent: that is waited for.
+        let gone = step.verb == Verb::Delete && classify::is_absent(&prepared.kind.errors, &error);
         // "It exists" after an earlier create of ours means that the earlier one came to light: its intent stays open.
         let came_to_light = sent_before && classify::class(&prepared.kind.errors, &error) == ErrorClass::NotOurs;
         if error.outcome == Outcome::Refused && !came_to_light {

@@ -7,10 +7,12 @@ use cso_core::FieldPath;
 use cso_facts::api::{Member, Shape, ShapeId, ShapeKind};
 use serde_json::Value;
 
-use super::lookup::{member_like, shape_at};
+use super::lookup::{member_like, member_place, shape_at};
 use super::{Compiler, Extra};
-use crate::descriptor::CallSpec;
-use crate::kind::{BodyRead, CallTemplate, Carried, Context, Field, Owner, Place, Role, Send, Source, Write};
+use crate::descriptor::{CallSpec, NameSpec};
+use crate::kind::{
+    BodyRead, CallTemplate, Carried, Context, Field, Owner, Pick, PickTest, Place, Role, Send, Source, Write,
+};
 use crate::names::{nearest, same_name};
 
 impl Compiler<'_> {
@@ -20,14 +22,7 @@ impl Compiler<'_> {
         let at = self.path(&["api", "read", "at"], spec.at.as_deref().unwrap_or_default());
         let output = self.api.operation(&call.operation).and_then(|operation| operation.output);
         let element = output.and_then(|output| shape_at(&self.api, output, &at));
-        let pick = spec
-            .pick
-            .iter()
-            .filter_map(|(member, from)| {
-                let source = self.source(&["api", "read", "pick"], from, Extra::None)?;
-                Some((self.answer_path(&["api", "read", "pick"], member, element), source))
-            })
-            .collect();
+        let pick = self.picks(&["api", "read", "pick"], &spec.pick, element);
         Some(BodyRead { call, at, pick, attributes: self.spec.inside.keys().next().cloned() })
     }
 
@@ -46,10 +41,11 @@ impl Compiler<'_> {
         let mut create = self.call(&at, &spec, Extra::None)?;
         for field in fields.values() {
             let Some(place) = self.create_place(&field.name) else { continue };
-            if let Place::Member(member) = &place {
+            if let Place::Path(path) = &place {
+                let member = path.to_string();
                 // A field of that name is the wish itself: it stands before a handle of the same name.
-                create.inputs.retain(|(name, _)| name != member || spec.inputs.contains_key(name));
-                if create.inputs.iter().any(|(name, _)| name == member) {
+                create.inputs.retain(|(name, _)| *name != member || spec.inputs.contains_key(name));
+                if create.inputs.iter().any(|(name, _)| *name == member) {
                     continue;
                 }
             }
@@ -59,7 +55,7 @@ impl Compiler<'_> {
         let api = Arc::clone(&self.api);
         for member in operation.input.map(|id| api.shape(id).members()).unwrap_or_default() {
             let known = create.inputs.iter().any(|(name, _)| *name == member.name)
-                || create.carries.iter().any(|carried| matches!(&carried.place, Place::Member(name) | Place::Attribute { map: name, .. } if *name == member.name))
+                || create.carries.iter().any(|carried| is_below(&carried.place, &member.name))
                 || create.token.as_ref() == Some(&member.name);
             if member.required && !known {
                 self.fail(&at, format!("{} requires {}, and no field or source fills it", spec.op, member.name));
@@ -75,8 +71,8 @@ impl Compiler<'_> {
             let map = self.spec.inside.iter().find(|(_, keys)| keys.contains_key(field)).map(|(map, _)| map.clone())?;
             return self.input_member(operation, &map).map(|map| Place::Attribute { map, key });
         }
-        let wanted = self.spec.names.get(field).map_or(field, String::as_str);
-        self.input_member(operation, wanted).map(Place::Member)
+        let wanted = self.spec.names.get(field).and_then(NameSpec::in_create).unwrap_or(field);
+        self.input_member(operation, wanted).map(|member| member_place(&member))
     }
 
     pub(super) fn update(&mut self, fields: &BTreeMap<String, Field>) -> Option<Write> {
@@ -85,15 +81,7 @@ impl Compiler<'_> {
         if spec.op == "none" {
             return None;
         }
-        let send = match spec.send.as_deref() {
-            None | Some("changed") => Send::Changed,
-            Some("all") => Send::All,
-            Some("one") => Send::One,
-            Some(other) => {
-                self.fail(&at, format!("`{other}` is not a way to send: changed, all or one"));
-                return None;
-            }
-        };
+        let send = self.send(&at, &spec, Send::Changed)?;
         let extra = if send == Send::One { Extra::Change } else { Extra::None };
         let mut call = self.call(&at, &spec, extra)?;
         for field in fields
@@ -105,15 +93,52 @@ impl Compiler<'_> {
                 call.carries.push(Carried { field: field.name.clone(), place: Place::Attribute { map, key } });
                 continue;
             }
-            let wanted = self.spec.names.get(&field.name).unwrap_or(&field.name);
+            let wanted = self.spec.names.get(&field.name).and_then(NameSpec::in_update).unwrap_or(&field.name);
             if let Some(member) = self.input_member(&spec.op, wanted) {
                 call.inputs.retain(|(name, _)| *name != member);
-                call.carries.push(Carried { field: field.name.clone(), place: Place::Member(member) });
+                call.carries.push(Carried { field: field.name.clone(), place: member_place(&member) });
             }
         }
         let answer = self.api.operation(&spec.op).and_then(|operation| operation.output);
         let out = self.outs(&at, &spec.out, answer);
         Some(Write { call, send, out })
+    }
+
+    /// Which fields a write carries.
+    pub(super) fn send(&mut self, at: &[&str], spec: &CallSpec, usual: Send) -> Option<Send> {
+        Some(match spec.send.as_deref() {
+            None => usual,
+            Some("changed") => Send::Changed,
+            Some("all") => Send::All,
+            Some("one") => Send::One,
+            Some(other) => {
+                self.fail(at, format!("`{other}` is not a way to send: changed, all or one"));
+                return None;
+            }
+        })
+    }
+
+    /// What our element of a list must have.
+    pub(super) fn picks(&mut self, at: &[&str], pick: &BTreeMap<String, Value>, element: Option<ShapeId>) -> Vec<Pick> {
+        pick.iter()
+            .filter_map(|(member, wanted)| {
+                let test = match wanted {
+                    Value::String(text) => PickTest::Equals(self.source(at, text, Extra::None)?),
+                    Value::Object(map) => match (map.len(), map.get("pattern"), map.get("ends")) {
+                        (1, Some(Value::String(text)), _) => PickTest::Equals(Source::Pattern(self.pattern(at, text)?)),
+                        (1, _, Some(Value::String(text))) => PickTest::Ends(self.pattern(at, text)?),
+                        _ => return self.no_pick(at, member),
+                    },
+                    _ => return self.no_pick(at, member),
+                };
+                Some(Pick { member: self.answer_path(at, member, element), test })
+            })
+            .collect()
+    }
+
+    fn no_pick(&mut self, at: &[&str], member: &str) -> Option<Pick> {
+        self.fail(at, format!("{member}: an element is picked by a source, {{pattern: ...}} or {{ends: ...}}"));
+        None
     }
 
     /// A call's template: what is said, then handles of the same name, then named fields of the identity.
@@ -168,7 +193,7 @@ impl Compiler<'_> {
         let names = self.spec.identity.name.as_ref()?;
         names.0.iter().find_map(|path| {
             let field = path.strip_prefix("spec.")?;
-            let called = self.spec.names.get(field).map_or(field, String::as_str);
+            let called = self.spec.names.get(field).and_then(|name| name.all.as_deref()).unwrap_or(field);
             same_name(called, member).then(|| FieldPath::root().child(field))
         })
     }
@@ -202,6 +227,9 @@ impl Compiler<'_> {
             Value::Object(map) if map.len() == 1 && map.contains_key("text") => {
                 Some(Source::Const(map["text"].clone()))
             }
+            Value::Object(map) if map.len() == 1 && map.contains_key("pattern") => {
+                Some(Source::Pattern(self.pattern(at, map["pattern"].as_str()?)?))
+            }
             Value::Array(list) => {
                 let api = Arc::clone(&self.api);
                 let ShapeKind::List { member: element, .. } = &api.shape(member.shape).kind else {
@@ -214,7 +242,10 @@ impl Compiler<'_> {
             }
             Value::Bool(_) | Value::Number(_) => Some(Source::Const(value.clone())),
             _ => {
-                self.fail(at, format!("{}: a value is a source, a constant, or {{text: ...}}", member.name));
+                self.fail(
+                    at,
+                    format!("{}: a value is a source, a constant, {{text: ...}} or {{pattern: ...}}", member.name),
+                );
                 None
             }
         }
@@ -252,6 +283,7 @@ impl Compiler<'_> {
             "change.key" if extra == Extra::Change => Source::ChangeKey,
             "change.value" if extra == Extra::Change => Source::ChangeValue,
             "items" if extra == Extra::Items => Source::Items(None),
+            "item" if matches!(extra, Extra::Items | Extra::Item) => Source::Item(None),
             _ => match text.split_once('.')? {
                 ("spec", _) => Source::Spec(self.rooted(at, text, "spec").unwrap_or_default()),
                 ("status", _) => Source::Status(self.rooted(at, text, "status").unwrap_or_default()),
@@ -262,9 +294,20 @@ impl Compiler<'_> {
                     Source::Option(name.to_owned())
                 }
                 ("items", member) if extra == Extra::Items => Source::Items(Some(member.to_owned())),
+                ("item", member) if matches!(extra, Extra::Items | Extra::Item) => {
+                    Source::Item(Some(member.to_owned()))
+                }
                 _ => return None,
             },
         })
+    }
+}
+
+/// Whether a place is in a member, or is it.
+fn is_below(place: &Place, member: &str) -> bool {
+    match place {
+        Place::Path(path) => path.split_first().is_some_and(|(first, _)| first == member),
+        Place::Attribute { map, .. } => map == member,
     }
 }
 

@@ -9,12 +9,12 @@ use cso_facts::surface::{Schema, SchemaType};
 use serde_json::Value;
 
 use super::Compiler;
-use super::lookup::{is_value, member_like, place, place_path, shape_at};
+use super::lookup::{is_value, member_like, member_place, place, place_path, shape_at};
 use super::parts::{part_fields, part_get};
 use super::refs::is_reference;
 use crate::compare::Compare;
-use crate::descriptor::{FieldSpec, PartSpec};
-use crate::kind::{BodyRead, CallTemplate, Clear, Field, Owner, Part, Place, Role, Source, Write};
+use crate::descriptor::{FieldSpec, PartSpec, TableSpec};
+use crate::kind::{BodyRead, CONTENT, CallTemplate, Clear, Field, Owner, Part, Place, Role, Source, Write};
 use crate::lens::Lens;
 use crate::names::nearest;
 
@@ -75,9 +75,13 @@ impl Compiler<'_> {
             owner: position.map_or(Owner::Body, Owner::Part),
             role,
             read,
-            compare: self.compare(&at, compare),
+            compare: match (compare, part) {
+                // Elements have no order where each is added and removed for itself.
+                (None, Some(part)) if part.table.is_some() && part.key.is_none() => Compare::Set,
+                (compare, _) => self.compare(&at, compare),
+            },
             nested: spec.nested.iter().map(|(path, rule)| (path.clone(), self.compare(&at, Some(rule)))).collect(),
-            lens: spec.prefix.clone().map_or(Lens::Same, Lens::Prefix),
+            lens: self.lens(&at, &spec),
             clear,
             late: spec.late,
         }
@@ -89,6 +93,21 @@ impl Compiler<'_> {
             self.fail(at, format!("`{name}` is not a comparator: {}", Compare::NAMES.join(", ")));
             Compare::Exact
         })
+    }
+
+    fn lens(&mut self, at: &[&str], spec: &FieldSpec) -> Lens {
+        match (&spec.prefix, spec.lens.as_deref()) {
+            (Some(prefix), None) => Lens::Prefix(prefix.clone()),
+            (None, None) => Lens::Same,
+            (None, Some(name)) => Lens::by_name(name).unwrap_or_else(|| {
+                self.fail(at, format!("`{name}` is not a lens: url-encoded"));
+                Lens::Same
+            }),
+            (Some(_), Some(_)) => {
+                self.fail(at, "a field has either a `prefix` or a `lens`");
+                Lens::Same
+            }
+        }
     }
 
     fn part_clear(name: &str, part: &PartSpec) -> Clear {
@@ -119,6 +138,11 @@ impl Compiler<'_> {
         body: ShapeId,
     ) -> Option<Place> {
         let at = ["fields", name];
+        let listed = part.and_then(|part| part.table.as_ref()).filter(|table| table.get.is_none());
+        if let Some(elements) = listed.and_then(|table| table.list.as_ref()).and_then(|list| list.at.as_deref()) {
+            let shape = self.answer_shape(part, body);
+            return Some(Place::Path(self.answer_path(&at, elements, shape)));
+        }
         if let Some(seen) = spec.seen.as_deref().or_else(|| part.and_then(|part| part.seen.as_deref())) {
             let shape = self.answer_shape(part, body);
             self.answer_path(&at, seen, shape);
@@ -127,12 +151,19 @@ impl Compiler<'_> {
         if let Some(key) = self.attribute(name) {
             return Some(Place::Attribute { map: read.attributes.clone()?, key });
         }
+        match part {
+            // The reader puts the answer together.
+            Some(PartSpec { table: Some(TableSpec { get: Some(_), .. }), .. }) => {
+                return Some(Place::Path(FieldPath::root()));
+            }
+            Some(PartSpec { revisions: Some(_), .. }) => return Some(member_place(CONTENT)),
+            _ => {}
+        }
         let shape = self.answer_shape(part, body)?;
-        let wanted = part
-            .and_then(|part| part.member.as_deref())
-            .or_else(|| self.spec.names.get(name).map(String::as_str))
-            .unwrap_or(name);
-        member_like(self.api.shape(shape), wanted).map(|member| Place::Member(member.name.clone()))
+        let named = self.spec.names.get(name).and_then(|named| named.all.as_deref());
+        let candidates = [part.and_then(|part| part.member.as_deref()), named, Some(name)];
+        let members = candidates.into_iter().flatten();
+        members.filter_map(|wanted| member_like(self.api.shape(shape), wanted)).map(|m| member_place(&m.name)).next()
     }
 
     /// The shape of the answer that has a part's fields: its own read's, or the body.
@@ -148,14 +179,24 @@ impl Compiler<'_> {
         let api = Arc::clone(&self.api);
         let surface = Arc::clone(&self.surface);
         let spec = self.spec;
-        for (field, member) in &spec.names {
+        for field in spec.names.keys() {
             if !surface.spec.properties.contains_key(field) {
                 self.fail(&["names", field], format!("the published kind has no field spec.{field}"));
             }
+        }
+        for (field, member) in spec.names.iter().filter_map(|(field, named)| Some((field, named.all.as_ref()?))) {
             let taken =
                 [&spec.api.create.op, &spec.api.update.op].iter().any(|op| self.input_member(op, member).is_some());
             if !taken && api.shape(body).member(member).is_none() {
                 self.fail(&["names", field], format!("neither create, update nor the body has a member {member}"));
+            }
+        }
+        for (field, spec) in &spec.names {
+            let calls = [(&self.spec.api.create.op, &spec.create), (&self.spec.api.update.op, &spec.update)];
+            for (operation, member) in calls {
+                if let Some(member) = member.as_ref().filter(|member| self.input_member(operation, member).is_none()) {
+                    self.fail(&["names", field], format!("{operation} takes no member {member}"));
+                }
             }
         }
         for (map, keys) in &spec.inside {
@@ -186,7 +227,7 @@ impl Compiler<'_> {
         if !has_type(value, schema) {
             self.fail(at, format!("`clear: {value}` is not a value of the published field"));
         }
-        let path = read.and_then(place_path);
+        let path = read.map(place_path);
         let api = Arc::clone(&self.api);
         let shape = self.answer_shape(part, body).and_then(|shape| shape_at(&api, shape, &path?));
         if let (Some(shape), Some(text)) = (shape, value.as_str())

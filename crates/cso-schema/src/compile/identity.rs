@@ -9,7 +9,7 @@ use cso_facts::api::ShapeId;
 
 use super::lookup::{schema_at, shape_at};
 use super::{Compiler, Extra};
-use crate::descriptor::{ArnSpec, CallSpec};
+use crate::descriptor::{ArnPattern, ArnSpec, CallSpec};
 use crate::kind::{Arn, CallTemplate, Context, Finder, Identity, Lookup, Pattern, PatternPart, Recovery, Source};
 use crate::names::{nearest, same_name};
 
@@ -43,7 +43,7 @@ impl Compiler<'_> {
         let arn = match &spec.arn {
             None => Arn::None,
             Some(ArnSpec::Path(path)) => Arn::Read(self.path(&["identity", "arn"], path)),
-            Some(ArnSpec::Pattern { pattern }) => Arn::Pattern(self.pattern(pattern)?),
+            Some(ArnSpec::Pattern(spec)) => Arn::Pattern(self.arn_pattern(spec)?),
         };
         Some(Identity { name, assigned, lookup, arn })
     }
@@ -87,11 +87,21 @@ impl Compiler<'_> {
         }
     }
 
-    fn pattern(&mut self, text: &str) -> Option<Pattern> {
+    fn arn_pattern(&mut self, spec: &ArnPattern) -> Option<Pattern> {
         let at = ["identity", "arn"];
-        if !text.starts_with("arn:") {
+        if !spec.pattern.starts_with("arn:") {
             self.fail(&at, "the pattern of an ARN starts with `arn:`");
         }
+        let pattern = self.pattern(&at, &spec.pattern)?;
+        let is_text = |part: &PatternPart| matches!(part, PatternPart::Text(_));
+        if !spec.one_way && pattern.0.windows(2).any(|pair| !pair.iter().any(is_text)) {
+            self.fail(&at, "two holes of a pattern need text between them, or it cannot be read back: say `one-way`");
+        }
+        Some(pattern)
+    }
+
+    /// A text with holes.
+    pub(super) fn pattern(&mut self, at: &[&str], text: &str) -> Option<Pattern> {
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some(open) = rest.find('{') {
@@ -99,22 +109,25 @@ impl Compiler<'_> {
                 parts.push(PatternPart::Text(rest[..open].to_owned()));
             }
             let Some(close) = rest.find('}') else {
-                self.fail(&at, "a pattern has `{` without `}`");
+                self.fail(at, "a pattern has `{` without `}`");
                 return None;
             };
             parts.push(match &rest[open + 1..close] {
                 "account" => PatternPart::Context(Context::Account),
                 "region" => PatternPart::Context(Context::Region),
                 "partition" => PatternPart::Context(Context::Partition),
-                spec => PatternPart::Spec(self.rooted(&at, spec, "spec")?),
+                hole => {
+                    let (spec, default) = match hole.split_once(" or ") {
+                        Some((spec, default)) => (spec, Some(default.to_owned())),
+                        None => (hole, None),
+                    };
+                    PatternPart::Spec { path: self.rooted(at, spec, "spec")?, default }
+                }
             });
             rest = &rest[close + 1..];
         }
         if !rest.is_empty() {
             parts.push(PatternPart::Text(rest.to_owned()));
-        }
-        if parts.windows(2).any(|pair| !pair.iter().any(|part| matches!(part, PatternPart::Text(_)))) {
-            self.fail(&at, "two holes of a pattern need text between them, or it cannot be read back");
         }
         Some(Pattern(parts))
     }
@@ -135,7 +148,7 @@ impl Compiler<'_> {
         };
         if let Some(finder) = &spec.natural {
             let at = ["recover", "natural"];
-            let call = CallSpec { op: finder.op.clone(), ..CallSpec::default() };
+            let call = CallSpec { op: finder.op.clone(), inputs: finder.inputs.clone(), ..CallSpec::default() };
             let mut call = self.call(&at, &call, Extra::None)?;
             // Members of the finder that are spec fields, such as the parent.
             let api = Arc::clone(&self.api);
@@ -150,14 +163,7 @@ impl Compiler<'_> {
             let answer = api.operation(&finder.op).and_then(|operation| operation.output);
             let elements = self.answer_path(&at, &finder.elements, answer);
             let element = answer.and_then(|answer| shape_at(&api, answer, &elements.with(Segment::Each)));
-            let pick = finder
-                .pick
-                .iter()
-                .filter_map(|(member, from)| {
-                    let source = self.source(&at, from, Extra::None)?;
-                    Some((self.answer_path(&at, member, element), source))
-                })
-                .collect();
+            let pick = self.picks(&at, &finder.pick, element);
             return Some(Recovery::Natural(Finder { call, elements, pick, out: self.outs(&at, &finder.out, element) }));
         }
         let window = self.duration(&["recover", "window"], spec.window.as_deref()).unwrap_or(Duration::from_secs(300));

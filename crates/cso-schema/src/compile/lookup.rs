@@ -13,8 +13,14 @@ pub(super) fn place(path: &str, attributes: Option<&str>) -> Place {
         (Some((map, key)), Some(attributes)) if map == attributes => {
             Place::Attribute { map: map.to_owned(), key: key.to_owned() }
         }
-        _ => Place::Member(path.to_owned()),
+        // What is no path is refused where the place is looked up.
+        _ => Place::Path(path.parse().unwrap_or_else(|_| FieldPath::root().child(path))),
     }
+}
+
+/// The place of a member.
+pub(super) fn member_place(name: &str) -> Place {
+    Place::Path(FieldPath::root().child(name))
 }
 
 /// A member whatever its spelling.
@@ -53,9 +59,9 @@ pub(super) fn schema_at<'a>(schema: &'a Schema, path: &FieldPath) -> Option<&'a 
 }
 
 /// The path of a place, as an answer is asked for it.
-pub(super) fn place_path(place: &Place) -> Option<FieldPath> {
+pub(super) fn place_path(place: &Place) -> FieldPath {
     match place {
-        Place::Member(path) => path.parse().ok(),
-        Place::Attribute { map, key } => Some(FieldPath::root().child(map).child(key)),
+        Place::Path(path) => path.clone(),
+        Place::Attribute { map, key } => FieldPath::root().child(map).child(key),
     }
 }

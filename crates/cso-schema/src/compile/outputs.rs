@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cso_facts::api::ShapeId;
 
-use super::lookup::{member_like, place};
+use super::lookup::{member_like, member_place, place};
 use super::{Compiler, Extra};
 use crate::kind::{BodyRead, Place, Source, StatusField};
 
@@ -28,7 +28,7 @@ impl Compiler<'_> {
                 let read = if let Some(said) = self.spec.status.get(name) {
                     place(said, read.attributes.as_deref())
                 } else if let Some(member) = member_like(api.shape(body), name) {
-                    Place::Member(member.name.clone())
+                    member_place(&member.name)
                 } else {
                     Place::Attribute { map: read.attributes.clone()?, key: name.clone() }
                 };

@@ -4,12 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cso_core::FieldPath;
+use cso_facts::api::Service;
 use serde_json::Value;
 
-use super::lookup::is_value;
+use super::lookup::{is_value, member_place, shape_at};
 use super::{Compiler, Extra};
-use crate::descriptor::{CallSpec, PartSpec};
-use crate::kind::{CallTemplate, Carried, Field, Part, PartRead, Place, Predicate, Role, Shape as PartShape, Source};
+use crate::descriptor::{CallSpec, PartSpec, RevisionsSpec, TableSpec};
+use crate::kind::{
+    CallTemplate, Carried, Field, Part, PartRead, Place, Predicate, Revisions, Role, Send, Shape as PartShape, Source,
+    Table, Write,
+};
+use crate::lens::Lens;
+use crate::names::nearest;
 
 impl Compiler<'_> {
     pub(super) fn parts(&mut self, fields: &BTreeMap<String, Field>) -> Option<Vec<Part>> {
@@ -26,40 +32,8 @@ impl Compiler<'_> {
             }
         }
         self.check_part_clear(name, part, &owned);
-        let read = match part_get(part) {
-            Some(call) => PartRead::Own { call: self.call(&at, call, Extra::None)?, none: call.none.clone() },
-            None => PartRead::Body,
-        };
-        let shape = match (&part.config, &part.switch, &part.table) {
-            (Some(config), None, None) => {
-                let mut put = self.call(&at, &config.put, Extra::None)?;
-                self.carry(&mut put, part, &owned, fields);
-                let delete = match &config.delete {
-                    Some(delete) => Some(self.call(&at, delete, Extra::None)?),
-                    None => None,
-                };
-                PartShape::Config { put, delete }
-            }
-            (None, Some(switch), None) => PartShape::Switch {
-                enable: self.call(&at, &switch.enable, Extra::None)?,
-                disable: self.call(&at, &switch.disable, Extra::None)?,
-            },
-            (None, None, Some(table)) => {
-                let Some(key) = part.key.clone() else {
-                    self.fail(&at, "a table needs the `key` of its elements");
-                    return None;
-                };
-                let mut add = self.call(&at, &table.add, Extra::Items)?;
-                self.carry_options(&mut add, fields);
-                let remove = self.call(&at, &table.remove, Extra::Items)?;
-                self.check_items(&at, &owned, [&add, &remove], &key);
-                PartShape::Table { key, add, remove }
-            }
-            _ => {
-                self.fail(&at, "a part is exactly one of config, switch or table");
-                return None;
-            }
-        };
+        let read = self.part_read(&at, part)?;
+        let shape = self.part_shape(&at, part, &owned, fields)?;
         let at_create = owned.iter().all(|field| self.create_place(field).is_some());
         let when = part
             .when
@@ -94,38 +68,208 @@ impl Compiler<'_> {
         }
     }
 
-    /// A table's key, and the members of its elements that calls take, exist on the surface.
-    fn check_items(&mut self, at: &[&str], owned: &[String], calls: [&CallTemplate; 2], key: &str) {
-        let surface = Arc::clone(&self.surface);
-        let inputs = calls.into_iter().flat_map(|call| &call.inputs);
-        let named = inputs.filter_map(|(_, source)| match source {
-            Source::Items(Some(member)) => Some(member.as_str()),
-            _ => None,
-        });
-        for member in named.chain([key]) {
-            let has_it = |field: &String| {
-                surface.spec.properties.get(field).is_some_and(|field| field.element().properties.contains_key(member))
-            };
-            if !owned.iter().all(has_it) {
-                self.fail(at, format!("elements of the table have no member {member}"));
+    fn part_shape(
+        &mut self,
+        at: &[&str],
+        part: &PartSpec,
+        owned: &[String],
+        fields: &BTreeMap<String, Field>,
+    ) -> Option<PartShape> {
+        match (&part.config, &part.switch, &part.table, &part.revisions) {
+            (Some(config), None, None, None) => {
+                let mut call = self.call(at, &config.put, Extra::None)?;
+                self.carry(&mut call, part, owned, fields);
+                let answer = self.api.operation(&config.put.op).and_then(|operation| operation.output);
+                let out = self.outs(at, &config.put.out, answer);
+                let put = Write { call, send: self.send(at, &config.put, Send::All)?, out };
+                let delete = match &config.delete {
+                    Some(delete) => Some(self.call(at, delete, Extra::None)?),
+                    None => None,
+                };
+                Some(PartShape::Config { put, delete })
+            }
+            (None, Some(switch), None, None) => Some(PartShape::Switch {
+                enable: self.call(at, &switch.enable, Extra::None)?,
+                disable: self.call(at, &switch.disable, Extra::None)?,
+            }),
+            (None, None, Some(table), None) => self.table(at, part, table, owned, fields).map(PartShape::Table),
+            (None, None, None, Some(revisions)) => {
+                self.revisions(at, part, revisions, owned, fields).map(PartShape::Revisions)
+            }
+            _ => {
+                self.fail(at, "a part is exactly one of config, switch, table or revisions");
+                None
             }
         }
     }
 
+    fn part_read(&mut self, at: &[&str], part: &PartSpec) -> Option<PartRead> {
+        let listed = match (&part.table, &part.revisions) {
+            (Some(TableSpec { list: Some(list), get: Some(get), .. }), _)
+            | (None, Some(RevisionsSpec { list, get, .. })) => Some((list, get)),
+            _ => None,
+        };
+        if let Some((list, get)) = listed {
+            let answer = self.operation(at, &list.op)?.output;
+            let elements = self.answer_path(at, list.at.as_deref().unwrap_or_default(), answer);
+            let element = answer.and_then(|answer| shape_at(&self.api, answer, &elements));
+            let list = self.call(at, list, Extra::None)?;
+            let answer = self.operation(at, &get.op)?.output;
+            let value = self.answer_path(at, get.at.as_deref().unwrap_or_default(), answer);
+            let get = self.call(at, get, Extra::Item)?;
+            self.check_members(at, &[&get], |api, member| {
+                element.is_some_and(|element| api.shape(element).member(member).is_some())
+            });
+            return Some(PartRead::Listed { list, elements, get, value });
+        }
+        Some(match part_get(part) {
+            Some(call) => PartRead::Own { call: self.call(at, call, Extra::None)?, none: call.none.clone() },
+            None => PartRead::Body,
+        })
+    }
+
+    fn table(
+        &mut self,
+        at: &[&str],
+        part: &PartSpec,
+        spec: &TableSpec,
+        owned: &[String],
+        fields: &BTreeMap<String, Field>,
+    ) -> Option<Table> {
+        let [field] = owned else {
+            self.fail(at, "a table has one `field`");
+            return None;
+        };
+        let field = fields.get(field)?;
+        let element = field.schema.element();
+        let key = match (field.schema.additional.is_some(), element.properties.is_empty(), &part.key) {
+            (false, false, Some(key)) => Some(key.clone()),
+            (false, false, None) => {
+                self.fail(at, "a table needs the `key` of its elements");
+                return None;
+            }
+            (true, _, None) => Some("key".to_owned()),
+            (false, true, None) => None,
+            (_, _, Some(_)) => {
+                self.fail(at, "elements that are no structures have no `key` but themselves, or that of the map");
+                return None;
+            }
+        };
+        if matches!(field.lens, Lens::Prefix(_)) {
+            self.fail(at, "elements of a table have no prefix");
+        }
+        let mut add = self.call(at, &spec.add, Extra::Items)?;
+        self.carry_options(&mut add, fields);
+        let change = match &spec.change {
+            Some(change) => Some(self.call(at, change, Extra::Items)?),
+            None => None,
+        };
+        let remove = self.call(at, &spec.remove, Extra::Items)?;
+        let calls: Vec<&CallTemplate> = [&add, &remove].into_iter().chain(&change).collect();
+        let is_map = field.schema.additional.is_some();
+        let has = |member: &str| {
+            if is_map { matches!(member, "key" | "value") } else { element.properties.contains_key(member) }
+        };
+        self.check_members(at, &calls, |_, member| has(member));
+        if let Some(key) = part.key.as_ref().filter(|key| !has(key)) {
+            self.fail(at, format!("elements have no member {key}"));
+        }
+        for call in calls.iter().filter(|call| !call.inputs.iter().any(|(_, source)| is_element(source))) {
+            self.fail(at, format!("{} is not told which elements: say `items` or `item` in `in`", call.operation));
+        }
+        Some(Table { key, add, change, remove })
+    }
+
+    fn revisions(
+        &mut self,
+        at: &[&str],
+        part: &PartSpec,
+        spec: &RevisionsSpec,
+        owned: &[String],
+        fields: &BTreeMap<String, Field>,
+    ) -> Option<Revisions> {
+        if owned.len() != 1 {
+            self.fail(at, "revisions have one `field`");
+        }
+        if spec.keep < 2 {
+            self.fail(at, "with less than two revisions there is none to remove: `keep` is at least 2");
+        }
+        let mut add = self.call(at, &spec.add, Extra::None)?;
+        self.carry(&mut add, part, owned, fields);
+        let remove = self.call(at, &spec.remove, Extra::Item)?;
+        let answer = self.operation(at, &spec.list.op)?.output;
+        let elements = self.path(at, spec.list.at.as_deref().unwrap_or_default());
+        let element = answer.and_then(|answer| shape_at(&self.api, answer, &elements));
+        let has = |api: &Service, member: &str| element.is_some_and(|one| api.shape(one).member(member).is_some());
+        self.check_members(at, &[&remove], has);
+        for member in [&spec.current, &spec.oldest] {
+            if !has(&Arc::clone(&self.api), member) {
+                self.fail(at, format!("elements have no member {member}"));
+            }
+        }
+        let named = remove.inputs.iter().find_map(|(_, source)| match source {
+            Source::Item(Some(member)) => Some(member.clone()),
+            _ => None,
+        });
+        let Some(key) = named else {
+            self.fail(at, "`remove` is not told which revision: say `item.MEMBER` in `in`");
+            return None;
+        };
+        Some(Revisions {
+            add,
+            remove,
+            keep: spec.keep,
+            key,
+            current: spec.current.clone(),
+            oldest: spec.oldest.clone(),
+        })
+    }
+
+    /// Members of elements that calls take exist.
+    fn check_members(&mut self, at: &[&str], calls: &[&CallTemplate], has: impl Fn(&Service, &str) -> bool) {
+        let api = Arc::clone(&self.api);
+        for source in calls.iter().flat_map(|call| &call.inputs).map(|(_, source)| source) {
+            if let Source::Items(Some(member)) | Source::Item(Some(member)) = source
+                && !has(&api, member)
+            {
+                self.fail(at, format!("elements have no member {member}"));
+            }
+        }
+    }
+
+    /// The parts that a delete must empty first, by position.
+    pub(super) fn empties(&mut self, parts: &[Part]) -> Vec<usize> {
+        let names: Vec<String> = self.spec.delete.iter().flat_map(|delete| delete.empty.clone()).collect();
+        let mut positions = Vec::new();
+        for name in names {
+            match parts.iter().position(|part| part.name == name).map(|at| (at, &parts[at].shape)) {
+                Some((position, PartShape::Table(_) | PartShape::Revisions(_))) => positions.push(position),
+                Some(_) => self.fail(&["delete"], format!("part {name} has nothing in it that could be removed")),
+                None => {
+                    let hint = nearest(&name, parts.iter().map(|part| part.name.as_str()));
+                    let hint = hint.map(|hint| format!("; did you mean {hint}?")).unwrap_or_default();
+                    self.fail(&["delete"], format!("there is no part {name}{hint}"));
+                }
+            }
+        }
+        positions
+    }
+
     /// Whether the create call may take a value for a spec field.
     fn may_be(&self, field: &FieldPath, word: &str) -> bool {
-        let Some(Place::Member(member)) = self.create_place(&field.to_string()) else { return true };
+        let Some(Place::Path(path)) = self.create_place(&field.to_string()) else { return true };
         let input = self.api.operation(&self.spec.api.create.op).and_then(|operation| operation.input);
-        let member = input.and_then(|input| self.api.shape(input).member(&member));
-        member.is_none_or(|member| is_value(&self.api, member.shape, word))
+        let shape = input.and_then(|input| shape_at(&self.api, input, &path));
+        shape.is_none_or(|shape| is_value(&self.api, shape, word))
     }
 
     /// The part's fields, and the options, in its write.
     fn carry(&mut self, put: &mut CallTemplate, part: &PartSpec, owned: &[String], fields: &BTreeMap<String, Field>) {
         for field in owned {
-            let wanted = part.member.as_deref().unwrap_or(field);
+            let named = self.spec.names.get(field).and_then(|named| named.all.as_deref());
+            let wanted = part.member.as_deref().or(named).unwrap_or(field);
             if let Some(member) = self.input_member(&put.operation, wanted) {
-                put.carries.push(Carried { field: field.clone(), place: Place::Member(member) });
+                put.carries.push(Carried { field: field.clone(), place: member_place(&member) });
             } else {
                 let operation = put.operation.clone();
                 self.fail(&["parts"], format!("{operation} takes no member like {wanted}; name it with `member`"));
@@ -137,7 +281,7 @@ impl Compiler<'_> {
     fn carry_options(&self, put: &mut CallTemplate, fields: &BTreeMap<String, Field>) {
         for field in fields.values().filter(|field| field.role == Role::Option) {
             if let Some(member) = self.input_member(&put.operation, &field.name) {
-                put.carries.push(Carried { field: field.name.clone(), place: Place::Member(member) });
+                put.carries.push(Carried { field: field.name.clone(), place: member_place(&member) });
             }
         }
     }
@@ -147,8 +291,14 @@ pub(super) fn part_fields(part: &PartSpec) -> impl Iterator<Item = &str> {
     part.field.iter().chain(&part.fields).map(String::as_str)
 }
 
-/// The read of a part's own.
+fn is_element(source: &Source) -> bool {
+    matches!(source, Source::Item(_) | Source::Items(_))
+}
+
+/// The read of a part's own, where one call is enough.
 pub(super) fn part_get(part: &PartSpec) -> Option<&CallSpec> {
     let config = part.config.as_ref().and_then(|config| config.get.as_ref());
-    config.or_else(|| part.switch.as_ref().and_then(|switch| switch.get.as_ref()))
+    let switch = part.switch.as_ref().and_then(|switch| switch.get.as_ref());
+    let table = part.table.as_ref().filter(|table| table.get.is_none()).and_then(|table| table.list.as_ref());
+    config.or(switch).or(table)
 }

@@ -100,17 +100,24 @@ fn all_references(schema: &Schema, prefix: &str) -> Vec<String> {
     found
 }
 
-/// The field that a reference fills: `kmsKeyRef` fills `kmsKey`, `kmsKeyID`, `kmsKeyARN` or `kmsKeyName` beside it.
+/// The field that a reference fills: `kmsKeyRef` fills `kmsKey`, `kmsKeyID`, `kmsKeyARN` or `kmsKeyName` beside it;
+/// `policyRefs` fills `policies`, and `roleRefs` `roles`.
 fn filled_by(reference: &str, spec: &Schema) -> Option<FieldPath> {
     let (parent, name) = reference.rsplit_once('.').map_or(("", reference), |(parent, name)| (parent, name));
     let parent_path: FieldPath = parent.parse().ok()?;
     let siblings = schema_at(spec, &parent_path)?;
-    let stem = name.strip_suffix("Ref")?;
-    ["", "ID", "ARN", "Name"].iter().find_map(|suffix| {
+    let candidates: Vec<String> = if let Some(stem) = name.strip_suffix("Refs") {
+        let with_y = stem.strip_suffix('y').map(|stem| format!("{stem}ies"));
+        ["s", "IDs", "ARNs", "Names"].iter().map(|suffix| format!("{stem}{suffix}")).chain(with_y).collect()
+    } else {
+        let stem = name.strip_suffix("Ref")?;
+        ["", "ID", "ARN", "Name"].iter().map(|suffix| format!("{stem}{suffix}")).collect()
+    };
+    candidates.iter().find_map(|candidate| {
         siblings
             .properties
             .keys()
-            .find(|sibling| same_name(sibling, &format!("{stem}{suffix}")))
+            .find(|sibling| same_name(sibling, candidate))
             .map(|sibling| parent_path.child(sibling))
     })
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cso_facts::api::{ShapeId, ShapeKind};
 
 use super::Compiler;
-use super::lookup::place;
+use super::lookup::{place, shape_at};
 use crate::descriptor::AxisSpec;
 use crate::kind::{Axis, BodyRead, Place, State};
 
@@ -33,13 +33,13 @@ impl Compiler<'_> {
             classes.insert(value.clone(), State::Waiting(sentence.clone()));
         }
         let at = place(&spec.at, read.attributes.as_deref());
-        if let Place::Member(name) = &at {
+        if let Place::Path(name) = &at {
             let api = Arc::clone(&self.api);
-            let Some(member) = api.shape(body).member(name) else {
+            let Some(shape) = shape_at(&api, body, name) else {
                 self.fail(&["states"], format!("the body has no member {name}"));
                 return None;
             };
-            if let ShapeKind::String { values } = &api.shape(member.shape).kind {
+            if let ShapeKind::String { values } = &api.shape(shape).kind {
                 let missing: Vec<&str> =
                     values.iter().filter(|v| !classes.contains_key(*v)).map(String::as_str).collect();
                 if !missing.is_empty() {

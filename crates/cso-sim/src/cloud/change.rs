@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use cso_core::{ErrorClass, FieldPath, Tree};
+use cso_facts::surface::SchemaType;
 use cso_schema::convert::from_api;
-use cso_schema::kind::{CallTemplate, Field, Kind, Part, Place, Recovery, Role as Means, Shape, Source};
+use cso_schema::kind::{
+    CallTemplate, Field, Kind, Part, Place, Recovery, Revisions, Role as Means, Send, Shape, Source, Table,
+};
 use tokio::time::Instant;
 
 use super::{
@@ -13,7 +16,7 @@ use super::{
 };
 use crate::answer::Answers;
 use crate::operations::{Role, template};
-use crate::resource::{Life, Resource};
+use crate::resource::{Life, Resource, Revision};
 
 impl Inner {
     pub(super) fn change(&mut self, kind: &Kind, role: Role, input: &Tree, region: &str) -> Answer {
@@ -29,6 +32,9 @@ impl Inner {
             return Err(refusal(kind, ErrorClass::Conflict, "it is scheduled for deletion"));
         }
         if role == Role::Delete {
+            if let Some(full) = still_full(kind, &self.resources[position]) {
+                return Err(refusal(kind, ErrorClass::Conflict, &format!("it still has {full}")));
+            }
             self.delete(kind, position);
             return Ok(Tree::object());
         }
@@ -36,7 +42,11 @@ impl Inner {
         let resource = &mut self.resources[position];
         let kept: BTreeMap<String, Tree> =
             resource.values.iter().filter(|(name, _)| ignored.contains(*name)).map(own).collect();
-        apply(resource, kind, role, template, input)?;
+        let was_there = resource.clone();
+        if let Err(refused) = apply(resource, kind, role, template, input) {
+            *resource = was_there;
+            return Err(refused);
+        }
         resource.values.retain(|name, _| !ignored.contains(name));
         resource.values.extend(kept);
         Ok(Tree::object())
@@ -82,7 +92,7 @@ impl Inner {
         let by_token = matches!(kind.recovery, Recovery::Token) && token.is_some();
         self.resources.iter().position(|one| {
             one.kind == kind.name()
-                && one.region == region
+                && one.is_in(kind, region)
                 && ((!identity.is_empty() && identity_of(kind, &one.values) == identity)
                     || (by_token && one.token.as_ref() == token))
         })
@@ -135,9 +145,12 @@ fn apply(
     match role {
         Role::Update => resource.values.extend(carried(kind, template, input)),
         Role::Put(position) => {
-            let owned = kind.parts.get(position).map(|part| part.fields.clone()).unwrap_or_default();
-            // The write is absolute: what it leaves out is no more.
-            resource.values.retain(|name, _| !owned.contains(name));
+            if let Some(Part { fields, shape: Shape::Config { put, .. }, .. }) = kind.parts.get(position)
+                && put.send == Send::All
+            {
+                // The write is absolute: what it leaves out is no more.
+                resource.values.retain(|name, _| !fields.contains(name));
+            }
             resource.values.extend(carried(kind, template, input));
         }
         Role::Unset(position) => {
@@ -153,8 +166,17 @@ fn apply(
                 resource.values.insert(field.clone(), Tree::Bool(on));
             }
         }
-        Role::Add(position) => change_table(resource, kind, position, template, input, true)?,
-        Role::Remove(position) => change_table(resource, kind, position, template, input, false)?,
+        Role::Add(position) | Role::Change(position) | Role::Remove(position) => {
+            match kind.parts.get(position).map(|part| (&part.shape, part)) {
+                Some((Shape::Table(table), part)) => {
+                    change_table(resource, kind, (part, table), role, template, input)?;
+                }
+                Some((Shape::Revisions(revisions), _)) => {
+                    change_revisions(resource, kind, revisions, role, input)?;
+                }
+                _ => {}
+            }
+        }
         Role::Tag => {
             let tags = member_of(template, input, &Source::Tags).map(|tags| tags_of(kind, tags));
             resource.tags.extend(tags.unwrap_or_default());
@@ -171,7 +193,8 @@ fn apply(
 
 /// Setting an empty text is how attributes are unset; an empty list is one that nobody set.
 fn is_nothing(value: &Tree) -> bool {
-    value.is_null() || value.as_str() == Some("") || value.as_list() == Some(&[])
+    let empty_object = value.as_object().is_some_and(BTreeMap::is_empty);
+    value.is_null() || empty_object || value.as_str() == Some("") || value.as_list() == Some(&[])
 }
 
 fn member_of<'a>(template: &CallTemplate, input: &'a Tree, wanted: &Source) -> Option<&'a Tree> {
@@ -179,45 +202,110 @@ fn member_of<'a>(template: &CallTemplate, input: &'a Tree, wanted: &Source) -> O
     input.member(member)
 }
 
-/// Adds elements that are not there, or removes elements that are; anything else is refused.
+/// Adds elements that are not there, changes or removes elements that are; anything else is refused.
 fn change_table(
     resource: &mut Resource,
     kind: &Kind,
-    position: usize,
+    (part, table): (&Part, &Table),
+    role: Role,
     template: &CallTemplate,
     input: &Tree,
-    add: bool,
 ) -> Result<(), Refusal> {
-    let Some(Part { shape: Shape::Table { key, .. }, fields, .. }) = kind.parts.get(position) else { return Ok(()) };
-    let Some(field) = fields.first().and_then(|name| kind.fields.get(name)) else { return Ok(()) };
-    let items = template.inputs.iter().find_map(|(member, source)| match source {
-        Source::Items(part) => Some((input.member(member)?, part)),
-        _ => None,
-    });
-    let Some((given, part)) = items else { return Ok(()) };
-    let mut known = resource.values.get(&field.name).and_then(Tree::as_list).unwrap_or_default().to_vec();
-    let given = match part {
-        None => from_api(given, &field.schema),
-        Some(_) => given.clone(),
-    };
-    for item in given.as_list().unwrap_or_default() {
-        let name = if part.is_some() { Some(item) } else { item.member(key) };
-        let at = known.iter().position(|element| element.member(key) == name);
-        match (at, add) {
-            (None, true) => known.push(item.clone()),
-            (Some(at), false) => {
+    let Some(field) = part.fields.first().and_then(|name| kind.fields.get(name)) else { return Ok(()) };
+    let mut known = resource.values.get(&field.name).map(Table::elements).unwrap_or_default();
+    let upserts = table.change.as_ref().is_some_and(|change| change.operation == table.add.operation);
+    for item in given(kind, field, table, template, input) {
+        let at = known.iter().position(|element| table.key(element) == table.key(&item));
+        match (at, role) {
+            (None, Role::Add(_)) => known.push(item),
+            (Some(at), Role::Change(_)) => known[at] = item,
+            (Some(at), Role::Add(_)) if upserts => known[at] = item,
+            (Some(at), Role::Remove(_)) => {
                 known.remove(at);
             }
-            (Some(_), true) => return Err(refusal(kind, ErrorClass::Invalid, "the element is there already")),
-            (None, false) => return Err(refusal(kind, ErrorClass::Invalid, "there is no such element")),
+            (Some(_), _) => return Err(refusal(kind, ErrorClass::Invalid, "the element is there already")),
+            (None, _) => return Err(refusal(kind, ErrorClass::Invalid, "there is no such element")),
         }
     }
-    if known.is_empty() {
-        resource.values.remove(&field.name);
-    } else {
-        resource.values.insert(field.name.clone(), Tree::List(known));
+    let one = matches!(field.schema.schema_type, SchemaType::String);
+    if one && known.len() > 1 {
+        return Err(refusal(kind, ErrorClass::Invalid, "there can be only one"));
     }
+    let whole = match (field.schema.additional.is_some(), one) {
+        (true, _) => Tree::Object(known.iter().filter_map(entry).collect()),
+        (false, true) => known.pop().unwrap_or(Tree::Null),
+        (false, false) => Tree::List(known),
+    };
+    resource.values.insert(field.name.clone(), whole);
     Ok(())
+}
+
+fn entry(element: &Tree) -> Option<(String, Tree)> {
+    Some((element.member("key")?.as_str()?.to_owned(), element.member("value")?.clone()))
+}
+
+/// The elements that a call is about, in the published spelling; of those to be removed perhaps only the keys.
+fn given(kind: &Kind, field: &Field, table: &Table, template: &CallTemplate, input: &Tree) -> Vec<Tree> {
+    let element = |members: Vec<(String, Tree)>| Tree::Object(members.into_iter().collect());
+    let named = |part: &Option<String>| part.clone().or_else(|| table.key.clone()).unwrap_or_default();
+    let mut one = Vec::new();
+    for (member, source) in &template.inputs {
+        match (source, input.member(member)) {
+            (Source::Items(None), Some(given)) => return Table::elements(&from_api(given, &field.schema)),
+            (Source::Items(part), Some(Tree::List(given))) => {
+                return given.iter().map(|value| element(vec![(named(part), value.clone())])).collect();
+            }
+            (Source::Item(None), Some(given)) if table.key.is_none() => return vec![given.clone()],
+            (Source::Item(None), Some(given)) => {
+                return vec![from_api(given, field.schema.items.as_deref().unwrap_or(&field.schema))];
+            }
+            (Source::Item(Some(part)), Some(given)) => one.push((part.clone(), given.clone())),
+            _ => {}
+        }
+    }
+    debug_assert!(kind.api.operation(&template.operation).is_some());
+    if one.is_empty() { Vec::new() } else { vec![element(one)] }
+}
+
+/// Adds a version while there is room, or removes one that is not current.
+fn change_revisions(
+    resource: &mut Resource,
+    kind: &Kind,
+    revisions: &Revisions,
+    role: Role,
+    input: &Tree,
+) -> Result<(), Refusal> {
+    let refuse = |message| Err(refusal(kind, ErrorClass::Invalid, message));
+    if let Role::Add(_) = role {
+        if resource.revisions.len() >= revisions.keep {
+            return refuse("there is no room for another version");
+        }
+        let carried = carried(kind, &revisions.add, input);
+        let superseded = carried.keys().next().and_then(|field| resource.values.get(field)).cloned();
+        resource.values.extend(carried);
+        resource.add_revision(superseded.as_ref());
+        return Ok(());
+    }
+    let named = |revision: &Revision| Tree::text(revision.name());
+    let wanted = revisions.remove.inputs.iter().find(|(_, source)| matches!(source, Source::Item(_)));
+    let wanted = wanted.and_then(|(member, _)| input.member(member));
+    match resource.revisions.iter().position(|one| Some(&named(one)) == wanted) {
+        Some(at) if !resource.revisions[at].current => {
+            resource.revisions.remove(at);
+            Ok(())
+        }
+        Some(_) => refuse("the current version cannot be removed"),
+        None => refuse("there is no such version"),
+    }
+}
+
+/// What keeps a resource from being deleted.
+fn still_full<'a>(kind: &'a Kind, resource: &Resource) -> Option<&'a str> {
+    let full = kind.empties.iter().filter_map(|position| kind.parts.get(*position)).find(|part| match part.shape {
+        Shape::Revisions(_) => resource.revisions.len() > 1,
+        _ => part.fields.iter().any(|field| resource.values.contains_key(field)),
+    });
+    full.map(|part| part.name.as_str())
 }
 
 /// The fields that a call carries, in the published spelling: the reverse of filling it.
@@ -228,13 +316,17 @@ fn carried(kind: &Kind, template: &CallTemplate, input: &Tree) -> BTreeMap<Strin
         .filter(|(field, _)| field.role != Means::Option)
         .filter_map(|(field, place)| {
             let value = match (changed, place) {
-                (Some(changed), Place::Member(name) | Place::Attribute { key: name, .. }) => {
+                (Some(changed), place) => {
+                    let name = match place {
+                        Place::Path(path) => path.to_string(),
+                        Place::Attribute { key, .. } => key.clone(),
+                    };
                     if changed != name {
                         return None;
                     }
                     member_of(template, input, &Source::ChangeValue)?
                 }
-                (None, Place::Member(name)) => input.member(name)?,
+                (None, Place::Path(path)) => input.at(path)?,
                 (None, Place::Attribute { map, key }) => input.member(map)?.member(key)?,
             };
             Some((field.name.clone(), published(field, value)))

@@ -129,8 +129,11 @@ impl Bench {
 
     /// What a reference to the companion stands for.
     pub(crate) fn companion(&self, reference: &Ref) -> Option<Tree> {
-        let (_, path) = reference.path.split_first()?;
-        self.cloud.alive(&reference.kind).first()?.identifiers.at(&path).cloned()
+        let alive = self.cloud.alive(&reference.kind);
+        match reference.path.split_first()? {
+            ("spec", path) => alive.first()?.values.get(&path.to_string()).cloned(),
+            (_, path) => alive.first()?.identifiers.at(&path).cloned(),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod decisions;
 mod names;
 mod ownership;
 mod plans;
+mod revisions;
 mod secrets;
 mod values;
 mod wishes;

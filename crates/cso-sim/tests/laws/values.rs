@@ -3,7 +3,7 @@
 use cso_core::Tree;
 use cso_facts::api::ShapeKind;
 use cso_schema::compare::Compare;
-use cso_schema::convert::{from_api, to_api};
+use cso_schema::convert::{from_api, shape_at, to_api};
 use cso_schema::kind::{Place, Role, State};
 use proptest::prelude::*;
 use proptest::strategy::BoxedStrategy;
@@ -53,12 +53,12 @@ fn round_trip() {
 fn totality() {
     for kind in KINDS.iter() {
         for axis in &kind.states {
-            let Place::Member(member) = &axis.at else { continue };
+            let Place::Path(member) = &axis.at else { continue };
             let api = &kind.api;
             let output = api.operation(&kind.read.call.operation).and_then(|operation| operation.output);
             let mut shapes = output.into_iter().flat_map(|output| api.shape(output).members());
-            let body = shapes.find_map(|wrapper| api.shape(wrapper.shape).member(member));
-            let Some(ShapeKind::String { values }) = body.map(|body| &api.shape(body.shape).kind) else { continue };
+            let body = shapes.find_map(|wrapper| shape_at(api, wrapper.shape, member));
+            let Some(ShapeKind::String { values }) = body.map(|body| &api.shape(body).kind) else { continue };
             assert!(!values.is_empty(), "{} {member} has no values", kind.name());
             for value in values {
                 assert!(axis.classes.contains_key(value), "{} {member} {value}", kind.name());

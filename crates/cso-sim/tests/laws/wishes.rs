@@ -7,12 +7,14 @@ use cso_core::{Object, Tree};
 use cso_facts::api::{Service, ShapeId, ShapeKind};
 use cso_facts::surface::{Schema, SchemaType};
 use cso_schema::compare::Compare;
-use cso_schema::kind::{Clear, Field, Kind, Owner, Place, Ref, Role, Shape, Source};
+use cso_schema::convert::shape_at;
+use cso_schema::kind::{Clear, Field, Kind, Owner, Place, Ref, Revisions, Role, Shape, Source, Table};
 use cso_schema::names::same_name;
 use cso_sim::{Behaviour, Resource};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use proptest::strategy::BoxedStrategy;
+use proptest::strategy::{BoxedStrategy, ValueTree as _};
+use proptest::test_runner::TestRunner;
 use serde_json::{Map, Value, json};
 
 use crate::bench::{KINDS, NAMESPACE, SECRET, object};
@@ -140,8 +142,10 @@ fn keep_fixed(kind: &Kind, before: &Value, mut after: Value) -> Value {
 /// Whether a wish without the field is not valid.
 fn is_required(kind: &Kind, field: &str) -> bool {
     let of_create = kind.create.carries.iter().any(|carried| {
-        let Place::Member(member) = &carried.place else { return false };
-        carried.field == field && input(&kind.api, &kind.create.operation, member).is_some_and(|(_, required)| required)
+        let Place::Path(path) = &carried.place else { return false };
+        let member = path.split_first().map(|(member, _)| member.to_owned()).unwrap_or_default();
+        carried.field == field
+            && input(&kind.api, &kind.create.operation, &member).is_some_and(|(_, required)| required)
     });
     kind.surface.spec.required.contains(field) || of_create || kind.is_identity(field)
 }
@@ -196,22 +200,26 @@ pub(crate) fn field_value(kind: &Kind, field: &Field) -> BoxedStrategy<Value> {
     if field.schema.schema_type == SchemaType::String {
         return text(&field.schema, &kind.api, shape, field.compare, Some(&field.clear));
     }
-    let key = match field.owner {
-        Owner::Part(position) => match &kind.parts[position].shape {
-            Shape::Table { key, .. } => Some(key.clone()),
-            _ => None,
-        },
-        Owner::Body => None,
-    };
-    structured(&field.schema, &kind.api, shape, &field.nested, key.as_deref(), "")
+    let key = table_of(kind, field).and_then(|table| table.key.as_deref());
+    let rules = Rules { whole: field.compare, nested: &field.nested };
+    structured(&field.schema, &kind.api, shape, rules, key, "")
+}
+
+/// The table that a field is the elements of.
+pub(crate) fn table_of<'a>(kind: &'a Kind, field: &Field) -> Option<&'a Table> {
+    let Owner::Part(position) = field.owner else { return None };
+    match &kind.parts[position].shape {
+        Shape::Table(table) => Some(table),
+        _ => None,
+    }
 }
 
 /// The API's shape of a field, from the first call that carries it as a member.
 pub(crate) fn carried_shape(kind: &Kind, field: &Field) -> Option<ShapeId> {
     let part = match field.owner {
         Owner::Part(position) => kind.parts.get(position).and_then(|part| match &part.shape {
-            Shape::Config { put, .. } => Some(put),
-            Shape::Table { add, .. } => Some(add),
+            Shape::Config { put, .. } => Some(&put.call),
+            Shape::Table(Table { add, .. }) | Shape::Revisions(Revisions { add, .. }) => Some(add),
             Shape::Switch { .. } => None,
         }),
         Owner::Body => None,
@@ -219,8 +227,9 @@ pub(crate) fn carried_shape(kind: &Kind, field: &Field) -> Option<ShapeId> {
     let calls = [Some(&kind.create), kind.update.as_ref().map(|update| &update.call), part];
     calls.into_iter().flatten().find_map(|call| {
         let place = &call.carries.iter().find(|carried| carried.field == field.name)?.place;
-        let Place::Member(member) = place else { return None };
-        Some(input(&kind.api, &call.operation, member)?.0)
+        let Place::Path(path) = place else { return None };
+        let input = kind.api.operation(&call.operation)?.input?;
+        shape_at(&kind.api, input, path)
     })
 }
 
@@ -260,34 +269,49 @@ fn text(
     }
 }
 
+/// Comparators of a field, and of members below it.
+#[derive(Clone, Copy)]
+struct Rules<'a> {
+    whole: Compare,
+    nested: &'a BTreeMap<String, Compare>,
+}
+
 fn structured(
     schema: &Schema,
     api: &Service,
     shape: Option<ShapeId>,
-    nested: &BTreeMap<String, Compare>,
+    rules: Rules<'_>,
     key: Option<&str>,
     at: &str,
 ) -> BoxedStrategy<Value> {
     match schema.schema_type {
         SchemaType::Boolean => any::<bool>().prop_map(Value::Bool).boxed(),
         SchemaType::Integer | SchemaType::Number => (0u32..100).prop_map(Value::from).boxed(),
-        SchemaType::String => text(schema, api, shape, nested.get(at).copied().unwrap_or_default(), None),
+        SchemaType::String => text(schema, api, shape, rules.nested.get(at).copied().unwrap_or(rules.whole), None),
         SchemaType::Array => {
             let element = match shape.map(|shape| &api.shape(shape).kind) {
                 Some(ShapeKind::List { member, .. }) => Some(member.shape),
                 _ => None,
             };
             let items = schema.items.as_deref().cloned().unwrap_or_default();
-            let elements = structured(&items, api, element, nested, key, &format!("{at}[]"));
+            let elements = structured(&items, api, element, rules, key, &format!("{at}[]"));
             let key = key.map(str::to_owned);
             prop::collection::vec(elements, 0..3).prop_map(move |list| unique(list, key.as_deref())).boxed()
         }
+        SchemaType::Object if schema.properties.is_empty() => match &schema.additional {
+            None => Just(json!({})).boxed(),
+            Some(values) => {
+                let value = structured(values, api, None, rules, None, at);
+                let entries = prop::collection::btree_map("[a-z]{1,3}", value, 0..3);
+                entries.prop_map(|entries: BTreeMap<String, Value>| json!(entries)).boxed()
+            }
+        },
         SchemaType::Object => {
             let members = schema.properties.iter().filter(|(name, _)| !name.ends_with("Ref")).map(|(name, schema)| {
                 let same = |shape| api.shape(shape).members().iter().find(|member| same_name(&member.name, name));
                 let member = shape.and_then(same);
                 let path = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
-                let value = structured(schema, api, member.map(|member| member.shape), nested, None, &path);
+                let value = structured(schema, api, member.map(|member| member.shape), rules, None, &path);
                 let required = member.is_some_and(|member| member.required) || key == Some(name.as_str());
                 let name = name.clone();
                 let named = value.prop_map(move |value| (name.clone(), value));
@@ -324,6 +348,10 @@ pub(crate) fn make(kind: &Arc<Kind>, spec: Value, by_reference: bool) -> Wish {
 fn target(from: &Kind, reference: &Ref) -> Option<Object> {
     let kind = KINDS.iter().find(|kind| kind.group() == reference.group && kind.name() == reference.kind)?;
     let mut spec = json!({});
+    let mut runner = TestRunner::deterministic();
+    for field in kind.fields.values().filter(|field| is_required(kind, &field.name)) {
+        spec[&field.name] = field_value(kind, field).new_tree(&mut runner).expect("a value").current();
+    }
     for path in &kind.identity.name {
         spec[path.to_string()] = json!("companion");
     }
@@ -334,11 +362,14 @@ fn target(from: &Kind, reference: &Ref) -> Option<Object> {
 /// Replaces a value by a reference; says whether there was one.
 fn refer(spec: &mut Value, reference: &Ref) -> bool {
     let mut tree = Tree::from(spec.clone());
-    if tree.at(&reference.fills).is_none() {
-        return false;
-    }
+    let wrapper = json!({"from": {"name": "companion", "namespace": NAMESPACE}});
+    let wrapper = match tree.at(&reference.fills) {
+        None => return false,
+        Some(Tree::List(_)) => json!([wrapper]),
+        Some(_) => wrapper,
+    };
     tree.set(&reference.fills, Tree::Null);
-    tree.set(&reference.field, Tree::from(json!({"from": {"name": "companion", "namespace": NAMESPACE}})));
+    tree.set(&reference.field, Tree::from(wrapper));
     *spec = without_nulls(tree.shown());
     true
 }
@@ -374,9 +405,14 @@ pub(crate) fn unfulfilled(
         let fulfilled = match (wanted, stored) {
             (Some(_), Some(stored)) if field.role == Role::Secret => stored.as_str() == Some(SECRET),
             (Some(wanted), Some(stored)) => {
-                let equal = field.compare.equal_with(&field.lens.put(wanted), stored, &field.nested);
-                let whole = had && matches!(field.owner, Owner::Part(_));
-                equal && (!whole || has_no_surplus(wanted, stored))
+                let wanted = field.lens.put(wanted);
+                if let Some(table) = table_of(kind, field) {
+                    same_elements(table, field, &wanted, stored)
+                } else {
+                    let whole = had && matches!(field.owner, Owner::Part(_));
+                    let equal = field.compare.equal_with(&wanted, stored, &field.nested);
+                    equal && (!whole || has_no_surplus(&wanted, stored))
+                }
             }
             (Some(wanted), None) => is_start(field, wanted),
             (None, Some(stored)) if had => match &field.clear {
@@ -392,6 +428,16 @@ pub(crate) fn unfulfilled(
         }
     }
     unfulfilled_tags(kind, resource, &spec)
+}
+
+/// Every element that is wished for is there, and no other.
+fn same_elements(table: &Table, field: &Field, wanted: &Tree, stored: &Tree) -> bool {
+    let (wanted, stored) = (Table::elements(wanted), Table::elements(stored));
+    let is_there = |element: &Tree| {
+        let namesake = stored.iter().find(|other| table.key(other) == table.key(element));
+        namesake.is_some_and(|other| field.compare.equal_with(element, other, &field.nested))
+    };
+    wanted.len() == stored.len() && wanted.iter().all(is_there)
 }
 
 /// A structure that is written as a whole has no more members than are wished for.
@@ -440,8 +486,9 @@ fn resolved(kind: &Kind, spec: &Value, companion: &impl Fn(&Ref) -> Option<Tree>
         if tree.at(&reference.field).is_some()
             && let Some(value) = companion(reference)
         {
+            let is_list = tree.at(&reference.field).is_some_and(|wrapper| wrapper.as_list().is_some());
             tree.set(&reference.field, Tree::Null);
-            tree.set(&reference.fills, value);
+            tree.set(&reference.fills, if is_list { Tree::List(vec![value]) } else { value });
         }
     }
     tree
