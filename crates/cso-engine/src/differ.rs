@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use cso_core::{Difference, DifferenceKind, Digest, Hole, Step, Tree, Verb};
 use cso_schema::convert::as_text;
 use cso_schema::fill::{Load, Subject, Unfilled};
-use cso_schema::kind::{CallTemplate, Clear, Field, Owner, Part, Place, Predicate, Role, Send, Shape, Source, Write};
+use cso_schema::kind::{
+    CallTemplate, Clear, Field, Kind, Owner, Part, Place, Predicate, Role, Send, Shape, Source, TagWrite, Write,
+};
 use cso_schema::observe::{Observation, Seen};
 
 use crate::decide::{Input, spec_path};
@@ -188,6 +190,7 @@ fn removed(wish: &Wish<'_>, field: &Field) -> Verdict {
         Seen::Value(seen) => Some(seen),
         Seen::Absent => None,
         Seen::Unknown(why) => return Verdict::Unknown(why),
+        Seen::NotAsked if field.read.is_none() => return removed_unseen(field),
         Seen::NotAsked => return if field.clear == Clear::Keep { Verdict::Kept } else { Verdict::Equal },
     };
     let Some(seen) = seen else { return Verdict::Equal };
@@ -197,7 +200,8 @@ fn removed(wish: &Wish<'_>, field: &Field) -> Verdict {
         Clear::Keep => Verdict::Kept,
         Clear::Value(value) => {
             let value = Tree::from(value.clone());
-            if field.compare.equal(&value, &seen) || as_text(&value) == as_text(&seen) {
+            let is_so = if is_empty(&value) { is_empty(&seen) } else { field.compare.equal(&value, &seen) };
+            if is_so || as_text(&value) == as_text(&seen) {
                 Verdict::Equal
             } else {
                 Verdict::Removed(gone(Some(value.clone())), Some(value))
@@ -206,6 +210,17 @@ fn removed(wish: &Wish<'_>, field: &Field) -> Verdict {
         Clear::Omit | Clear::Delete | Clear::Elements if is_empty(&seen) => Verdict::Equal,
         Clear::Omit | Clear::Delete | Clear::Elements => Verdict::Removed(gone(None), None),
     }
+}
+
+/// A field that is in no answer: it was applied, so it is there.
+fn removed_unseen(field: &Field) -> Verdict {
+    let value = match &field.clear {
+        Clear::Keep => return Verdict::Kept,
+        Clear::Value(value) => Some(Tree::from(value.clone())),
+        Clear::Omit | Clear::Delete | Clear::Elements => None,
+    };
+    let path = spec_path(&field.name);
+    Verdict::Removed(Difference { path, from: None, to: value.clone(), kind: DifferenceKind::Removal }, value)
 }
 
 /// Whether the provider starts with this value: setting it on what has none is no call.
@@ -244,7 +259,7 @@ pub(crate) fn wishes(input: &Input<'_>) -> BTreeMap<String, Digest> {
         })
         .collect();
     for (key, value) in input.kind.wished_tags(input.spec).unwrap_or_default() {
-        let place = format!("tags[{key}]");
+        let Some(place) = tag_place(input.kind, &key) else { continue };
         all.insert(place.clone(), digest_of(input, &place, &value));
     }
     all
@@ -273,11 +288,19 @@ pub(crate) fn first_writes<'a>(input: &Input<'_>, carried: impl Iterator<Item = 
             Some(difference(field, None, value, DifferenceKind::FirstWrite))
         })
         .collect();
-    if let Some(tags) = input.kind.wished_tags(input.spec).filter(|_| input.kind.can_be_marked()) {
-        let to = Some(Tree::Object(tags));
-        all.push(Difference { path: spec_path("tags"), from: None, to, kind: DifferenceKind::FirstWrite });
+    if let (Some(tags), Some(wished)) = (&input.kind.tags, input.kind.wished_tags(input.spec))
+        && tags.at_create
+    {
+        let to = Some(Tree::Object(wished));
+        let path = spec_path(&tags.field.to_string());
+        all.push(Difference { path, from: None, to, kind: DifferenceKind::FirstWrite });
     }
     all
+}
+
+/// The place of a tag below the spec, for example `tags[team]`.
+fn tag_place(kind: &Kind, key: &str) -> Option<String> {
+    kind.tags.as_ref().map(|tags| format!("{}[{key}]", tags.field))
 }
 
 fn kept(field: &Field) -> String {
@@ -350,6 +373,14 @@ fn write_steps(
     if let (false, Some(delete)) = (any_set, delete) {
         let call = wish.subject.fill(delete, &Load::default())?;
         return Ok(PartSteps { removals: vec![update_step(name.to_owned(), call, all_changes())], writes: Vec::new() });
+    }
+    if !any_set && cleared.is_empty() {
+        // All that is left out was all there was: what clears the others says so.
+        let values = fields.iter().filter_map(|field| match &field.clear {
+            Clear::Value(value) => Some((field.name.clone(), Tree::from(value.clone()))),
+            _ => None,
+        });
+        cleared.extend(values);
     }
     if put.send == Send::One {
         let one = |(field, difference): &(String, Difference)| {
@@ -435,7 +466,7 @@ fn tag_steps(wish: &Wish<'_>, notes: &mut Vec<String>) -> Result<PartSteps, Unfi
     let seen = match &wish.observation.tags {
         Seen::Value(Tree::Object(seen)) => seen,
         Seen::Unknown(why) => {
-            notes.push(format!("{}: {why}", spec_path(&tags.field)));
+            notes.push(format!("{}: {why}", spec_path(&tags.field.to_string())));
             return Ok(PartSteps::default());
         }
         _ => return Ok(PartSteps::default()),
@@ -452,39 +483,49 @@ fn tag_steps(wish: &Wish<'_>, notes: &mut Vec<String>) -> Result<PartSteps, Unfi
         })
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
-    let was_applied = |key: &str| input.record.applied.contains_key(&format!("tags[{key}]"));
+    let was_applied = |key: &str| {
+        tag_place(input.kind, key).is_some_and(|place| input.record.applied.contains_key(&place))
+    };
     let surplus: Vec<String> = seen
         .keys()
         .filter(|key| !wanted.contains_key(*key) && !is_system_tag(key))
         .filter(|key| wished.is_some() || was_applied(key))
         .cloned()
         .collect();
-    let mut steps = PartSteps::default();
-    if !surplus.is_empty() {
-        let call = wish.subject.fill(&tags.remove, &Load { tag_keys: &surplus, ..Load::default() })?;
-        let changes = surplus.iter().map(|key| tag_change(key, seen.get(key), None, DifferenceKind::Removal)).collect();
-        steps.removals.push(update_step("tags.remove".to_owned(), call, changes));
-    }
-    if !add.is_empty() {
-        let call = wish.subject.fill(&tags.add, &Load { tags: Some(&add), ..Load::default() })?;
-        let changes = add
-            .iter()
-            .map(|(key, value)| {
-                let kind = if was_applied(key) || is_system_tag(key) {
-                    DifferenceKind::Drift
-                } else {
-                    DifferenceKind::UserChange
-                };
-                tag_change(key, seen.get(key), Some(value), kind)
-            })
-            .collect();
-        steps.writes.push(update_step("tags.add".to_owned(), call, changes));
-    }
-    Ok(steps)
-}
-
-fn tag_change(key: &str, from: Option<&Tree>, to: Option<&Tree>, kind: DifferenceKind) -> Difference {
-    Difference { path: format!("spec.tags[{key}]"), from: from.cloned(), to: to.cloned(), kind }
+    let change = |key: &String, to: Option<&Tree>, kind| Difference {
+        path: format!("{}[{key}]", spec_path(&tags.field.to_string())),
+        from: seen.get(key).cloned(),
+        to: to.cloned(),
+        kind,
+    };
+    let removed: Vec<Difference> = surplus.iter().map(|key| change(key, None, DifferenceKind::Removal)).collect();
+    let added: Vec<Difference> = add
+        .iter()
+        .map(|(key, value)| {
+            let ours = was_applied(key) || is_system_tag(key);
+            change(key, Some(value), if ours { DifferenceKind::Drift } else { DifferenceKind::UserChange })
+        })
+        .collect();
+    let step = |name: &str, call: &CallTemplate, load: &Load<'_>, changes: Vec<Difference>| {
+        if changes.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(vec![update_step(format!("tags.{name}"), wish.subject.fill(call, load)?, changes)])
+    };
+    Ok(match &tags.write {
+        TagWrite::Each { add: adds, remove } => PartSteps {
+            removals: step("remove", remove, &Load { tag_keys: &surplus, ..Load::default() }, removed)?,
+            writes: step("add", adds, &Load { tags: Some(&add), ..Load::default() }, added)?,
+        },
+        TagWrite::Whole(put) => {
+            // What is nobody's business stays.
+            let mut all = seen.clone();
+            all.retain(|key, _| !surplus.contains(key));
+            all.extend(add.clone());
+            let changes = removed.into_iter().chain(added).collect();
+            PartSteps { writes: step("put", put, &Load { tags: Some(&all), ..Load::default() }, changes)?, ..PartSteps::default() }
+        }
+    })
 }
 
 /// `"30" -> "45"`, for sentences.

@@ -220,8 +220,10 @@ impl<C: Cloud> Reader<'_, C> {
         }
         match &tags.read {
             TagRead::Body(_) => Ok(Seen::Value(Tree::Object(kind.tags_in(body)))),
-            TagRead::Own { call, .. } => {
-                self.part(call, status, &[], |answer| Tree::Object(kind.tags_in(&answer))).await
+            TagRead::Own { call, none, .. } => {
+                let found = self.part(call, status, none, |answer| Tree::Object(kind.tags_in(&answer))).await?;
+                // The resource is there: its body was read.
+                Ok(if found == Seen::Absent && !none.is_empty() { Seen::Value(Tree::object()) } else { found })
             }
         }
     }

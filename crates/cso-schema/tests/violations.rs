@@ -515,7 +515,7 @@ fn parts() {
             "        fields: [rule]\n        clear: {rull: omit}",
             "22: toy/Thing: `clear` speaks of rull, which is not a field of the part",
         ),
-        ("none: [NoRule]", "none: [NoLaw]", "22: toy/Thing: toy has no error NoLaw"),
+        ("none: [NoRule]", "none: [NoLaw]", "22: toy/Thing: toy has no error NoLaw; if it answers it all the same, say so in `unlisted`"),
         (
             "          put: PutRule\n",
             "          put: PutRule\n        switch: {enable: Ping, disable: Ping}\n",

@@ -202,20 +202,22 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     fn applies(&self, prepared: &Prepared, step: &Step) -> BTreeMap<String, Option<Digest>> {
         let nothing = Observation::nothing();
         let wishes = differ::wishes(&self.input(prepared, &nothing));
+        let tags = prepared.kind.tags.as_ref().map(|tags| tags.field.to_string());
+        let is_tags = |name: &str| tags.as_deref() == Some(name);
         let mut applies = BTreeMap::new();
         for name in step.changes.iter().filter_map(|change| change.path.strip_prefix("spec.")) {
             // A tag is a wish of its own; an element is part of one.
-            let element_of = name.split_once('[').map(|(field, _)| field).filter(|field| *field != "tags");
+            let element_of = name.split_once('[').map(|(field, _)| field).filter(|field| !is_tags(field));
             if let Some(field) = element_of {
                 // There may be more elements to remove: nothing is given up before all are gone.
                 applies.extend(wishes.get(field).map(|digest| (field.to_owned(), Some(digest.clone()))));
                 continue;
             }
             applies.insert(name.to_owned(), wishes.get(name).cloned());
-            if name == "tags" {
-                let tags = wishes.iter().filter(|(name, _)| name.starts_with("tags["));
-                applies.extend(tags.map(|(name, digest)| (name.clone(), Some(digest.clone()))));
-                applies.remove("tags");
+            if is_tags(name) {
+                let each = wishes.iter().filter(|(place, _)| place.split('[').next().is_some_and(is_tags));
+                applies.extend(each.map(|(place, digest)| (place.clone(), Some(digest.clone()))));
+                applies.remove(name);
             }
         }
         applies

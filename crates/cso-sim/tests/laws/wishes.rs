@@ -163,12 +163,16 @@ fn spec(kind: &Arc<Kind>, maximal: bool) -> BoxedStrategy<Value> {
         let named = field_value(kind, field).prop_map(move |value| (name.clone(), value));
         members.push(if always { named.prop_map(Some).boxed() } else { prop::option::of(named).boxed() });
     }
+    let path = kind.tags.as_ref().map(|tags| tags.field.clone());
     let tags = if kind.tags.is_some() { tags(kind, maximal) } else { Just(None).boxed() };
     (members, tags)
-        .prop_map(|(members, tags)| {
-            let mut spec: Map<String, Value> = members.into_iter().flatten().collect();
-            spec.extend(tags.map(|tags| ("tags".to_owned(), tags)));
-            Value::Object(spec)
+        .prop_map(move |(members, tags)| {
+            let spec: Map<String, Value> = members.into_iter().flatten().collect();
+            let mut spec = Tree::from(Value::Object(spec));
+            if let (Some(path), Some(tags)) = (&path, tags) {
+                spec.set(path, Tree::from(tags));
+            }
+            spec.shown()
         })
         .boxed()
 }
@@ -202,7 +206,18 @@ pub(crate) fn field_value(kind: &Kind, field: &Field) -> BoxedStrategy<Value> {
     }
     let key = table_of(kind, field).and_then(|table| table.key.as_deref());
     let rules = Rules { whole: field.compare, nested: &field.nested };
+    if let (None, Some(element), Some(items)) = (shape, element_shape(kind, field), &field.schema.items) {
+        let (elements, key) = (structured(items, &kind.api, Some(element), rules, key, "[]"), key.map(str::to_owned));
+        return prop::collection::vec(elements, 0..3).prop_map(move |list| unique(list, key.as_deref())).boxed();
+    }
     structured(&field.schema, &kind.api, shape, rules, key, "")
+}
+
+/// The API's shape of a table's elements, where each is added by a call of its own.
+fn element_shape(kind: &Kind, field: &Field) -> Option<ShapeId> {
+    let add = &table_of(kind, field)?.add;
+    let (member, _) = add.inputs.iter().find(|(_, source)| *source == Source::Item(None))?;
+    input(&kind.api, &add.operation, member).map(|(shape, _)| shape)
 }
 
 /// The table that a field is the elements of.
