@@ -136,10 +136,15 @@ fn verdict(wish: &Wish<'_>, field: &Field) -> Verdict {
             Verdict::Differs(difference(field, None, wanted, DifferenceKind::FirstWrite))
         };
     }
-    if field.role == Role::Secret {
+    if field.role == Role::Secret || (field.read.is_none() && field.role == Role::Mutable) {
+        // What cannot be read is compared with what was applied.
+        let changed = match field.role {
+            Role::Secret => DifferenceKind::SecretRotated,
+            _ => DifferenceKind::UserChange,
+        };
         return match applied {
             Some(applied) if *applied == digest => Verdict::Equal,
-            Some(_) => Verdict::Differs(difference(field, None, wanted, DifferenceKind::SecretRotated)),
+            Some(_) => Verdict::Differs(difference(field, None, wanted, changed)),
             // Taken back: what was applied by the lost state is believed.
             None if matches!(wish.input.record.ownership, cso_core::Ownership::TakenBack { .. }) => Verdict::Equal,
             None => Verdict::Differs(difference(field, None, wanted, DifferenceKind::FirstWrite)),
@@ -150,7 +155,7 @@ fn verdict(wish: &Wish<'_>, field: &Field) -> Verdict {
         _ => DifferenceKind::UserChange,
     };
     if field.read.is_none() {
-        // What cannot be read is compared with what was applied.
+        // It came with the create, or is somebody else's choice.
         return match applied {
             Some(applied) if *applied != digest => {
                 Verdict::Differs(difference(field, None, wanted, DifferenceKind::UserChange))
