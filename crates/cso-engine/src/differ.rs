@@ -381,7 +381,8 @@ fn write_steps(
     }
     if !any_set && cleared.is_empty() {
         // All that is left out was all there was: what clears the others says so.
-        let values = fields.iter().filter_map(|field| match &field.clear {
+        let open = fields.iter().filter(|field| wished(wish, field).is_none());
+        let values = open.filter_map(|field| match &field.clear {
             Clear::Value(value) => Some((field.name.clone(), Tree::from(value.clone()))),
             _ => None,
         });

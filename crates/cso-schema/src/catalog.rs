@@ -65,6 +65,7 @@ mod tests {
                 "iam/User",
                 "kms/Key",
                 "kms/Alias",
+                "s3/Bucket",
                 "secretsmanager/Secret",
                 "sns/Topic",
                 "sns/Subscription",

@@ -327,7 +327,7 @@ fn calls() {
         (
             "delete: DeleteThing",
             "delete: {op: DeleteThing, in: {Name: {a: 1}}}",
-            "10: toy/Thing: Name: a value is a source, a constant, {text: ...} or {pattern: ...}",
+            "10: toy/Thing: Name: a value is a source, a constant, {text: ...}, {pattern: ...} or {source: ..., unless: ...}",
         ),
         (
             "delete: DeleteThing",
