@@ -450,7 +450,12 @@ fn guarded(
     stuck: &mut BTreeSet<String>,
 ) -> Result<Vec<Step>, Decision> {
     let mut allowed = Vec::new();
+    // Places that hold one thing, which could not be taken out: what should take its place is not sent.
+    let mut occupied = BTreeSet::new();
     for step in steps {
+        if step.changes.iter().any(|change| occupied.contains(&change.path)) {
+            continue;
+        }
         match guard(input, &step) {
             Guard::Go => allowed.push(step),
             Guard::Settling(after) => {
@@ -469,6 +474,9 @@ fn guarded(
                     )
                 }));
                 stuck.extend(step.changes.iter().map(|change| written_as(&step, change)));
+                let one = step.changes.iter().filter(|change| change.to.is_none());
+                let one = one.filter(|change| change.from.as_ref().is_some_and(|from| from.as_list().is_none()));
+                occupied.extend(one.map(|change| change.path.clone()));
             }
         }
     }
