@@ -35,6 +35,8 @@ pub(crate) struct Case {
     #[serde(default)]
     pub(crate) lingers: bool,
     #[serde(default)]
+    pub(crate) lacks: BTreeMap<String, String>,
+    #[serde(default)]
     pub(crate) untested: BTreeMap<String, String>,
     #[serde(rename = "field")]
     pub(crate) fields: BTreeMap<String, Field>,

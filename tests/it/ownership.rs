@@ -26,7 +26,8 @@ fn portrait(case: &Case, stage: &Stage, kept: &Kept) -> Value {
 /// Each kind in turn, with the name of the kind on what goes wrong.
 fn for_each_kind(emulator: Kind, story: impl Fn(&Case, &mut Stage) -> Result<()>) -> Result<()> {
     let mut stage = Stage::open(emulator)?;
-    let results = cases::one_of_each_kind()?;
+    let mut results = cases::one_of_each_kind()?;
+    results.retain(|case| !case.lacks.contains_key(emulator.name()));
     let wrong: Vec<String> =
         results.iter().filter_map(|case| Some(format!("{}: {:#}", case.id, story(case, &mut stage).err()?))).collect();
     ensure!(wrong.is_empty(), "{}:\n{}", emulator.name(), wrong.join("\n"));

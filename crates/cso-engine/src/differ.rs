@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cso_core::{Difference, DifferenceKind, Digest, Hole, Step, Tree, Verb};
+use cso_core::{Difference, DifferenceKind, Digest, Hole, Ownership, Step, Tree, Verb};
 use cso_schema::convert::as_text;
 use cso_schema::fill::{Load, Subject, Unfilled};
 use cso_schema::kind::{
@@ -136,33 +136,16 @@ fn verdict(wish: &Wish<'_>, field: &Field) -> Verdict {
             Verdict::Differs(difference(field, None, wanted, DifferenceKind::FirstWrite))
         };
     }
-    if field.role == Role::Secret || (field.read.is_none() && field.role == Role::Mutable) {
-        // What cannot be read is compared with what was applied.
-        let changed = match field.role {
-            Role::Secret => DifferenceKind::SecretRotated,
-            _ => DifferenceKind::UserChange,
-        };
-        return match applied {
-            Some(applied) if *applied == digest => Verdict::Equal,
-            Some(_) => Verdict::Differs(difference(field, None, wanted, changed)),
-            // Taken back: what was applied by the lost state is believed.
-            None if matches!(wish.input.record.ownership, cso_core::Ownership::TakenBack { .. }) => Verdict::Equal,
-            None => Verdict::Differs(difference(field, None, wanted, DifferenceKind::FirstWrite)),
+    if field.role == Role::Secret || field.read.is_none() {
+        return match unseen(wish, field, applied, &digest) {
+            Some(kind) => Verdict::Differs(difference(field, None, wanted, kind)),
+            None => Verdict::Equal,
         };
     }
     let kind_of_change = match applied {
         Some(applied) if *applied == digest => DifferenceKind::Drift,
         _ => DifferenceKind::UserChange,
     };
-    if field.read.is_none() {
-        // It came with the create, or is somebody else's choice.
-        return match applied {
-            Some(applied) if *applied != digest => {
-                Verdict::Differs(difference(field, None, wanted, DifferenceKind::UserChange))
-            }
-            _ => Verdict::Equal,
-        };
-    }
     match wish.input.kind.seen(field, wish.observation, Some(wanted)) {
         Seen::NotAsked => Verdict::Equal,
         Seen::Unknown(why) => Verdict::Unknown(why),
@@ -175,6 +158,19 @@ fn verdict(wish: &Wish<'_>, field: &Field) -> Verdict {
                 Verdict::Differs(difference(field, Some(seen), wanted, kind_of_change))
             }
         }
+    }
+}
+
+/// Why a field that cannot be read is written: it is compared with what was applied.
+fn unseen(wish: &Wish<'_>, field: &Field, applied: Option<&Digest>, digest: &Digest) -> Option<DifferenceKind> {
+    match (applied, field.role, &wish.input.record.ownership) {
+        (Some(applied), ..) if applied == digest => None,
+        (Some(_), Role::Secret, _) => Some(DifferenceKind::SecretRotated),
+        // What we made has what we said, and no more.
+        (Some(_), ..) | (None, Role::CreateOnly, Ownership::Created) => Some(DifferenceKind::UserChange),
+        // Of what others made nobody knows; what was applied by a lost state is believed.
+        (None, Role::CreateOnly, _) | (None, _, Ownership::TakenBack { .. }) => None,
+        (None, ..) => Some(DifferenceKind::FirstWrite),
     }
 }
 

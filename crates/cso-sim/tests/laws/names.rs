@@ -7,7 +7,7 @@ use proptest::strategy::{Strategy as _, ValueTree as _};
 use serde_json::json;
 
 use crate::bench::{Bench, KINDS, ensure, for_all, paused};
-use crate::wishes::{edited_once, wish};
+use crate::wishes::{Wish, edited_once, wish};
 
 fn is_fixed(kind: &Kind, field: &Field) -> bool {
     field.role == Role::CreateOnly || kind.is_identity(&field.name)
@@ -18,7 +18,12 @@ fn replace() {
     for_all(
         64,
         |kind| edited_once(kind, is_fixed),
-        |_, (before, after, _)| {
+        |kind, (before, after, field)| {
+            let value = |wish: &Wish, name: &str| wish.object.spec.get(name).cloned();
+            // What cannot be read back is refused as soon as the user says otherwise.
+            let unreadable = field.as_ref().filter(|name| kind.fields[*name].read.is_none());
+            let must_refuse = unreadable
+                .is_some_and(|name| value(&after, name).is_some() && value(&before, name) != value(&after, name));
             paused(async {
                 let bench = Bench::new();
                 bench.run(&before.all()).await.all_settled()?;
@@ -27,7 +32,10 @@ fn replace() {
                 let calls = bench.cloud.mutations();
                 ensure(calls.is_empty(), || format!("{calls:?}"))?;
                 let rest = ran.rest(&after.object.key);
-                let expected = matches!(rest, Rest::Settled | Rest::Failed { class: ErrorClass::Invalid, .. });
+                let expected = match rest {
+                    Rest::Settled => !must_refuse,
+                    rest => matches!(rest, Rest::Failed { class: ErrorClass::Invalid, .. }),
+                };
                 ensure(expected, || format!("{rest:?}"))
             })
         },
