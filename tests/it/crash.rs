@@ -67,6 +67,7 @@ fn fields(case: &Case) -> &'static [&'static str] {
             &["description", "assumeRolePolicyDocument", "permissionsBoundary", "policies", "inlinePolicies", "tags"]
         }
         "ServiceLinkedRole" => &["description"],
+        "Bucket" => &["policy", "versioning", "cors", "tagging"],
         "User" => &["permissionsBoundary", "policies", "inlinePolicies", "tags"],
         _ => &[],
     }

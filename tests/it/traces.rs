@@ -13,6 +13,8 @@ mod compare;
 mod reading;
 mod recording;
 mod report;
+mod responder;
+mod rest;
 mod stage;
 mod waivers;
 mod wire;
@@ -40,8 +42,16 @@ use waivers::Waivers;
 use wire::Wire;
 
 /// The recordings, in the order in which they are reported.
-const RECORDINGS: [&str; 7] =
-    ["ecr_Repository", "kms_Alias", "kms_Key", "secretsmanager_Secret", "sns_Subscription", "sns_Topic", "sqs_Queue"];
+const RECORDINGS: [&str; 8] = [
+    "ecr_Repository",
+    "kms_Alias",
+    "kms_Key",
+    "s3_Bucket",
+    "secretsmanager_Secret",
+    "sns_Subscription",
+    "sns_Topic",
+    "sqs_Queue",
+];
 
 /// Scenarios played at the same time, each worker on its own emulator.
 const WORKERS: usize = 3;
@@ -248,13 +258,13 @@ impl Play<'_> {
         let view = self.stage.view(&subject).await?;
         let now = view.as_ref().and_then(|view| view.pointer("/status/keyID")).and_then(Value::as_str);
         let id = now.or(self.script_id.as_deref()).or(self.object_id.as_deref());
-        let cloud = without_owner_tag(&reading::read(&self.recording.name, self.reader, id)?);
+        let cloud = without_owner_tag(&reading::read(&self.recording.name, self.reader, id, &self.wire.kept())?);
         self.object_id = now.map(ToOwned::to_owned).or(self.object_id.take());
         if let Some(object) = &step.object {
             self.object = object.clone();
         }
         if let Some(cloud) = &step.cloud {
-            self.cloud = reading::told(cloud);
+            self.cloud = reading::recorded(&self.recording.name, cloud);
         }
         let mutating: Vec<_> = made.iter().filter(|call| call.mutates).cloned().collect();
         let mut differences = self.bindings.surplus_calls(&step.calls, &mutating, HOME);

@@ -229,11 +229,12 @@ fn is_start(field: &Field, wanted: &Tree) -> bool {
     matches!(&field.clear, Clear::Value(value) if field.compare.equal(wanted, &Tree::from(value.clone())))
 }
 
+/// Whether a value says nothing; a structure of nothing but empty members does not either.
 fn is_empty(value: &Tree) -> bool {
     match value {
         Tree::Text(text) => text.is_empty(),
         Tree::List(list) => list.is_empty(),
-        Tree::Object(members) => members.is_empty(),
+        Tree::Object(members) => members.values().all(is_empty),
         other => other.is_null(),
     }
 }
@@ -485,9 +486,8 @@ fn tag_steps(wish: &Wish<'_>, notes: &mut Vec<String>) -> Result<PartSteps, Unfi
         })
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
-    let was_applied = |key: &str| {
-        tag_place(input.kind, key).is_some_and(|place| input.record.applied.contains_key(&place))
-    };
+    let was_applied =
+        |key: &str| tag_place(input.kind, key).is_some_and(|place| input.record.applied.contains_key(&place));
     let surplus: Vec<String> = seen
         .keys()
         .filter(|key| !wanted.contains_key(*key) && !is_system_tag(key))
@@ -525,7 +525,10 @@ fn tag_steps(wish: &Wish<'_>, notes: &mut Vec<String>) -> Result<PartSteps, Unfi
             all.retain(|key, _| !surplus.contains(key));
             all.extend(add.clone());
             let changes = removed.into_iter().chain(added).collect();
-            PartSteps { writes: step("put", put, &Load { tags: Some(&all), ..Load::default() }, changes)?, ..PartSteps::default() }
+            PartSteps {
+                writes: step("put", put, &Load { tags: Some(&all), ..Load::default() }, changes)?,
+                ..PartSteps::default()
+            }
         }
     })
 }

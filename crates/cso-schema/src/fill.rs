@@ -260,7 +260,8 @@ impl Subject<'_> {
         }
         let api = &self.kind.api;
         let members = api.operation(&template.operation).and_then(|op| op.input).map(|id| api.shape(id).members());
-        match members.unwrap_or_default().iter().find(|member| member.required && input.member(&member.name).is_none()) {
+        match members.unwrap_or_default().iter().find(|member| member.required && input.member(&member.name).is_none())
+        {
             Some(member) => Err(Unfilled { operation: template.operation.clone(), member: member.name.clone() }),
             None => Ok(()),
         }

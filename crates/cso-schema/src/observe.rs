@@ -120,9 +120,7 @@ impl Kind {
     /// Tags that the user wishes, by key; `None` if he says nothing about them.
     pub fn wished_tags(&self, spec: &Tree) -> Option<BTreeMap<String, Tree>> {
         let tags = self.tags.as_ref()?;
-        spec.at(&tags.field)
-            .filter(|value| !value.is_null())
-            .map(|value| tag_map(value, tags.surface_names.as_ref()))
+        spec.at(&tags.field).filter(|value| !value.is_null()).map(|value| tag_map(value, tags.surface_names.as_ref()))
     }
 }
 

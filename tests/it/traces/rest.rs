@@ -56,8 +56,12 @@ fn modelled(value: &Value, api: &Service, shape: ShapeId) -> Value {
         (ShapeKind::Structure { members, .. }, Value::Object(given)) => {
             let member = |member: &Member| {
                 let value = given.get(member.wire_name.as_deref().unwrap_or(&member.name))?;
-                let flattened = member.flattened || matches!(api.shape(member.shape).kind, ShapeKind::List { flattened: true, .. });
-                Some((member.name.clone(), if flattened { list(value, api, member.shape) } else { modelled(value, api, member.shape) }))
+                let flattened =
+                    member.flattened || matches!(api.shape(member.shape).kind, ShapeKind::List { flattened: true, .. });
+                Some((
+                    member.name.clone(),
+                    if flattened { list(value, api, member.shape) } else { modelled(value, api, member.shape) },
+                ))
             };
             Value::Object(members.iter().filter_map(member).collect())
         }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use super::recording::Fault;
+use super::responder::{self, Kept};
 
 /// A call that the engine made.
 #[derive(Clone, Debug)]
@@ -33,6 +34,8 @@ pub(super) struct Wire {
 #[derive(Default)]
 struct Script {
     made: Vec<Made>,
+    /// Settings of buckets that the emulator lacks.
+    kept: Kept,
     faults: BTreeMap<String, Fault>,
 }
 
@@ -49,6 +52,11 @@ impl Wire {
     /// The calls since the last time.
     pub(super) fn take(&self) -> Vec<Made> {
         std::mem::take(&mut self.script().made)
+    }
+
+    /// The settings that are kept for the emulator.
+    pub(super) fn kept(&self) -> Kept {
+        self.script().kept.clone()
     }
 
     /// Returns when a scripted death has come.
@@ -89,7 +97,14 @@ impl Cloud for Wire {
             self.script().made.push(made);
             return Err(failure(action, code));
         }
-        let answer = self.aws.call(request).await;
+        let kept = match request.service.as_str() {
+            "s3" => responder::answer(&mut self.script().kept, &request.operation, &request.input),
+            _ => None,
+        };
+        let answer = match kept {
+            Some(answer) => answer,
+            None => self.aws.call(request).await,
+        };
         let kill = fault.is_some_and(|fault| fault.kill);
         made.succeeded = answer.is_ok() && !kill;
         self.script().made.push(made);

@@ -55,7 +55,10 @@ impl Compiler<'_> {
         let api = Arc::clone(&self.api);
         for member in operation.input.map(|id| api.shape(id).members()).unwrap_or_default() {
             let known = create.inputs.iter().any(|(name, _)| *name == member.name)
-                || create.nested.iter().any(|(path, _)| path.split_first().is_some_and(|(name, _)| name == member.name))
+                || create
+                    .nested
+                    .iter()
+                    .any(|(path, _)| path.split_first().is_some_and(|(name, _)| name == member.name))
                 || create.carries.iter().any(|carried| is_below(&carried.place, &member.name))
                 || create.token.as_ref() == Some(&member.name);
             if member.required && !known {
@@ -154,7 +157,8 @@ impl Compiler<'_> {
                 let path = self.path(at, member);
                 match operation.input.and_then(|input| shape_at(&api, input, &path)) {
                     Some(shape) => {
-                        nested.extend(self.value_source(at, (member, shape), value, extra).map(|source| (path, source)));
+                        nested
+                            .extend(self.value_source(at, (member, shape), value, extra).map(|source| (path, source)));
                     }
                     None => self.fail(at, format!("{} takes no {member}", spec.op)),
                 }

@@ -73,12 +73,9 @@ pub(super) fn unknown(file: &File, api: &Service, surfaces: &[Arc<Surface>]) -> 
         .flat_map(|(list, codes)| codes.iter().map(move |code| (list, code)))
         .collect();
     let unknown = used.iter().filter(|(_, code)| !is_known(code, api, surfaces) && !unlisted.contains(code));
-    let unused =
-        unlisted.iter().filter(|code| !used.iter().any(|(_, used)| used == code) && !not_set.contains(code));
+    let unused = unlisted.iter().filter(|code| !used.iter().any(|(_, used)| used == code) && !not_set.contains(code));
     unknown
-        .map(|(list, code)| {
-            (*list, format!("{} has no error {code}; {SAY_UNLISTED}", api.name))
-        })
+        .map(|(list, code)| (*list, format!("{} has no error {code}; {SAY_UNLISTED}", api.name)))
         .chain(unused.map(|code| ("unlisted", format!("{code} is in no other list"))))
         .collect()
 }

@@ -50,9 +50,10 @@ impl Compiler<'_> {
             None => None,
         };
         let write = match (&spec.add, &spec.remove, &spec.put) {
-            (Some(add), Some(remove), None) => {
-                TagWrite::Each { add: self.tag_call(add, Source::Tags)?, remove: self.tag_call(remove, Source::TagKeys)? }
-            }
+            (Some(add), Some(remove), None) => TagWrite::Each {
+                add: self.tag_call(add, Source::Tags)?,
+                remove: self.tag_call(remove, Source::TagKeys)?,
+            },
             (None, None, Some(put)) => TagWrite::Whole(self.tag_call(put, Source::Tags)?),
             _ => {
                 self.fail(&at, "say either `add` and `remove`, or `put` (a call that replaces all tags)");
