@@ -11,6 +11,7 @@ macro_rules! on_every_emulator {
 mod bed;
 mod cases;
 mod crash;
+mod exports;
 mod faults;
 mod gaps;
 mod interrupt;

@@ -18,6 +18,7 @@ pub(crate) struct Lock {
     pub(crate) folders: Vec<Folder>,
     pub(crate) aws: Selection,
     pub(crate) ack: Selection,
+    pub(crate) common: Common,
     pub(crate) traces: Recordings,
 }
 
@@ -52,6 +53,13 @@ pub(crate) struct Folder {
     pub(crate) version: String,
     pub(crate) licence: String,
     pub(crate) role: String,
+}
+
+/// Kinds that belong to no service.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Common {
+    pub(crate) kinds: Vec<String>,
 }
 
 /// What to extract from a source.

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::call::Verb;
 use crate::condition::Condition;
 use crate::digest::Digest;
+use crate::export::Exported;
 use crate::key::ObjectKey;
 
 /// The durable record of one object.
@@ -44,6 +45,9 @@ pub struct Record {
     /// created or deleted, until that is seen.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub writes: BTreeMap<String, Written>,
+    /// What a field export has put into another object. A record written before there were any has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exported: Option<Exported>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 }
@@ -145,7 +149,24 @@ impl Record {
             applied: BTreeMap::new(),
             intent: None,
             writes: BTreeMap::new(),
+            exported: None,
             conditions: Vec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::DigestKey;
+
+    /// Records that were written before there were exports are read, and written back, as they are.
+    #[test]
+    fn a_record_without_an_export_has_the_form_it_always_had() {
+        let key = ObjectKey::new("g", "K", "n", "a");
+        let record = Record::new(key, "uid".to_owned(), DigestKey::from_bytes([1; 32]).digest("spec", &Value::Null));
+        let text = serde_json::to_string(&record).expect("plain data");
+        assert!(!text.contains("exported"), "{text}");
+        assert_eq!(serde_json::from_str::<Record>(&text).expect("as written"), record);
     }
 }

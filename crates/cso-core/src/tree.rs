@@ -43,6 +43,13 @@ pub struct SecretSource {
     pub key: String,
 }
 
+impl SecretSource {
+    /// The Secret that holds it.
+    pub fn object(&self) -> ObjectKey {
+        ObjectKey::new("", "Secret", &self.namespace, &self.name)
+    }
+}
+
 impl Tree {
     /// An object without members.
     pub const fn object() -> Self {

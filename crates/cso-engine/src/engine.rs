@@ -1,5 +1,6 @@
 //! The engine: its ports, its settings, what it tells, and how it remembers. Its work is in the modules below.
 
+mod export;
 mod prepare;
 mod preview;
 mod status;
@@ -65,6 +66,8 @@ pub enum Progress {
     Standing { object: ObjectKey, standing: Standing },
     /// A resource that exists is ours from now on, without a call.
     Owned { object: ObjectKey, message: String },
+    /// A value was put into a `ConfigMap` or Secret.
+    Exported { object: ObjectKey, message: String },
     /// The object's resource is deleted or let go of.
     Forgotten { object: ObjectKey, message: String },
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cso_core::port::{SecretError, Secrets};
 use cso_core::tree::SecretSource;
-use cso_core::{ConditionStatus, DigestKey, FieldPath, Hole, Object, ObjectKey, Record, Tree};
+use cso_core::{ConditionStatus, DigestKey, FieldPath, Hole, Object, ObjectKey, Record, SecretValue, Tree};
 use cso_schema::kind::{Kind, Ref, Role};
 use serde_json::Value;
 
@@ -34,6 +34,10 @@ pub enum Unresolved {
 pub trait Others {
     fn object(&self, key: &ObjectKey) -> Option<&Object>;
     fn record(&self, key: &ObjectKey) -> Option<&Record>;
+    /// The value that was exported to a key of a Secret.
+    fn exported(&self, namespace: &str, name: &str, key: &str) -> Option<&str>;
+    /// The field export that is to write a key of a Secret.
+    fn exporter(&self, namespace: &str, name: &str, key: &str) -> Option<&ObjectKey>;
 }
 
 /// Everything that resolving needs.
@@ -57,7 +61,7 @@ impl<P: Secrets> Resolver<'_, P> {
         }
         for field in self.kind.fields.values().filter(|field| field.role == Role::Secret) {
             if let Some(wrapper) = spec.member(&field.name).filter(|value| !value.is_null()) {
-                let hole = self.secret(&field.name, wrapper)?;
+                let hole = self.secret(&field.name, wrapper, others)?;
                 spec.set(&FieldPath::root().child(&field.name), Tree::Hole(hole));
             }
         }
@@ -132,18 +136,54 @@ impl<P: Secrets> Resolver<'_, P> {
         }
     }
 
-    fn secret(&self, field: &str, wrapper: &Tree) -> Result<Hole, Unresolved> {
-        let text = |name: &str| wrapper.member(name).and_then(Tree::as_str);
-        let (Some(name), Some(key)) = (text("name"), text("key")) else {
+    fn secret(&self, field: &str, wrapper: &Tree, others: &impl Others) -> Result<Hole, Unresolved> {
+        let Some(source) = secret_source(wrapper, &self.object.key.namespace) else {
             return Err(Unresolved::Invalid(format!("spec.{field} needs `name` and `key` of a Secret")));
         };
-        let namespace = text("namespace").unwrap_or(&self.object.key.namespace);
+        let SecretSource { namespace, name, key } = &source;
         self.granted(namespace, &format!("spec.{field}"))?;
-        let value = self.secrets.secret(namespace, name, key).map_err(Unresolved::Secret)?;
+        let value = secret(self.secrets, others, namespace, name, key).map_err(|error| {
+            match others.exporter(namespace, name, key) {
+                Some(on) => Unresolved::Reference {
+                    on: on.clone(),
+                    message: format!("spec.{field} waits for {on} to fill Secret {namespace}/{name}"),
+                },
+                None => Unresolved::Secret(error),
+            }
+        })?;
         let digest = self.digest_key.digest(&format!("spec.{field}"), &Value::String(value.reveal().to_owned()));
-        let source = SecretSource { namespace: namespace.to_owned(), name: name.to_owned(), key: key.to_owned() };
         Ok(Hole::Secret { source, digest })
     }
+}
+
+/// A secret value: what a manifest says, else what was exported.
+pub(crate) fn secret(
+    secrets: &impl Secrets,
+    others: &impl Others,
+    namespace: &str,
+    name: &str,
+    key: &str,
+) -> Result<SecretValue, SecretError> {
+    secrets.secret(namespace, name, key).or_else(|error| match (&error, others.exported(namespace, name, key)) {
+        (SecretError::Missing { .. }, Some(value)) => Ok(SecretValue::new(value)),
+        _ => Err(error),
+    })
+}
+
+/// The Secrets that an object reads, whether they exist or not.
+pub fn secrets<'a>(kind: &'a Kind, namespace: &'a str, spec: &Value) -> impl Iterator<Item = SecretSource> + use<'a> {
+    let spec = Tree::from(spec.clone());
+    let fields = kind.fields.values().filter(|field| field.role == Role::Secret);
+    fields.filter_map(move |field| secret_source(spec.member(&field.name)?, namespace))
+}
+
+fn secret_source(wrapper: &Tree, own_namespace: &str) -> Option<SecretSource> {
+    let text = |name: &str| wrapper.member(name).and_then(Tree::as_str);
+    Some(SecretSource {
+        namespace: text("namespace").unwrap_or(own_namespace).to_owned(),
+        name: text("name")?.to_owned(),
+        key: text("key")?.to_owned(),
+    })
 }
 
 /// Whether an object's last known standing is "as wished".

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use cso_core::export::is_export;
 use cso_core::port::{Clock, Cloud, Secrets, Store, StoreError};
 use cso_core::{ErrorClass, ObjectKey};
 use jiff::Timestamp;
@@ -76,7 +77,7 @@ struct Run<C, S, P, K> {
     busy: BTreeMap<ObjectKey, InFlight>,
     /// Counts turns that began or ended, to tell which was first.
     tick: u64,
-    /// When an object last settled or was forgotten.
+    /// When an object last settled or was forgotten, while turns are in flight that began before.
     ended: BTreeMap<ObjectKey, u64>,
     /// The next turn of these follows a create of ours.
     fresh: BTreeSet<ObjectKey>,
@@ -203,8 +204,10 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
             Turn::Settled => {
                 self.rests.insert(key.clone(), Rest::Settled);
                 self.wake(&key);
-                if self.acted.remove(&key) {
-                    for referrer in self.engine.world().referrers(&key) {
+                let acted = self.acted.remove(&key);
+                for referrer in self.engine.world().referrers(&key) {
+                    // What is exported may have changed without a call of ours, and looking costs nothing.
+                    if acted || is_export(&referrer) {
                         self.queue.push(referrer, Priority::Wake);
                     }
                 }
@@ -241,6 +244,10 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
         }
         if again {
             self.queue.push(key, Priority::Wake);
+        }
+        if self.busy.is_empty() {
+            // No turn is left that could have missed an end.
+            self.ended.clear();
         }
     }
 

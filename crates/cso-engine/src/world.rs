@@ -4,9 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use cso_core::export::Target;
 use cso_core::{Object, ObjectKey, Record};
 use cso_schema::kind::Kind;
+use serde_json::Value;
 
+use crate::exports;
 use crate::resolve::{self, Others};
 
 /// Kinds by group and name.
@@ -36,7 +39,8 @@ impl FromIterator<Kind> for Kinds {
 #[derive(Debug, Default)]
 pub struct World {
     objects: BTreeMap<ObjectKey, Arc<Object>>,
-    records: BTreeMap<ObjectKey, Record>,
+    /// Boxed: a record is large, and a map keeps room for more of them than it has.
+    records: BTreeMap<ObjectKey, Box<Record>>,
     /// By target: the objects that refer to it.
     referrers: BTreeMap<ObjectKey, BTreeSet<ObjectKey>>,
 }
@@ -46,11 +50,8 @@ impl World {
     pub fn new(records: Vec<Record>, kinds: &Kinds) -> Self {
         let mut world = Self::default();
         for record in records {
-            if let Some(kind) = kinds.of(&record.key) {
-                let targets = resolve::references(kind, &record.key.namespace, &record.wish.spec);
-                world.link(&record.key, targets);
-            }
-            world.records.insert(record.key.clone(), record);
+            world.link(&record.key, leads_to(&record.key, &record.wish.spec, kinds));
+            world.remember(record);
         }
         world
     }
@@ -66,10 +67,7 @@ impl World {
         if self.objects.get(&object.key).is_some_and(|known| **known == object) {
             return false;
         }
-        if let Some(kind) = kinds.of(&object.key) {
-            let targets = resolve::references(kind, &object.key.namespace, &object.spec);
-            self.link(&object.key, targets);
-        }
+        self.link(&object.key, leads_to(&object.key, &object.spec, kinds));
         self.objects.insert(object.key.clone(), Arc::new(object));
         true
     }
@@ -86,12 +84,12 @@ impl World {
 
     /// All records.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
-        self.records.values()
+        self.records.values().map(Box::as_ref)
     }
 
     /// Replaces a record.
     pub fn remember(&mut self, record: Record) {
-        self.records.insert(record.key.clone(), record);
+        self.records.insert(record.key.clone(), Box::new(record));
     }
 
     /// Drops an object and its record.
@@ -103,15 +101,29 @@ impl World {
         }
     }
 
-    /// Objects that refer to this one.
+    /// Objects that refer to this one; of a field export, those that read what it exports.
     pub fn referrers(&self, key: &ObjectKey) -> Vec<ObjectKey> {
-        self.referrers.get(key).into_iter().flatten().cloned().collect()
+        let exported = self.records.get(key).and_then(|record| record.exported.as_ref());
+        let target = exported.map(|exported| exported.target.object());
+        let keys = std::iter::once(key).chain(&target);
+        keys.filter_map(|key| self.referrers.get(key)).flatten().cloned().collect()
+    }
+
+    /// Another field export that has written the target of this one, or is the first to wish for it.
+    pub fn rival(&self, key: &ObjectKey, target: &Target) -> Option<ObjectKey> {
+        let has_written = |record: &&Record| record.exported.as_ref().is_some_and(|other| other.target == *target);
+        let written = self.records.values().map(Box::as_ref).find(has_written).map(|record| &record.key);
+        let wishes = self.objects.values().map(Arc::as_ref);
+        written.or_else(|| exports::writer(wishes, |other| other == target)).filter(|other| *other != key).cloned()
     }
 
     /// Objects that refer to this one and whose resource may still use its resource.
     pub fn dependents(&self, key: &ObjectKey) -> Vec<ObjectKey> {
         let may_use = |record: &Record| record.ownership.is_ours() || record.intent.is_some();
-        self.referrers(key).into_iter().filter(|from| self.records.get(from).is_some_and(may_use)).collect()
+        self.referrers(key)
+            .into_iter()
+            .filter(|from| self.records.get(from).is_some_and(|record| may_use(record)))
+            .collect()
     }
 }
 
@@ -121,6 +133,25 @@ impl Others for World {
     }
 
     fn record(&self, key: &ObjectKey) -> Option<&Record> {
-        self.records.get(key)
+        self.records.get(key).map(Box::as_ref)
     }
+
+    fn exported(&self, namespace: &str, name: &str, key: &str) -> Option<&str> {
+        let exported = self.records.values().filter_map(|record| record.exported.as_ref());
+        let mut here = exported.filter(|it| exports::is_secret_key(&it.target, namespace, name, key));
+        here.next().map(|exported| exported.value.as_str())
+    }
+
+    fn exporter(&self, namespace: &str, name: &str, key: &str) -> Option<&ObjectKey> {
+        let wishes = self.objects.values().map(Arc::as_ref);
+        exports::writer(wishes, |target| exports::is_secret_key(target, namespace, name, key))
+    }
+}
+
+/// What an object leads to: the objects it refers to, the Secrets it reads, the source of what it exports.
+fn leads_to(key: &ObjectKey, spec: &Value, kinds: &Kinds) -> BTreeSet<ObjectKey> {
+    let Some(kind) = kinds.of(key) else { return exports::source_of(key, spec).into_iter().collect() };
+    let mut targets = resolve::references(kind, &key.namespace, spec);
+    targets.extend(resolve::secrets(kind, &key.namespace, spec).map(|source| source.object()));
+    targets
 }

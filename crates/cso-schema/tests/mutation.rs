@@ -1,8 +1,8 @@
 //! How much the compiler catches: every name in every committed descriptor is misspelt in turn.
 //!
-//! Of 577 misspellings 552 were caught when this was written. What survives is what facts cannot know:
+//! Of 1049 misspellings 1008 were caught when this was written. What survives is what facts cannot know:
 //!
-//! * labels that we invent: names of exports (14) and of parts (2), the prefixes of annotations (2);
+//! * labels that we invent: names of exports (28) and of parts (3), the prefixes of annotations (2), a word of an ARN (1);
 //! * sentences for people, in `waiting` (2);
 //! * keys and values of SNS attribute maps, whose shapes are free text: `Attributes.Endpoint`, `MessageAttributes` (5).
 
@@ -36,7 +36,6 @@ fn misspelt_names_are_caught() {
     let summary = format!("{caught} of {tried} caught; survivors:\n{}", survivors.join("\n"));
     assert!(tried > 300, "{tried} names are too few: the scanner misses some");
     assert!(caught * 10 >= tried * 9, "{summary}");
-    println!("{summary}");
 }
 
 /// Names that mean something in the descriptor of a service.

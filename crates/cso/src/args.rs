@@ -173,12 +173,15 @@ pub(crate) struct Validate {
 
 #[derive(Debug, Args)]
 pub(crate) struct Get {
-    /// Kind, such as queue, queues.sqs or sqs/Queue; all if left out
+    /// Kind, such as queue, queues.sqs or sqs/Queue, or configmap or secret for what was exported; all if left out
     pub(crate) kind: Option<String>,
     /// Name of one object
     pub(crate) name: Option<String>,
     #[arg(short, long, default_value = "table")]
     pub(crate) output: View,
+    /// Print the values of exported Secrets, in base64, with -o json and yaml
+    #[arg(long)]
+    pub(crate) show_secrets: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,8 +1,13 @@
 //! Kinds by what people call them.
 
+use std::sync::{Arc, LazyLock};
+
 use anyhow::{Result, anyhow, bail};
+use cso_core::ObjectKey;
+use cso_core::export::{self, TargetKind, is_export};
 use cso_engine::world::Kinds;
 use cso_facts::Catalog;
+use cso_facts::surface::Surface;
 use cso_schema::kind::Kind;
 use cso_schema::names::nearest;
 
@@ -17,9 +22,75 @@ pub(crate) fn builtin() -> Result<Kinds> {
     }
 }
 
+/// A kind that people can name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Known<'a> {
+    /// With a resource in the cloud.
+    Managed(&'a Kind),
+    /// A field export: known by its surface, and without a resource.
+    Export(&'a Surface),
+}
+
+impl<'a> Known<'a> {
+    /// Every kind, by group and name.
+    pub(crate) fn all(kinds: &'a Kinds) -> impl Iterator<Item = Self> {
+        kinds.iter().map(|kind| Self::Managed(kind)).chain([Self::Export(field_export())])
+    }
+
+    /// The kind of an object.
+    pub(crate) fn of(kinds: &'a Kinds, key: &ObjectKey) -> Option<Self> {
+        if is_export(key) {
+            return Some(Self::Export(field_export()));
+        }
+        kinds.of(key).map(|kind| Self::Managed(kind))
+    }
+
+    pub(crate) fn surface(self) -> &'a Surface {
+        match self {
+            Self::Managed(kind) => &kind.surface,
+            Self::Export(surface) => surface,
+        }
+    }
+
+    /// The kind's descriptor, if it has a resource.
+    pub(crate) const fn managed(self) -> Option<&'a Kind> {
+        match self {
+            Self::Managed(kind) => Some(kind),
+            Self::Export(_) => None,
+        }
+    }
+
+    /// `sqs/Queue`.
+    pub(crate) fn full_name(self) -> String {
+        format!("{}/{}", self.service(), self.surface().kind)
+    }
+
+    /// The part before the slash.
+    pub(crate) fn service(self) -> &'a str {
+        match self {
+            Self::Managed(kind) => &kind.service,
+            Self::Export(surface) => &surface.group,
+        }
+    }
+
+    /// Whether an object is of this kind.
+    pub(crate) fn is_of(self, key: &ObjectKey) -> bool {
+        let surface = self.surface();
+        surface.group == key.group && surface.kind == key.kind
+    }
+}
+
+/// The surface of field exports.
+pub(crate) fn field_export() -> &'static Surface {
+    static SURFACE: LazyLock<Arc<Surface>> = LazyLock::new(|| {
+        Catalog::builtin().surface(export::GROUP, export::KIND).expect("the embedded catalogue has the common kinds")
+    });
+    &SURFACE
+}
+
 /// The one kind that a word means: `Queue`, `queues`, `queue.sqs`, `queues.sqs.services.k8s.aws`, `sqs/Queue`, or a
 /// short name; letters of any case.
-pub(crate) fn find<'a>(kinds: &'a Kinds, word: &str) -> Result<&'a Kind> {
+pub(crate) fn find<'a>(kinds: &'a Kinds, word: &str) -> Result<Known<'a>> {
     let (name, place) = match word.split_once('/') {
         Some((service, name)) => (name, Some(service)),
         None => match word.split_once('.') {
@@ -27,41 +98,44 @@ pub(crate) fn find<'a>(kinds: &'a Kinds, word: &str) -> Result<&'a Kind> {
             None => (word, None),
         },
     };
-    let meant: Vec<&Kind> = kinds
-        .iter()
-        .map(AsRef::as_ref)
-        .filter(|kind| place.is_none_or(|place| is_in(kind, place)) && is_called(kind, name))
+    let meant: Vec<Known<'a>> = Known::all(kinds)
+        .filter(|kind| place.is_none_or(|place| is_in(*kind, place)) && is_called(kind.surface(), name))
         .collect();
     match meant.as_slice() {
-        [kind] => Ok(kind),
+        [kind] => Ok(*kind),
         [] => Err(unknown(kinds, word)),
         several => {
-            let names: Vec<String> = several.iter().map(|kind| full_name(kind)).collect();
+            let names: Vec<String> = several.iter().map(|kind| kind.full_name()).collect();
             bail!("`{word}` may be {}: say which", names.join(" or "))
         }
     }
 }
 
-/// `sqs/Queue`.
-pub(crate) fn full_name(kind: &Kind) -> String {
-    format!("{}/{}", kind.service, kind.name())
+/// What exports fill, by what people call it: `configmap`, `cm`, `secret`, `v1/Secret`.
+pub(crate) fn exported(word: &str) -> Option<TargetKind> {
+    let name = word.strip_prefix("v1/").unwrap_or(word).to_ascii_lowercase();
+    match name.as_str() {
+        "configmap" | "configmaps" | "cm" => Some(TargetKind::ConfigMap),
+        "secret" | "secrets" => Some(TargetKind::Secret),
+        _ => None,
+    }
 }
 
-fn is_called(kind: &Kind, name: &str) -> bool {
-    let surface = &kind.surface;
+fn is_called(surface: &Surface, name: &str) -> bool {
     [&surface.kind, &surface.plural, &surface.singular]
         .into_iter()
         .chain(&surface.short_names)
         .any(|known| known.eq_ignore_ascii_case(name))
 }
 
-fn is_in(kind: &Kind, place: &str) -> bool {
-    kind.service.eq_ignore_ascii_case(place) || kind.group().eq_ignore_ascii_case(place)
+fn is_in(kind: Known<'_>, place: &str) -> bool {
+    kind.service().eq_ignore_ascii_case(place) || kind.surface().group.eq_ignore_ascii_case(place)
 }
 
 fn unknown(kinds: &Kinds, word: &str) -> anyhow::Error {
-    let names: Vec<String> =
-        kinds.iter().flat_map(|kind| [kind.name().to_owned(), kind.surface.plural.clone(), full_name(kind)]).collect();
+    let names: Vec<String> = Known::all(kinds)
+        .flat_map(|kind| [kind.surface().kind.clone(), kind.surface().plural.clone(), kind.full_name()])
+        .collect();
     match nearest(word, names.iter().map(String::as_str)) {
         Some(near) => anyhow!("there is no kind `{word}`; did you mean `{near}`? `cso kinds` lists all"),
         None => anyhow!("there is no kind `{word}`; `cso kinds` lists all"),
@@ -77,14 +151,14 @@ mod tests {
         let kinds = builtin().expect("kinds");
         for word in ["Queue", "queue", "queues", "queue.sqs", "queues.sqs.services.k8s.aws", "sqs/Queue", "SQS/queues"]
         {
-            assert_eq!(find(&kinds, word).map(full_name).expect(word), "sqs/Queue");
+            assert_eq!(find(&kinds, word).map(Known::full_name).expect(word), "sqs/Queue");
         }
     }
 
     #[test]
     fn a_wrong_name_leads_to_the_right_one() {
         let kinds = builtin().expect("kinds");
-        let message = |word| find(&kinds, word).map(full_name).expect_err(word).to_string();
+        let message = |word| find(&kinds, word).map(Known::full_name).expect_err(word).to_string();
         assert_eq!(message("qeue"), "there is no kind `qeue`; did you mean `Queue`? `cso kinds` lists all");
         assert_eq!(message("pod"), "there is no kind `pod`; `cso kinds` lists all");
         assert!(message("queue.sns").starts_with("there is no kind `queue.sns`"));

@@ -1,12 +1,16 @@
 //! Manifests, checked as far as that is possible without a cloud.
 
+mod exports;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use cso_core::export::{Export, Target, TargetKind, is_export};
 use cso_core::path::Segment;
 use cso_core::port::Secrets as _;
-use cso_core::{FieldPath, Object, ObjectKey};
-use cso_engine::resolve::{cycle, references};
+use cso_core::tree::SecretSource;
+use cso_core::{FieldPath, Object, ObjectKey, Record};
+use cso_engine::resolve::{self, cycle, references};
 use cso_engine::world::Kinds;
 use cso_local::manifest::{self, FileSecrets, Manifest, ManifestSet, Problem};
 use cso_schema::kind::{Kind, Ref, Role};
@@ -29,35 +33,74 @@ impl Declared {
     }
 }
 
-/// Each object and the objects it refers to, whether they exist or not.
-pub(crate) fn edges<'a>(
-    objects: impl IntoIterator<Item = &'a Object>,
-    kinds: &Kinds,
-) -> BTreeMap<ObjectKey, BTreeSet<ObjectKey>> {
-    let targets = |object: &Object| {
-        kinds.of(&object.key).map(|kind| references(kind, &object.key.namespace, &object.spec)).unwrap_or_default()
-    };
-    objects.into_iter().map(|object| (object.key.clone(), targets(object))).collect()
+/// What exists without a manifest.
+#[derive(Debug, Default)]
+pub(crate) struct Remembered {
+    /// A reference may lead to these.
+    objects: BTreeSet<ObjectKey>,
+    /// What was exported, and by which field export.
+    exported: BTreeMap<Target, ObjectKey>,
 }
 
-/// Reads and checks manifests. `known`: objects that exist without a manifest, so that a reference may lead to them.
-pub(crate) fn load(paths: &[PathBuf], namespace: &str, kinds: &Kinds, known: &BTreeSet<ObjectKey>) -> Declared {
+impl Remembered {
+    /// What records tell.
+    pub(crate) fn of(records: &[Record]) -> Self {
+        let objects = records.iter().map(|record| record.key.clone()).collect();
+        Self { objects, exported: exports::remembered(records) }
+    }
+}
+
+/// Each object and the objects it refers to, whether they exist or not: also the source of an export, and the exports that
+/// fill the Secrets it reads.
+pub(crate) fn edges(objects: &[Object], kinds: &Kinds) -> BTreeMap<ObjectKey, BTreeSet<ObjectKey>> {
+    let read = |object: &Object| is_export(&object.key).then(|| Export::read(&object.key, &object.spec).ok()).flatten();
+    let writers: BTreeMap<Target, &ObjectKey> =
+        objects.iter().filter_map(|object| Some((read(object)?.target, &object.key))).collect();
+    let targets = |object: &Object| {
+        let Some(kind) = kinds.of(&object.key) else {
+            return read(object).map(|export| export.source).into_iter().collect();
+        };
+        let namespace = &object.key.namespace;
+        let mut targets = references(kind, namespace, &object.spec);
+        let secrets = resolve::secrets(kind, namespace, &object.spec);
+        targets.extend(secrets.filter_map(|source| writers.get(&as_target(source)).copied().cloned()));
+        targets
+    };
+    objects.iter().map(|object| (object.key.clone(), targets(object))).collect()
+}
+
+/// The key of a Secret that a source names.
+fn as_target(source: SecretSource) -> Target {
+    let SecretSource { namespace, name, key } = source;
+    Target { kind: TargetKind::Secret, namespace, name, key }
+}
+
+/// Reads and checks manifests. `known`: what exists without a manifest, so that a reference may lead to it.
+pub(crate) fn load(paths: &[PathBuf], namespace: &str, kinds: &Kinds, known: &Remembered) -> Declared {
     let mut set = manifest::load(paths, namespace);
     let secrets = FileSecrets::new(&set, namespace);
     let mut problems = std::mem::take(&mut set.problems);
     let declared: BTreeSet<&ObjectKey> = set.manifests.iter().map(|manifest| &manifest.object.key).collect();
     // What could not be read may well be what a reference leads to: say only what is certain.
     let certain = problems.is_empty();
+    let exists = |key: &ObjectKey| declared.contains(key) || known.objects.contains(key);
+    let writers = exports::Writers::of(&set, known);
+    problems.extend(exports::collisions(&set, &writers));
     let mut objects = Vec::new();
     for manifest in set.manifests.iter().filter(|manifest| !is_input(&manifest.object.key)) {
+        if is_export(&manifest.object.key) {
+            let exists: Option<&dyn Fn(&ObjectKey) -> bool> = if certain { Some(&exists) } else { None };
+            problems.extend(exports::check(manifest, kinds, &writers, exists));
+            objects.push(manifest.object.clone());
+            continue;
+        }
         match kind_of(manifest, kinds) {
             Err(problem) => problems.push(*problem),
             Ok(kind) => {
                 problems.extend(manifest::validate(manifest, &kind.surface));
                 if certain {
-                    problems
-                        .extend(dangling(manifest, kind, kinds, |key| declared.contains(key) || known.contains(key)));
-                    problems.extend(lost_secrets(manifest, kind, &secrets));
+                    problems.extend(dangling(manifest, kind, kinds, exists));
+                    problems.extend(lost_secrets(manifest, kind, &secrets, &writers));
                 }
                 objects.push(manifest.object.clone());
             }
@@ -158,15 +201,20 @@ fn wrappers<'a>(manifest: &Manifest, kind: &'a Kind) -> Vec<(&'a Ref, FieldPath)
 }
 
 /// Secrets that cannot be read.
-fn lost_secrets(manifest: &Manifest, kind: &Kind, secrets: &FileSecrets) -> Vec<Problem> {
+fn lost_secrets(manifest: &Manifest, kind: &Kind, secrets: &FileSecrets, writers: &exports::Writers) -> Vec<Problem> {
     let own = &manifest.object.key.namespace;
     let fields = kind.fields.values().filter(|field| field.role == Role::Secret);
     fields
         .filter_map(|field| {
             let path = FieldPath::root().child("spec").child(&field.name);
             let text = |name: &str| at(&manifest.raw, &path.child(name)).and_then(Value::as_str);
-            let error = secrets.secret(text("namespace").unwrap_or(own), text("name")?, text("key")?).err()?;
-            let help = "declare the Secret among the manifests".to_owned();
+            let (namespace, name, key) = (text("namespace").unwrap_or(own), text("name")?, text("key")?);
+            let error = secrets.secret(namespace, name, key).err()?;
+            let source = SecretSource { namespace: namespace.to_owned(), name: name.to_owned(), key: key.to_owned() };
+            if writers.writer(&as_target(source)).is_some() {
+                return None;
+            }
+            let help = "declare the Secret among the manifests, or export to it".to_owned();
             Some(problem(manifest, path, error.to_string(), Some(help)))
         })
         .collect()
@@ -214,7 +262,7 @@ mod tests {
         fs::write(scratch.path().join("a.yaml"), text).expect("a file");
         let only = cso_schema::catalog::service_kinds(Catalog::builtin(), "sqs").expect("the kinds of sqs compile");
         let kinds: Kinds = only.into_iter().collect();
-        let declared = load(&[scratch.path().to_owned()], "default", &kinds, &BTreeSet::new());
+        let declared = load(&[scratch.path().to_owned()], "default", &kinds, &Remembered::default());
         let told: Vec<String> = declared.problems.iter().map(ToString::to_string).collect();
         let [only] = told.as_slice() else { panic!("{told:?}") };
         assert!(only.ends_with("this build does not manage iam/Policy: give spec.policy instead"), "{only}");

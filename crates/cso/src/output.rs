@@ -5,6 +5,7 @@
 pub(crate) mod board;
 pub(crate) mod describe;
 pub(crate) mod explain;
+pub(crate) mod export;
 pub(crate) mod live;
 pub(crate) mod object;
 pub(crate) mod plan;

@@ -142,3 +142,40 @@ fn kinds_and_fields_that_do_not_exist() {
     let texts = all.map(|arguments| told(&cso(scratch.path(), &arguments)));
     insta::assert_snapshot!(texts.join("\n"));
 }
+
+/// A field export of a queue's status into a target, both as written.
+fn export(name: &str, path: &str, to: &str) -> String {
+    format!(
+        "---\napiVersion: services.k8s.aws/v1alpha1\nkind: FieldExport\nmetadata: {{name: {name}}}\nspec:\n  from:\n    \
+         path: {path}\n    resource: {{group: sqs.services.k8s.aws, kind: Queue, name: orders}}\n  to: {to}\n"
+    )
+}
+
+#[test]
+fn exports_that_cannot_be() {
+    let app = "{kind: configmap, name: app}";
+    let texts = [
+        queue("  queueName: orders\n"),
+        export("pipe", "'.status.queueURL | length'", app),
+        export("wrong", ".status.queueUrl", app),
+        export("whole", ".spec.tags", app),
+        export("kind", ".status.queueURL", "{kind: ConfigMap, name: app}"),
+        export("nameless", ".status.queueURL", "{kind: secret}"),
+        export("nobody", ".status.queueURL", app).replace("name: orders", "name: order"),
+        export("foreign", ".status.queueURL", app).replace("kind: Queue", "kind: Qeue"),
+    ];
+    insta::assert_snapshot!(refused(&[("a.yaml", &texts.concat())]));
+}
+
+#[test]
+fn exports_that_meet() {
+    let app = "{kind: configmap, name: app, key: url}";
+    let texts = [
+        queue("  queueName: orders\n"),
+        export("first", ".status.queueURL", app),
+        export("second", ".spec.queueName", app),
+        export("third", ".status.queueURL", "{kind: secret, name: db}"),
+        "---\napiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {password: hunter2}\n".to_owned(),
+    ];
+    insta::assert_snapshot!(refused(&[("a.yaml", &texts.concat())]));
+}

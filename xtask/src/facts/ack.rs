@@ -21,14 +21,28 @@ pub(super) fn pages(folder: &Path, lock: &Lock) -> Result<Pages> {
         let surfaces = service_surfaces(folder, &crds, service).with_context(|| format!("service {service}"))?;
         pages.insert(format!("facts/ack/{service}.txt"), print_surfaces(&surfaces));
     }
+    let common = common_surfaces(&crds, &lock.common.kinds).context("common kinds")?;
+    pages.insert(COMMON.to_owned(), print_surfaces(&common));
     Ok(pages)
+}
+
+/// The page of the kinds that belong to no service.
+pub(super) const COMMON: &str = "facts/ack/services.txt";
+
+/// The surfaces of kinds of the common group.
+fn common_surfaces(crds: &Crds, kinds: &[String]) -> Result<Vec<Surface>> {
+    let mut surfaces = crds.of_group("services.k8s.aws")?;
+    surfaces.retain(|surface| kinds.contains(&surface.kind));
+    let missing = kinds.iter().find(|kind| surfaces.iter().all(|surface| surface.kind != **kind));
+    ensure!(missing.is_none(), "no CRD of {missing:?}");
+    Ok(surfaces)
 }
 
 /// The surfaces of a service's kinds, sorted by kind.
 fn service_surfaces(folder: &Path, crds: &Crds, service: &str) -> Result<Vec<Surface>> {
     let generator: Generator = read_yaml(&folder.join(format!("generator/{service}.yaml")))?;
     let mut surfaces = Vec::new();
-    for mut surface in crds.of_service(service)? {
+    for mut surface in crds.of_group(&group(service))? {
         if let Some(resource) = generator.resources.get(&surface.kind) {
             resource.describe(&mut surface, crds, service).with_context(|| surface.kind.clone())?;
         }
@@ -60,9 +74,9 @@ impl Crds {
         Ok(Self { files })
     }
 
-    /// All kinds of a service, sorted by kind.
-    fn of_service(&self, service: &str) -> Result<Vec<Surface>> {
-        let start = format!("{}_", group(service));
+    /// All kinds of a group, sorted by kind.
+    fn of_group(&self, group: &str) -> Result<Vec<Surface>> {
+        let start = format!("{group}_");
         let is_its = |file: &&PathBuf| file.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&start));
         let mut surfaces = self
             .files
@@ -323,7 +337,7 @@ impl RawField {
 impl RawReference {
     fn read(&self, surface: &Surface, path: &str, crds: &Crds, own_service: &str) -> Result<Reference> {
         let service = self.service_name.as_deref().unwrap_or(own_service);
-        let kinds = crds.of_service(service)?;
+        let kinds = crds.of_group(&group(service))?;
         let target = kinds.iter().find(|target| target.kind == self.resource);
         let target = target.with_context(|| format!("there is no CRD of {} in {}", self.resource, group(service)))?;
         let target_path = surface_path(target, &self.path);

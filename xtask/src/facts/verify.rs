@@ -41,7 +41,7 @@ fn listed(committed: &Pages, lock: &Lock) -> Vec<String> {
     let expected: Vec<String> = [("aws", &lock.aws.services), ("ack", &lock.ack.services)]
         .iter()
         .flat_map(|(folder, services)| services.iter().map(move |service| format!("facts/{folder}/{service}.txt")))
-        .chain([botocore::PARTITIONS.to_owned()])
+        .chain([botocore::PARTITIONS.to_owned(), ack::COMMON.to_owned()])
         .collect();
     let missing = expected.iter().filter(|name| !committed.contains_key(*name));
     let surplus = committed.keys().filter(|name| !expected.contains(name));

@@ -1,5 +1,6 @@
 //! A turn that only says what it would do.
 
+use cso_core::export::{Target, is_export};
 use cso_core::port::{Clock, Cloud, Purpose, Secrets, Store};
 use cso_core::{ErrorClass, ObjectKey, Plan};
 use cso_schema::observe::Seen;
@@ -16,10 +17,26 @@ use crate::resolve::Mode;
 #[serde(tag = "what", rename_all = "kebab-case")]
 pub enum Preview {
     Steps(Plan),
-    Nothing { notes: Vec<String> },
-    Waits { message: String },
-    Blocked { class: ErrorClass, message: String },
-    Releases { message: String },
+    Nothing {
+        notes: Vec<String>,
+    },
+    Waits {
+        message: String,
+    },
+    Blocked {
+        class: ErrorClass,
+        message: String,
+    },
+    Releases {
+        message: String,
+    },
+    /// A value is put under a key of another object. Not known yet, or not to be shown: none.
+    Exports {
+        from: String,
+        to: Target,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        value: Option<String>,
+    },
 }
 
 impl Preview {
@@ -44,6 +61,9 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     }
 
     async fn look(&self, key: &ObjectKey) -> Preview {
+        if is_export(key) {
+            return self.preview_export(key);
+        }
         let prepared = match self.prepare(key, Mode::Plan, Purpose::Change).await {
             Ok(prepared) => prepared,
             Err(Unprepared::Forgotten) => return Preview::Nothing { notes: Vec::new() },

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use cso_core::export::is_export;
 use cso_core::port::{Change, Clock, Cloud, Effect, EventKind, Purpose, Request, Secrets, Store, StoreError};
 use cso_core::record::Written;
+use cso_core::tree::SecretSource;
 use cso_core::{
     Call, CallError, Digest, ErrorClass, Hole, Intent, Object, ObjectKey, Outcome, Ownership, Plan, Record, Step, Tree,
     Verb,
@@ -21,7 +23,7 @@ use super::{Engine, Progress};
 use crate::conditions::{SYNCED, Standing, conditions, reason};
 use crate::decide::{CREATED, DELETED, Decision, Settled, call_digest, change_digest, decide, written_as};
 use crate::resolve::{Mode, Others};
-use crate::{classify, differ, read};
+use crate::{classify, differ, read, resolve};
 
 /// How a turn ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +80,9 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     }
 
     async fn work(&self, key: &ObjectKey, purpose: Purpose, fresh: bool) -> Result<Turn, StoreError> {
+        if is_export(key) {
+            return self.turn_export(key).await;
+        }
         let mut prepared = match self.prepare(key, Mode::Act, purpose).await {
             Ok(prepared) => prepared,
             Err(Unprepared::Forgotten) => return Ok(Turn::Forgotten),
@@ -226,12 +231,12 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     fn fill(&self, call: &Call, intent: &Intent) -> Result<Value, String> {
         call.input.fill(&mut |hole| match hole {
             Hole::Token => intent.token.clone().map(Value::String).ok_or_else(|| "the call has no token".to_owned()),
-            Hole::Secret { source, .. } => self
-                .ports
-                .secrets
-                .secret(&source.namespace, &source.name, &source.key)
-                .map(|secret| Value::String(secret.reveal().to_owned()))
-                .map_err(|error| error.to_string()),
+            Hole::Secret { source, .. } => {
+                let SecretSource { namespace, name, key } = source;
+                resolve::secret(&self.ports.secrets, &*self.world(), namespace, name, key)
+                    .map(|secret| Value::String(secret.reveal().to_owned()))
+                    .map_err(|error| error.to_string())
+            }
             Hole::Step { .. } | Hole::Reference { .. } => Err(format!("{hole} is not known yet")),
         })
     }
@@ -356,7 +361,12 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         self.stand_with(&prepared.object, Some(prepared.record), turn).await
     }
 
-    async fn stand_with(&self, object: &Object, record: Option<Record>, turn: Turn) -> Result<Turn, StoreError> {
+    pub(super) async fn stand_with(
+        &self,
+        object: &Object,
+        record: Option<Record>,
+        turn: Turn,
+    ) -> Result<Turn, StoreError> {
         let standing = match &turn {
             Turn::Later { standing, .. } | Turn::WaitsFor { standing, .. } => standing.clone(),
             Turn::Failed { class, message, .. } => {
@@ -378,7 +388,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         Ok(turn)
     }
 
-    async fn forget(&self, key: &ObjectKey, message: String) -> Result<Turn, StoreError> {
+    pub(super) async fn forget(&self, key: &ObjectKey, message: String) -> Result<Turn, StoreError> {
         let event = self.event(key, "Forgotten", message.clone(), EventKind::Normal);
         self.ports.store.commit(vec![Change::Remove(key.clone()), Change::Event(event)]).await?;
         self.world().forget(key);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use anyhow::Result;
-use cso_core::{ObjectKey, Record};
+use cso_core::ObjectKey;
 use cso_engine::run::Goal;
 use cso_local::manifest::{FileSecrets, Watch};
 use cso_local::state::StateFile;
@@ -15,7 +15,7 @@ use super::{Exit, plan, validate};
 use crate::args::{self, Global};
 use crate::kinds::builtin;
 use crate::logs;
-use crate::manifests;
+use crate::manifests::{self, Declared, Remembered};
 use crate::output;
 use crate::session::{self, Account, Worker};
 use crate::snapshot::Snapshot;
@@ -27,19 +27,21 @@ pub(super) async fn run(global: &Global, args: &args::Apply) -> Result<Exit> {
     let paths = &args.manifests.paths;
     // Watched before they are read, so that no edit falls between the two.
     let watch = args.watch.then(|| Watch::new(paths.clone(), Watch::PERIOD));
-    let known = validate::known(&Snapshot::of(&global.state)?);
+    let known = Remembered::of(Snapshot::of(&global.state)?.records());
     let declared = manifests::load(paths, namespace, &kinds, &known);
     if validate::refuse(&declared) {
         return Ok(Exit::Failed);
     }
+    let Declared { set, objects, .. } = declared;
+    let secrets = FileSecrets::new(&set, namespace);
+    // The text of every manifest and the place of every field: more than all that a run which stays must keep.
+    drop(set);
     let account = Account::of(global).await?;
     let store = StateFile::open(&global.state)?;
-    let secrets = FileSecrets::new(&declared.set, namespace);
     let (engine, happens) = session::open(global, account, store, secrets, kinds, args.take_back).await?;
 
-    let records: Vec<Record> = engine.world().records().cloned().collect();
-    let gone = plan::gone(&records, &declared.objects);
-    for object in declared.objects {
+    let gone = plan::gone(engine.world().records(), &objects);
+    for object in objects {
         engine.set(object);
     }
     let mut left = Vec::new();
@@ -87,7 +89,7 @@ impl Follower<'_> {
     fn reload(&self) -> (Vec<ObjectKey>, Option<String>) {
         let engine = &self.engine;
         let namespace = session::namespace(self.global);
-        let known: BTreeSet<ObjectKey> = engine.world().records().map(|record| record.key.clone()).collect();
+        let known = Remembered::of(&engine.world().records().cloned().collect::<Vec<_>>());
         let declared = manifests::load(&self.args.manifests.paths, namespace, engine.kinds(), &known);
         if !declared.problems.is_empty() {
             let lines: Vec<String> = declared.problems.iter().map(ToString::to_string).collect();

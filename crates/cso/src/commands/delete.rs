@@ -12,7 +12,7 @@ use cso_local::state::StateFile;
 use super::drive::{Nobody, drive};
 use super::{Exit, inspect};
 use crate::args::{self, Global};
-use crate::kinds::{builtin, find};
+use crate::kinds::builtin;
 use crate::manifests;
 use crate::output::{self, STRONG, styled};
 use crate::session::{self, Account};
@@ -54,7 +54,7 @@ fn leaving(
 ) -> Result<Option<(Vec<Object>, Vec<ObjectKey>)>> {
     if let Some(word) = &args.kind {
         let name = args.name.as_deref().ok_or_else(|| anyhow!("say the name of the {word}"))?;
-        let record = inspect::the_one(records.values().cloned().collect(), global, find(kinds, word)?, name)?;
+        let record = inspect::the_one(records.values().cloned().collect(), global, kinds, word, name)?;
         return Ok(Some((vec![session::deleted(&record)], Vec::new())));
     }
     let set = cso_local::manifest::load(&args.paths, session::namespace(global));

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use super::{Exit, validate};
 use crate::args::{self, Global};
 use crate::kinds::builtin;
-use crate::manifests;
+use crate::manifests::{self, Remembered};
 use crate::output::{self, plan};
 use crate::session::{self, Account};
 use crate::snapshot::Snapshot;
@@ -23,11 +23,12 @@ pub(super) async fn run(global: &Global, args: &args::Plan) -> Result<Exit> {
     let kinds = builtin()?;
     let snapshot = Snapshot::of(&global.state)?;
     let namespace = session::namespace(global);
-    let declared = manifests::load(&args.manifests.paths, namespace, &kinds, &validate::known(&snapshot));
+    let known = Remembered::of(snapshot.records());
+    let declared = manifests::load(&args.manifests.paths, namespace, &kinds, &known);
     if validate::refuse(&declared) {
         return Ok(Exit::Failed);
     }
-    let gone = gone(snapshot.records(), &declared.objects);
+    let gone = gone(snapshot.records().iter(), &declared.objects);
     let leaving: Vec<Object> = if args.prune { gone.iter().map(session::deleted).collect() } else { Vec::new() };
     let reported = if args.prune { Vec::new() } else { gone.into_iter().map(|record| record.key).collect() };
     let edges = declared.edges(&kinds);
@@ -55,9 +56,9 @@ pub(super) async fn run(global: &Global, args: &args::Plan) -> Result<Exit> {
 }
 
 /// Records whose objects nobody declares any more.
-pub(super) fn gone(records: &[Record], declared: &[Object]) -> Vec<Record> {
+pub(super) fn gone<'r>(records: impl Iterator<Item = &'r Record>, declared: &[Object]) -> Vec<Record> {
     let declared: BTreeSet<&ObjectKey> = declared.iter().map(|object| &object.key).collect();
-    records.iter().filter(|record| !declared.contains(&record.key)).cloned().collect()
+    records.filter(|record| !declared.contains(&record.key)).cloned().collect()
 }
 
 /// What would be done about each object, in the order given. Objects are looked at side by side, but none before those that

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::Exit;
 use crate::args::{self, Cli, Report};
-use crate::kinds::{builtin, find, full_name};
+use crate::kinds::{Known, builtin, find};
 use crate::output::{self, explain, table};
 
 /// The kinds that can be managed.
@@ -16,13 +16,12 @@ pub(super) fn kinds(args: &args::Kinds) -> Result<Exit> {
     let kinds = builtin()?;
     // Every kind of this build is of AWS: `--cloud aws` leaves none out.
     if args.output == Report::Json {
-        let list: Vec<Value> = kinds
-            .iter()
+        let list: Vec<Value> = Known::all(&kinds)
             .map(|kind| {
-                let surface = &kind.surface;
+                let surface = kind.surface();
                 json!({
                     "cloud": "aws",
-                    "service": kind.service,
+                    "service": kind.service(),
                     "kind": surface.kind,
                     "group": surface.group,
                     "version": surface.version,
@@ -34,12 +33,12 @@ pub(super) fn kinds(args: &args::Kinds) -> Result<Exit> {
             .collect();
         output::json(&list)?;
     } else {
-        let row = |kind: &cso_schema::kind::Kind| {
-            let surface = &kind.surface;
+        let row = |kind: Known<'_>| {
+            let surface = kind.surface();
             let api_version = format!("{}/{}", surface.group, surface.version);
-            vec![full_name(kind), surface.plural.clone(), api_version, "aws".to_owned()]
+            vec![kind.full_name(), surface.plural.clone(), api_version, "aws".to_owned()]
         };
-        let rows: Vec<Vec<String>> = kinds.iter().map(|kind| row(kind)).collect();
+        let rows: Vec<Vec<String>> = Known::all(&kinds).map(row).collect();
         output::result(&table::table(&["KIND", "PLURAL", "APIVERSION", "CLOUD"], &rows));
     }
     Ok(Exit::Done)
@@ -61,14 +60,14 @@ pub(super) fn explain(args: &args::Explain) -> Result<Exit> {
 pub(super) fn crds(args: &args::Crds) -> Result<Exit> {
     let kinds = builtin()?;
     let chosen = if args.kinds.is_empty() {
-        kinds.iter().map(AsRef::as_ref).collect()
+        Known::all(&kinds).collect()
     } else {
         args.kinds.iter().map(|word| find(&kinds, word)).collect::<Result<Vec<_>>>()?
     };
     let mut stream = String::new();
     for kind in chosen {
         stream.push_str("---\n");
-        stream.push_str(output::yaml(&crd::definition(&kind.surface))?.trim_end());
+        stream.push_str(output::yaml(&crd::definition(kind.surface()))?.trim_end());
         stream.push('\n');
     }
     output::raw(stream.as_bytes());

@@ -1,16 +1,13 @@
 //! `validate`: everything that can be known without asking anybody.
 
-use std::collections::BTreeSet;
-
 use anyhow::Result;
-use cso_core::ObjectKey;
 use cso_local::manifest::Problem;
 use serde_json::json;
 
 use super::Exit;
 use crate::args::{self, Global, Report};
 use crate::kinds::builtin;
-use crate::manifests::{self, Declared};
+use crate::manifests::{self, Declared, Remembered};
 use crate::output::{self, count};
 use crate::session::namespace;
 use crate::snapshot::Snapshot;
@@ -19,7 +16,8 @@ use crate::snapshot::Snapshot;
 pub(super) fn run(global: &Global, args: &args::Validate) -> Result<Exit> {
     let kinds = builtin()?;
     let snapshot = Snapshot::of(&global.state)?;
-    let declared = manifests::load(&args.manifests.paths, namespace(global), &kinds, &known(&snapshot));
+    let declared =
+        manifests::load(&args.manifests.paths, namespace(global), &kinds, &Remembered::of(snapshot.records()));
     match args.output {
         Report::Json => output::json(&json!({"objects": declared.objects.len(), "problems": declared.problems}))?,
         Report::Text if declared.problems.is_empty() => {
@@ -28,11 +26,6 @@ pub(super) fn run(global: &Global, args: &args::Validate) -> Result<Exit> {
         Report::Text => output::note(&text(&declared.problems)),
     }
     Ok(if declared.problems.is_empty() { Exit::Done } else { Exit::Failed })
-}
-
-/// Objects that a reference may lead to because they were made before.
-pub(super) fn known(snapshot: &Snapshot) -> BTreeSet<ObjectKey> {
-    snapshot.records().iter().map(|record| record.key.clone()).collect()
 }
 
 /// Tells what is wrong with manifests; nothing is to be done with them then.

@@ -45,7 +45,7 @@ impl Board {
                 if error.is_some() { None } else { self.say(object, &action(step), &done(step), true) }
             }
             Progress::Standing { object, standing } => self.stand(object, standing),
-            Progress::Owned { object, message } => {
+            Progress::Owned { object, message } | Progress::Exported { object, message } => {
                 self.decided = true;
                 self.say(object, message, &styled(GOOD, message), true)
             }

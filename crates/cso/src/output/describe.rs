@@ -1,6 +1,7 @@
 //! Records and events for people.
 
 use anyhow::Result;
+use cso_core::export::is_export;
 use cso_core::port::{Event, EventKind};
 use cso_core::{ConditionStatus, Ownership, Record};
 use cso_engine::conditions::READY;
@@ -52,15 +53,24 @@ fn standing(record: &Record) -> String {
 }
 
 /// Everything about one object.
-pub(crate) fn description(record: &Record, surface: &Surface, events: &[Event], now: Timestamp) -> Result<String> {
-    let shown = object::object(record, Some(surface));
+pub(crate) fn description(
+    record: &Record,
+    surface: Option<&Surface>,
+    events: &[Event],
+    now: Timestamp,
+) -> Result<String> {
+    let shown = object::object(record, surface);
     let mut parts = vec![styled(STRONG, &record.key)];
     let mut part = |title: &str, body: &str| {
         let body: Vec<String> = body.trim_end().lines().map(|line| format!("  {line}")).collect();
         parts.push(format!("{}\n{}", styled(STRONG, format!("{title}:")), body.join("\n")));
     };
     part("Standing", &standing(record));
-    part("Resource", ownership(&record.ownership));
+    match &record.exported {
+        Some(exported) => part("Exports", &format!("to {}", exported.target)),
+        None if is_export(&record.key) => part("Exports", "nothing yet"),
+        None => part("Resource", ownership(&record.ownership)),
+    }
     if let Some(intent) = &record.intent {
         let age = object::age(intent.opened, now);
         part("In doubt", &format!("{} was sent {age} ago; its outcome is not known", intent.operation));
@@ -189,7 +199,7 @@ mod tests {
             reason: "Created".into(),
             message: "CreateQueue made the resource".into(),
         };
-        let text = description(&record("orders"), &surface, &[event], at(600)).expect("plain data");
+        let text = description(&record("orders"), Some(&surface), &[event], at(600)).expect("plain data");
         insta::assert_snapshot!("description", plain(&text));
         let yaml = super::super::yaml(&object::object(&record("orders"), Some(&surface))).expect("plain data");
         insta::assert_snapshot!("yaml", yaml);

@@ -10,7 +10,7 @@ use cso_schema::names::nearest;
 use serde::Serialize;
 
 use super::{FAINT, STRONG, count, styled, table};
-use crate::kinds::full_name;
+use crate::kinds::Known;
 
 /// Everything that is known of one place in a kind.
 #[derive(Debug, Serialize)]
@@ -42,10 +42,10 @@ struct Row {
 }
 
 /// Explains a kind, or the field at a path. A path may leave `spec` out.
-pub(crate) fn explain(kind: &Kind, path: &str) -> Result<Explanation> {
+pub(crate) fn explain(kind: Known<'_>, path: &str) -> Result<Explanation> {
     let names: Vec<&str> =
         path.split('.').map(|name| name.trim_end_matches("[]")).filter(|name| !name.is_empty()).collect();
-    let surface = &kind.surface;
+    let surface = kind.surface();
     let (root, below) = match names.split_first() {
         Some((&"status", below)) => ("status", below),
         Some((&"spec", below)) => ("spec", below),
@@ -63,31 +63,31 @@ pub(crate) fn explain(kind: &Kind, path: &str) -> Result<Explanation> {
     let path = std::iter::once(&root).chain(below).copied().collect::<Vec<_>>().join(".");
     let mut facts = BTreeMap::new();
     if is_kind {
-        facts = kind_facts(kind);
+        facts = kind.managed().map(kind_facts).unwrap_or_default();
     } else if root == "spec" {
-        facts = field_facts(kind, below, here);
+        facts = kind.managed().map(|kind| field_facts(kind, below, here)).unwrap_or_default();
         if required {
             facts.insert("required", "yes".to_owned());
         }
     }
     Ok(Explanation {
-        kind: full_name(kind),
+        kind: kind.full_name(),
         api_version: format!("{}/{}", surface.group, surface.version),
         path: if is_kind { String::new() } else { path.clone() },
         type_name: type_name(here),
         values: here.element().values.clone(),
         facts,
-        fields: rows(kind, root, below, here.element()),
+        fields: rows(kind.managed(), root, below, here.element()),
     })
 }
 
-fn no_field(kind: &Kind, root: &str, parents: &[&str], name: &str, parent: &Schema) -> anyhow::Error {
+fn no_field(kind: Known<'_>, root: &str, parents: &[&str], name: &str, parent: &Schema) -> anyhow::Error {
     let place = std::iter::once(&root).chain(parents).copied().collect::<Vec<_>>().join(".");
     let hint = match nearest(name, parent.properties.keys().map(String::as_str)) {
         Some(near) => format!("; did you mean `{near}`?"),
         None => String::new(),
     };
-    anyhow!("{}: {place} has no field `{name}`{hint}", full_name(kind))
+    anyhow!("{}: {place} has no field `{name}`{hint}", kind.full_name())
 }
 
 fn kind_facts(kind: &Kind) -> BTreeMap<&'static str, String> {
@@ -167,7 +167,7 @@ fn cleared(clear: &Clear) -> String {
     }
 }
 
-fn rows(kind: &Kind, root: &str, below: &[&str], schema: &Schema) -> Vec<Row> {
+fn rows(kind: Option<&Kind>, root: &str, below: &[&str], schema: &Schema) -> Vec<Row> {
     schema
         .properties
         .iter()
@@ -175,14 +175,15 @@ fn rows(kind: &Kind, root: &str, below: &[&str], schema: &Schema) -> Vec<Row> {
             let mut rules = Vec::new();
             if root == "spec" {
                 let path: Vec<&str> = below.iter().copied().chain([name.as_str()]).collect();
-                let facts = field_facts(kind, &path, child);
+                let facts = kind.map(|kind| field_facts(kind, &path, child)).unwrap_or_default();
                 if schema.required.contains(name) {
                     rules.push("required".to_owned());
                 }
                 if facts.contains_key("immutable") && path.len() == 1 {
                     rules.push("immutable".to_owned());
                 }
-                if kind.fields.get(name).is_some_and(|field| field.role == Role::Secret) && path.len() == 1 {
+                let field = kind.and_then(|kind| kind.fields.get(name));
+                if field.is_some_and(|field| field.role == Role::Secret) && path.len() == 1 {
                     rules.push("secret".to_owned());
                 }
                 rules.extend(facts.get("refers to").map(|target| format!("-> {target}")));

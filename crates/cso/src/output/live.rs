@@ -46,6 +46,7 @@ impl Live {
             | Progress::Called { object, .. }
             | Progress::Standing { object, .. }
             | Progress::Owned { object, .. }
+            | Progress::Exported { object, .. }
             | Progress::Forgotten { object, .. } => object,
         };
         let beside = self.beside;

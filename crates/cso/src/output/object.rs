@@ -3,53 +3,11 @@
 use cso_core::Record;
 use cso_facts::surface::{Column, Surface};
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-/// The object as `kubectl get -o yaml` would show it. Values the provider chose are laid under the spec.
+/// The object as `kubectl get -o yaml` would show it.
 pub(crate) fn object(record: &Record, surface: Option<&Surface>) -> Value {
-    let key = &record.key;
-    let api_version = match surface {
-        Some(surface) => format!("{}/{}", key.group, surface.version),
-        None => key.group.clone(),
-    };
-    let mut metadata = json!({
-        "name": key.name,
-        "namespace": key.namespace,
-        "uid": record.uid,
-        "generation": record.generation,
-    });
-    if let Some(created) = record.created {
-        metadata["creationTimestamp"] = seconds(created).into();
-    }
-    if !record.wish.annotations.is_empty() {
-        metadata["annotations"] = json!(record.wish.annotations);
-    }
-    let mut status = record.status.clone();
-    if !record.conditions.is_empty() {
-        status.insert("conditions".to_owned(), json!(record.conditions));
-    }
-    json!({
-        "apiVersion": api_version,
-        "kind": key.kind,
-        "metadata": metadata,
-        "spec": spec(record),
-        "status": status,
-    })
-}
-
-fn spec(record: &Record) -> Value {
-    let mut spec = record.late.clone();
-    if let Value::Object(wished) = &record.wish.spec {
-        spec.extend(
-            wished.iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.clone(), value.clone())),
-        );
-    }
-    Value::Object(spec)
-}
-
-/// Kubernetes writes times in whole seconds.
-fn seconds(time: Timestamp) -> String {
-    time.round(jiff::Unit::Second).unwrap_or(time).to_string()
+    cso_engine::object::shown(record, surface.map_or("", |surface| &surface.version))
 }
 
 /// What a column shows of an object at `now`.
@@ -129,6 +87,8 @@ pub(crate) fn list(items: Vec<Value>) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

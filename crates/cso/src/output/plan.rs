@@ -35,6 +35,7 @@ pub(crate) struct Summary {
     pub(crate) change: usize,
     pub(crate) delete: usize,
     pub(crate) release: usize,
+    pub(crate) export: usize,
     pub(crate) unchanged: usize,
     pub(crate) waiting: usize,
     pub(crate) blocked: usize,
@@ -59,6 +60,7 @@ impl Report {
                 Preview::Waits { .. } => &mut summary.waiting,
                 Preview::Blocked { .. } => &mut summary.blocked,
                 Preview::Releases { .. } => &mut summary.release,
+                Preview::Exports { .. } => &mut summary.export,
             };
             *counter += 1;
         }
@@ -67,7 +69,7 @@ impl Report {
 
     /// Whether applying would do anything, now or when what is waited for is there.
     pub(crate) const fn has_changes(&self) -> bool {
-        self.summary.calls + self.summary.release + self.summary.waiting > 0
+        self.summary.calls + self.summary.release + self.summary.export + self.summary.waiting > 0
     }
 
     /// The report for people.
@@ -95,6 +97,7 @@ impl Summary {
             (self.change, "to change"),
             (self.delete, "to delete"),
             (self.release, "to let go"),
+            (self.export, "to export"),
             (self.waiting, "waiting"),
             (self.blocked, "blocked"),
             (self.unchanged, "unchanged"),
@@ -145,6 +148,11 @@ fn describe(text: &mut String, object: &ObjectKey, preview: &Preview) {
         Preview::Waits { message } => return line(text, &format!("{name}: waits: {message}")),
         Preview::Blocked { class, message } => {
             return line(text, &format!("{name}: {} ({}): {message}", styled(BAD, "blocked"), class.label()));
+        }
+        Preview::Exports { from, to, value } => {
+            let value = value.as_ref().map(|value| format!(": {value}")).unwrap_or_default();
+            let exports = styled(GOOD, "export");
+            return line(text, &format!("{name}: {exports}, no calls: {from} -> {to}{value}"));
         }
         Preview::Releases { message } => return line(text, &format!("{name}: let go, no calls: {message}")),
     };
