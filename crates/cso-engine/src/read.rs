@@ -25,6 +25,8 @@ pub(crate) struct Reader<'a, C> {
     pub(crate) purpose: Purpose,
     /// The resource was created a moment ago by us: what the create carried need not be read back.
     pub(crate) fresh: bool,
+    /// Answers of parts that were read a moment ago, and have not been written since.
+    pub(crate) known: &'a BTreeMap<String, Seen>,
     /// Resources that carry a mark, shared by the objects of an engine.
     pub(crate) marked: &'a Marked,
 }
@@ -238,6 +240,10 @@ impl<C: Cloud> Reader<'_, C> {
                 part.fields.iter().any(|field| self.has_stake(field))
             };
             if !stake || (self.fresh && part.at_create) {
+                continue;
+            }
+            if let Some(known) = self.known.get(&part.name) {
+                seen.insert(part.name.clone(), known.clone());
                 continue;
             }
             let answer = match &part.read {

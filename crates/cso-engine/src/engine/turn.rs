@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tracing::{Instrument as _, Span, debug, info_span};
 
+use super::looks::Look;
 use super::prepare::{Prepared, UNOWNED, Unprepared};
 use super::status::created_status;
 use super::{Engine, Progress};
@@ -102,7 +103,10 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         }
         match decision {
             Decision::Settle(settled) => self.settle(prepared, &observation, settled).await,
-            Decision::Act(plan) => self.act(prepared, plan).await,
+            Decision::Act(plan) => {
+                let look = Look { parts: observation.parts, at: prepared.known.at };
+                self.act(prepared, plan, look).await
+            }
             Decision::Own { how, message } => {
                 if how == Ownership::Created {
                     prepared.record.fulfil();
@@ -149,7 +153,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     }
 
     /// Writes the intent, makes the first step's call, writes the outcome.
-    async fn act(&self, mut prepared: Prepared, plan: Plan) -> Result<Turn, StoreError> {
+    async fn act(&self, mut prepared: Prepared, plan: Plan, look: Look) -> Result<Turn, StoreError> {
         let Some(step) = plan.steps.into_iter().next() else { return Ok(Turn::Settled) };
         let key = prepared.object.key.clone();
         let intent = self.intent(&prepared, &step);
@@ -174,6 +178,10 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         };
         let result = self.ports.cloud.call(request).await;
         self.tell(Progress::Called { object: key.clone(), step: step.clone(), error: result.as_ref().err().cloned() });
+        // What a delete looks at is less than what others need.
+        if result.is_ok() && step.verb == Verb::Update && !prepared.object.deleting {
+            self.looks.keep(&key, look, &step.part);
+        }
         match result {
             Ok(answer) => self.succeeded(prepared, &step, answer).await,
             Err(error) => self.call_failed(prepared, &step, error, sent_before).await,
