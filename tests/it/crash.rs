@@ -67,7 +67,7 @@ fn fields(case: &Case) -> &'static [&'static str] {
             &["description", "assumeRolePolicyDocument", "permissionsBoundary", "policies", "inlinePolicies", "tags"]
         }
         "ServiceLinkedRole" => &["description"],
-        "Bucket" => &["policy", "versioning", "cors", "tagging"],
+        "Bucket" => &["policy", "lifecycle", "cors", "tagging"],
         "User" => &["permissionsBoundary", "policies", "inlinePolicies", "tags"],
         _ => &[],
     }
@@ -234,6 +234,7 @@ crash!(
     role: "Role",
     service_linked_role: "ServiceLinkedRole",
     user: "User",
+    bucket: "Bucket",
 );
 
 /// Ten objects of every kind, some of which refer to others.

@@ -130,7 +130,7 @@ fn verdict(wish: &Wish<'_>, field: &Field) -> Verdict {
     };
     let digest = digest_of(wish.input, &field.name, wanted);
     if wish.fresh {
-        return if is_start(field, wanted) {
+        return if is_start(field, wanted) || is_empty(wanted) {
             Verdict::Equal
         } else {
             Verdict::Differs(difference(field, None, wanted, DifferenceKind::FirstWrite))

@@ -464,15 +464,20 @@ fn has_no_surplus(wanted: &Tree, stored: &Tree) -> bool {
     }
 }
 
+/// Whether a value says nothing, nor anything in it.
+fn is_empty(value: &Tree) -> bool {
+    match value {
+        Tree::List(list) => list.is_empty(),
+        Tree::Object(members) => members.values().all(is_empty),
+        Tree::Text(text) => text.is_empty(),
+        other => other.is_null(),
+    }
+}
+
 /// Wishing for what the provider starts with needs no write.
 fn is_start(field: &Field, wanted: &Tree) -> bool {
-    let empty = match wanted {
-        Tree::List(list) => list.is_empty(),
-        Tree::Object(members) => members.is_empty(),
-        Tree::Text(text) => text.is_empty(),
-        _ => false,
-    };
-    empty || matches!(&field.clear, Clear::Value(value) if field.compare.equal(wanted, &Tree::from(value.clone())))
+    is_empty(wanted)
+        || matches!(&field.clear, Clear::Value(value) if field.compare.equal(wanted, &Tree::from(value.clone())))
 }
 
 /// Whether the field's part exists for such an object.

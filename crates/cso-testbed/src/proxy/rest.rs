@@ -18,7 +18,8 @@ pub(super) fn name(signing_name: &str, request: &Message) -> Option<(String, Val
         let services = catalog.services().filter_map(|name| catalog.service(name).ok());
         services.filter(|service| matches!(service.protocol, Protocol::RestJson1 | Protocol::RestXml)).collect()
     });
-    let target = Target::read(request.head.target());
+    let mut target = Target::read(request.head.target());
+    target.headers = request.head.headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
     let of_service = SERVICES.iter().filter(|service| service.signing_name == signing_name);
     let mut best: Option<Candidate<'_>> = None;
     for service in of_service {
@@ -32,17 +33,18 @@ pub(super) fn name(signing_name: &str, request: &Message) -> Option<(String, Val
     best.map(|candidate| candidate.finish(&request.body))
 }
 
-/// A request's path and query, decoded.
+/// A request's path and query, decoded, and the names of its headers.
 struct Target {
     segments: Vec<String>,
     query: Vec<(String, String)>,
+    headers: Vec<String>,
 }
 
 /// An operation that a request may mean.
 struct Candidate<'a> {
     service: &'a Service,
     operation: &'a Operation,
-    /// How many entries of the query speak for it.
+    /// How many entries of the query, and headers that it cannot do without, speak for it.
     evidence: usize,
     input: Map<String, Value>,
 }
@@ -57,6 +59,7 @@ impl Target {
         Self {
             segments: path.split('/').filter(|segment| !segment.is_empty()).map(percent_decoded).collect(),
             query: query.split('&').filter(|pair| !pair.is_empty()).map(pair).collect(),
+            headers: Vec::new(),
         }
     }
 
@@ -71,8 +74,18 @@ impl Target {
             return None;
         }
         let mut evidence = template.query.len();
-        for member in members(service, operation).iter().filter(|member| member.location == Location::Query) {
-            match self.entry(member.wire_name.as_deref().unwrap_or(&member.name)) {
+        for member in members(service, operation) {
+            let wire = member.wire_name.as_deref().unwrap_or(&member.name);
+            if member.location == Location::Header && member.required {
+                if !self.headers.iter().any(|name| name.eq_ignore_ascii_case(wire)) {
+                    return None;
+                }
+                evidence += 1;
+            }
+            if member.location != Location::Query {
+                continue;
+            }
+            match self.entry(wire) {
                 Some(value) => {
                     evidence += 1;
                     input.insert(member.name.clone(), value.into());
