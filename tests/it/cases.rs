@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use cso_testbed::Kind;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -33,12 +34,16 @@ pub(crate) struct Case {
     pub(crate) drift: Option<Drift>,
     pub(crate) immutable: Map<String, Value>,
     #[serde(default)]
+    pub(crate) missing: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(crate) nameless: bool,
+    #[serde(default)]
     pub(crate) lingers: bool,
     #[serde(default)]
     pub(crate) lacks: BTreeMap<String, String>,
     #[serde(default)]
     pub(crate) untested: BTreeMap<String, String>,
-    #[serde(rename = "field")]
+    #[serde(default, rename = "field")]
     pub(crate) fields: BTreeMap<String, Field>,
 }
 
@@ -89,11 +94,26 @@ pub(crate) fn all() -> Result<Vec<Case>> {
     Ok(cases.case)
 }
 
+/// Every case that an emulator can play.
+pub(crate) fn all_on(emulator: Kind) -> Result<Vec<Case>> {
+    let mut cases = all()?;
+    cases.retain(|case| !case.missing.contains_key(emulator.name()));
+    Ok(cases)
+}
+
 /// The first case of each kind.
 pub(crate) fn one_of_each_kind() -> Result<Vec<Case>> {
     let mut cases = all()?;
     cases.retain(|case| case.id == case.kind);
-    ensure!(cases.len() == 15, "there are fifteen kinds");
+    ensure!(cases.len() == 18, "there are eighteen kinds that some emulator has");
+    Ok(cases)
+}
+
+/// The first case of each kind that an emulator can play in full.
+pub(crate) fn one_of_each_kind_on(emulator: Kind) -> Result<Vec<Case>> {
+    let mut cases = one_of_each_kind()?;
+    let emulator = emulator.name();
+    cases.retain(|case| !case.missing.contains_key(emulator) && !case.lacks.contains_key(emulator));
     Ok(cases)
 }
 

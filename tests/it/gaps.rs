@@ -40,6 +40,11 @@ fn listed() -> Result<Gaps> {
     toml::from_str(include_str!("gaps.toml")).context("reading gaps.toml")
 }
 
+/// Checks that some emulator cannot pass: by check, what each emulator does instead.
+pub(crate) fn of_checks() -> Result<BTreeMap<String, BTreeMap<String, String>>> {
+    Ok(listed()?.check.into_iter().map(|known| (known.id, known.gaps)).collect())
+}
+
 /// Checks of a story on one emulator, held against the list: a check fails if and only if it is listed.
 pub(crate) struct Verdicts {
     emulator: Kind,

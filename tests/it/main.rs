@@ -10,15 +10,18 @@ macro_rules! on_every_emulator {
 
 mod bed;
 mod cases;
+mod compatibility;
 mod crash;
 mod exports;
 mod faults;
 mod gaps;
+mod import;
 mod interrupt;
 mod lifecycle;
 mod logs;
 mod memory;
 mod ownership;
+mod page;
 mod readme;
 mod running;
 mod s3;

@@ -131,6 +131,7 @@ impl Stage {
         let mut all = Vec::new();
         let listings = [
             ("queue", "sqs", "ListQueues", "QueueUrls", ""),
+            ("application", "sns", "ListPlatformApplications", "PlatformApplications", "PlatformApplicationArn"),
             ("topic", "sns", "ListTopics", "Topics", "TopicArn"),
             ("subscription", "sns", "ListSubscriptions", "Subscriptions", "SubscriptionArn"),
             ("repository", "ecr", "DescribeRepositories", "repositories", "repositoryName"),
@@ -158,6 +159,18 @@ impl Stage {
             let metadata = &key["KeyMetadata"];
             if metadata["KeyState"] != "PendingDeletion" && metadata["KeyManager"] != "AWS" {
                 all.push(format!("key {}", metadata["KeyId"].as_str().unwrap_or_default()));
+                let grants = self.cloud.call("kms", "ListGrants", json!({"KeyId": key["KeyMetadata"]["KeyId"]}))?;
+                let id = |grant: &Value| format!("grant {}", grant["GrantId"].as_str().unwrap_or_default());
+                all.extend(items(&grants, "Grants").iter().map(id));
+            }
+        }
+        for arn in all.clone().iter().filter_map(|id| id.strip_prefix("application ")) {
+            let about = json!({"PlatformApplicationArn": arn});
+            // An emulator that cannot list them has no story with one.
+            if let Ok(answer) = self.cloud.call("sns", "ListEndpointsByPlatformApplication", about) {
+                let id =
+                    |endpoint: &Value| format!("endpoint {}", endpoint["EndpointArn"].as_str().unwrap_or_default());
+                all.extend(items(&answer, "Endpoints").iter().map(id));
             }
         }
         for secret in items(&self.cloud.call("secretsmanager", "ListSecrets", json!({}))?, "SecretList") {

@@ -81,6 +81,27 @@ pub struct CallError {
     pub retry_after: Option<Duration>,
 }
 
+/// Below this length a text is found everywhere by chance, and replacing it would spell it out by its gaps.
+const SHORTEST_REPLACED: usize = 6;
+
+impl CallError {
+    /// Takes texts that were sent in confidence out of what the provider said.
+    pub fn conceal(&mut self, mut secrets: Vec<String>) {
+        // The longest first, so that no secret survives as the rest of a longer one.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+            if !self.message.contains(secret.as_str()) {
+                continue;
+            }
+            if secret.len() < SHORTEST_REPLACED {
+                "(withheld: it holds a sensitive value that was sent)".clone_into(&mut self.message);
+                return;
+            }
+            self.message = self.message.replace(secret.as_str(), "(sensitive)");
+        }
+    }
+}
+
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.action, self.code)?;

@@ -12,6 +12,9 @@ pub struct Object {
     pub key: ObjectKey,
     pub labels: BTreeMap<String, String>,
     pub annotations: BTreeMap<String, String>,
+    /// Annotations of the place that the object is in, which hold for all objects there; `None` if the adapter does not
+    /// know the place, so that what is remembered of it counts.
+    pub inherited: Option<BTreeMap<String, String>>,
     /// The object's `spec` as written.
     pub spec: Value,
     /// The object is on its way out: its resource is to be deleted.
@@ -22,5 +25,10 @@ impl Object {
     /// An annotation's value.
     pub fn annotation(&self, name: &str) -> Option<&str> {
         self.annotations.get(name).map(String::as_str)
+    }
+
+    /// The value of an annotation of the object's place.
+    pub fn inherits(&self, name: &str) -> Option<&str> {
+        self.inherited.as_ref()?.get(name).map(String::as_str)
     }
 }

@@ -29,6 +29,9 @@ pub struct Record {
     /// What was wished for when that generation began: enough to delete the resource after its manifest is gone.
     pub wish: LastWish,
     pub ownership: Ownership,
+    /// Where the resource is, as far as references say so: what they stood for when it was made, by spec field.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub place: Map<String, Value>,
     /// The object's status as last written: identifiers and observed values, without conditions.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub status: Map<String, Value>,
@@ -59,6 +62,9 @@ pub struct LastWish {
     pub spec: Value,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
+    /// As in [`crate::Object::inherited`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inherited: Option<BTreeMap<String, String>>,
 }
 
 /// How we came to own the resource. Nothing is deleted or changed without it.
@@ -144,6 +150,7 @@ impl Record {
             spec_digest,
             wish: LastWish::default(),
             ownership: Ownership::None,
+            place: Map::new(),
             status: Map::new(),
             late: Map::new(),
             applied: BTreeMap::new(),

@@ -36,14 +36,23 @@ pub enum Hole {
 }
 
 /// Where a secret value is read from.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct SecretSource {
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SecretSource {
+    /// A key of a Secret.
+    Secret(SecretKey),
+    /// The wish itself has it as plain text, in this field of its spec.
+    Spec { field: String },
+}
+
+/// A key of a Secret.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SecretKey {
     pub namespace: String,
     pub name: String,
     pub key: String,
 }
 
-impl SecretSource {
+impl SecretKey {
     /// The Secret that holds it.
     pub fn object(&self) -> ObjectKey {
         ObjectKey::new("", "Secret", &self.namespace, &self.name)
@@ -276,7 +285,8 @@ mod tests {
 
     #[test]
     fn shows_a_secret_by_its_digest_only() {
-        let source = SecretSource { namespace: "default".into(), name: "db".into(), key: "password".into() };
+        let source =
+            SecretSource::Secret(SecretKey { namespace: "default".into(), name: "db".into(), key: "password".into() });
         let digest = crate::DigestKey::from_bytes([7; 32]).digest("spec.secretString", &json!("hunter2"));
         let tree = Tree::Hole(Hole::Secret { source, digest });
         assert!(!tree.shown().to_string().contains("hunter2"));

@@ -25,6 +25,7 @@ use serde_json::Value;
 
 use crate::dialect::{Adoption, Deletion, Policies};
 use crate::differ::{self, Wish};
+use crate::ignore;
 
 /// Reason of a wait that only a person or another system can end.
 pub const WAITING_FOR_OTHERS: &str = "WaitingForOthers";
@@ -106,6 +107,7 @@ impl Input<'_> {
             surroundings: self.surroundings,
             options: self.options,
             made_by,
+            token: self.record.intent.as_ref().and_then(|intent| intent.token.as_deref()),
         }
     }
 
@@ -169,7 +171,7 @@ fn renamed(input: &Input<'_>) -> Option<Decision> {
         return None;
     }
     let wishes = differ::wishes(input);
-    let names = input.kind.identity.name.iter().filter_map(|path| path.split_first().map(|(name, _)| name));
+    let names = input.kind.address_fields().filter_map(|path| path.split_first().map(|(name, _)| name));
     let changed = |name: &&str| {
         let applied = input.record.applied.get(*name);
         applied.is_some() && applied != wishes.get(*name)
@@ -307,7 +309,12 @@ fn foreign_message(mark: Option<&OwnerMark>, input: &Input<'_>) -> String {
 }
 
 fn seen_mark(input: &Input<'_>) -> Option<OwnerMark> {
-    let Seen::Value(tags) = &input.observation.tags else { return None };
+    mark_in(&input.observation.tags)
+}
+
+/// The owner mark among the tags that were seen.
+pub(crate) fn mark_in(tags: &Seen) -> Option<OwnerMark> {
+    let Seen::Value(tags) = tags else { return None };
     tags.member(cso_core::owner::OWNER_TAG).and_then(Tree::as_str).and_then(OwnerMark::parse)
 }
 
@@ -369,7 +376,10 @@ fn create_plan(input: &Input<'_>, _status: &Tree) -> Result<Plan, Unfilled> {
     let subject = input.subject(&nothing, None);
     let tags = input.tags();
     // A list of nothing is what a new resource has anyway, and some calls refuse to be told so.
-    let is_said = |name: &&String| input.spec.member(name).is_none_or(|value| value.as_list() != Some(&[]));
+    let is_said = |name: &&String| {
+        let empty = input.spec.member(name).is_some_and(|value| value.as_list() == Some(&[]));
+        !empty || differ::is_required(kind, &kind.create, name)
+    };
     let fields: BTreeSet<String> = kind.fields.keys().filter(is_said).cloned().collect();
     let call = subject.fill(&kind.create, &Load { fields: Some(&fields), tags: Some(&tags), ..Load::default() })?;
     let carried = kind.create.carries.iter().map(|carried| carried.field.as_str());
@@ -406,8 +416,10 @@ fn decide_present(input: &Input<'_>, body: &Tree, status: &Tree) -> Decision {
     if let Some(blocked) = blocked {
         return blocked;
     }
-    let subject = input.subject(status, None);
-    let wish = Wish { input, subject: &subject, observation: input.observation, fresh: false };
+    let (spec, ignored) = ignore::overlay(input);
+    let compared = Input { spec: &spec, ..*input };
+    let subject = compared.subject(status, None);
+    let wish = Wish { input: &compared, subject: &subject, observation: input.observation, fresh: false };
     let found = match differ::differences(&wish) {
         Ok(found) => found,
         Err(unfilled) => return unfilled_decision(&unfilled),
@@ -423,7 +435,8 @@ fn decide_present(input: &Input<'_>, body: &Tree, status: &Tree) -> Decision {
             ),
         };
     }
-    let mut notes = found.notes;
+    let mut notes = ignored;
+    notes.extend(found.notes);
     if input.policies.read_only {
         notes.extend(
             found
@@ -492,6 +505,7 @@ fn settled(input: &Input<'_>, notes: Vec<String>, stuck: BTreeSet<String>) -> De
             applied.entry(field.clone()).or_insert_with(|| digest.clone());
         }
     }
+    ignore::keep_applied(input, &mut applied);
     Decision::Settle(Settled { notes, applied, late: differ::late(input), stuck })
 }
 

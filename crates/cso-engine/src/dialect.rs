@@ -2,12 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use cso_core::{Object, Tree};
+use cso_core::path::Segment;
+use cso_core::{FieldPath, Object, Tree};
 use cso_schema::kind::{Kind, OptionKind};
+use cso_schema::names::nearest;
 use serde_json::Value;
 
 /// Prefix of ACK's annotations and default tags.
 pub const PREFIX: &str = "services.k8s.aws/";
+
+/// Whether a tag is not the user's: AWS's own, or one that every controller writes.
+pub fn is_system_tag(key: &str) -> bool {
+    key.starts_with("aws:") || key.starts_with(PREFIX)
+}
 
 /// What the object's annotations ask for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +26,8 @@ pub struct Policies {
     pub read_only: bool,
     /// The user said `--take-back`: resources marked by a lost state for the same object are ours again.
     pub take_back: bool,
+    /// Fields below `spec` whose differences are left alone once they were written: see [`ignored`].
+    pub ignored: Vec<FieldPath>,
 }
 
 /// What to do about a resource that exists already.
@@ -47,8 +56,8 @@ pub struct BadAnnotation {
     pub why: String,
 }
 
-/// Reads the policies of an object.
-pub fn policies(object: &Object) -> Result<Policies, BadAnnotation> {
+/// Reads the policies of an object: its own, else those of its namespace, else the `default`.
+pub fn policies(object: &Object, default: Deletion) -> Result<Policies, BadAnnotation> {
     let bad = |name: &str, value: &str, why: &str| BadAnnotation {
         name: format!("{PREFIX}{name}"),
         value: value.to_owned(),
@@ -68,21 +77,133 @@ pub fn policies(object: &Object) -> Result<Policies, BadAnnotation> {
         }
     };
     let deletion = match get("deletion-policy") {
-        None | Some("delete") => Deletion::Delete,
-        Some("retain") => Deletion::Retain,
-        Some(other) => return Err(bad("deletion-policy", other, "is neither delete nor retain")),
+        Some(text) => deletion(text).ok_or_else(|| bad("deletion-policy", text, NO_POLICY))?,
+        None => inherited_deletion(object)?.unwrap_or(default),
     };
     let read_only = match get("read-only") {
         None | Some("false") => false,
         Some("true") => true,
         Some(other) => return Err(bad("read-only", other, "is neither true nor false")),
     };
-    Ok(Policies { adoption, adoption_fields, deletion, read_only, take_back: false })
+    Ok(Policies { adoption, adoption_fields, deletion, read_only, take_back: false, ignored: Vec::new() })
 }
 
-/// The region an object asks for, if it does.
+const NO_POLICY: &str = "is neither delete nor retain";
+
+fn deletion(text: &str) -> Option<Deletion> {
+    match text {
+        "delete" => Some(Deletion::Delete),
+        "retain" => Some(Deletion::Retain),
+        _ => None,
+    }
+}
+
+/// A namespace says it for each service.
+fn inherited_deletion(object: &Object) -> Result<Option<Deletion>, BadAnnotation> {
+    let name = format!("{}.{PREFIX}deletion-policy", object.key.service());
+    let Some(text) = object.inherits(&name) else { return Ok(None) };
+    let bad = || BadAnnotation {
+        name: format!("{name} of namespace {}", object.key.namespace),
+        value: text.to_owned(),
+        why: NO_POLICY.to_owned(),
+    };
+    deletion(text).map(Some).ok_or_else(bad)
+}
+
+/// The region that an object asks for, or else its namespace.
 pub fn region(object: &Object) -> Option<&str> {
-    object.annotation("services.k8s.aws/region")
+    object.annotation("services.k8s.aws/region").or_else(|| object.inherits("services.k8s.aws/default-region"))
+}
+
+/// The account that the resources of the object's namespace belong to, if it says one.
+pub fn owner_account(object: &Object) -> Option<&str> {
+    object.inherits("services.k8s.aws/owner-account-id")
+}
+
+/// Whether an annotation is for us, and worth remembering.
+pub fn is_ours(annotation: &str) -> bool {
+    annotation.contains(PREFIX) || annotation.starts_with("service-operator.cloud/")
+}
+
+/// What stands for something else in the value of a default tag.
+pub const TOKENS: [&str; 7] = [
+    "%CONTROLLER_SERVICE%",
+    "%CONTROLLER_VERSION%",
+    "%K8S_NAMESPACE%",
+    "%K8S_RESOURCE_KIND%",
+    "%K8S_RESOURCE_NAME%",
+    "%KRO_VERSION%",
+    "%MANAGED_BY%",
+];
+
+/// The tags that a resource gets besides its owner mark and the user's own; those whose value comes out empty are left out.
+pub fn default_tags(
+    kind: &Kind,
+    object: &Object,
+    version: &str,
+    templates: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let label = |name: &str| object.labels.get(name).map_or("", String::as_str);
+    let fill = |template: &str| {
+        let values = [
+            &kind.service,
+            version,
+            &object.key.namespace,
+            &object.key.kind,
+            &object.key.name,
+            label("kro.run/kro-version"),
+            label("app.kubernetes.io/managed-by"),
+        ];
+        TOKENS.iter().zip(values).fold(template.to_owned(), |text, (token, value)| text.replace(token, value))
+    };
+    let own = [
+        (format!("{PREFIX}controller-version"), "%CONTROLLER_SERVICE%-%CONTROLLER_VERSION%"),
+        (format!("{PREFIX}namespace"), "%K8S_NAMESPACE%"),
+    ];
+    let own = own.iter().map(|(key, template)| (key, *template));
+    let all = own.chain(templates.iter().map(|(key, template)| (key, template.as_str())));
+    all.map(|(key, template)| (key.clone(), fill(template))).filter(|(_, value)| !value.is_empty()).collect()
+}
+
+/// The fields whose later differences are nobody's business, as paths below `spec`.
+pub fn ignored(kind: &Kind, object: &Object) -> Result<Vec<FieldPath>, BadAnnotation> {
+    let name = format!("{PREFIX}ignore-field-drift");
+    let Some(text) = object.annotation(&name) else { return Ok(Vec::new()) };
+    let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+    words
+        .map(|word| {
+            let bad = |why| BadAnnotation { name: name.clone(), value: word.to_owned(), why };
+            ignorable(kind, word).map_err(bad)
+        })
+        .collect()
+}
+
+/// The path of a field that may be ignored, or why it may not.
+fn ignorable(kind: &Kind, text: &str) -> Result<FieldPath, String> {
+    let path: FieldPath = text.parse().map_err(|error: cso_core::path::PathError| error.to_string())?;
+    let Some((first, below)) = path.split_first() else { return Err("is not a path such as spec.tags".to_owned()) };
+    if first != "spec" || below.is_root() {
+        return Err(format!("is not below spec; did you mean `spec.{text}`?"));
+    }
+    let mut schema = &kind.surface.spec;
+    for segment in below.segments() {
+        let Segment::Name(step) = segment else {
+            return Err("leads into a list: name the field that holds the list".to_owned());
+        };
+        if schema.items.is_some() || schema.additional.is_some() {
+            return Err("leads into a list or a map: name the field that holds it".to_owned());
+        }
+        schema = schema.properties.get(step).ok_or_else(|| {
+            let near = nearest(step, schema.properties.keys().map(String::as_str));
+            let hint = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+            format!("is not a field of {}: there is no `{step}`{hint}", kind.name())
+        })?;
+    }
+    if kind.is_identity(below.split_first().map_or("", |(field, _)| field)) {
+        return Err("says which resource it is, and cannot be ignored".to_owned());
+    }
+    // A reference stands for the value that it fills.
+    Ok(kind.refs.iter().find(|reference| reference.field == below).map_or(below, |reference| reference.fills.clone()))
 }
 
 /// Values of the kind's options, typed and in range.
@@ -117,7 +238,7 @@ pub fn name_adopted(kind: &Kind, policies: &Policies, spec: &mut Tree) {
     for (name, value) in &policies.adoption_fields {
         let is_open = spec.member(name).is_none_or(Tree::is_null);
         if is_open && kind.surface.spec.properties.contains_key(name) {
-            spec.set(&cso_core::FieldPath::root().child(name), Tree::text(value));
+            spec.set(&FieldPath::root().child(name), Tree::text(value));
         }
     }
 }
@@ -127,10 +248,10 @@ pub fn adopted_status(kind: &Kind, fields: &BTreeMap<String, String>) -> Tree {
     let mut status = Tree::object();
     for (name, value) in fields {
         if name.eq_ignore_ascii_case("arn") {
-            let arn = cso_core::FieldPath::root().child("ackResourceMetadata").child("arn");
+            let arn = FieldPath::root().child("ackResourceMetadata").child("arn");
             status.set(&arn, Tree::text(value));
         } else if kind.surface.status.properties.contains_key(name) {
-            status.set(&cso_core::FieldPath::root().child(name), Tree::text(value));
+            status.set(&FieldPath::root().child(name), Tree::text(value));
         }
     }
     status

@@ -10,11 +10,13 @@ use cso_core::{Difference, DifferenceKind, Digest, Hole, Ownership, Step, Tree, 
 use cso_schema::convert::as_text;
 use cso_schema::fill::{Load, Subject, Unfilled};
 use cso_schema::kind::{
-    CallTemplate, Clear, Field, Kind, Owner, Part, Place, Predicate, Role, Send, Shape, Source, TagWrite, Write,
+    CallTemplate, Clear, Field, Kind, Owner, Part, Place, Role, Send, Shape, Source, TagWrite, Write,
 };
 use cso_schema::observe::{Observation, Seen};
 
 use crate::decide::{Input, spec_path};
+use crate::dialect::is_system_tag;
+use crate::ignore;
 
 mod elements;
 
@@ -73,7 +75,8 @@ pub(crate) fn differences(wish: &Wish<'_>) -> Result<Found, Unfilled> {
                 )),
                 Verdict::Differs(difference) => found.replaces.push(difference),
                 Verdict::Unknown(why) => found.notes.push(format!("{}: {why}", spec_path(&field.name))),
-                _ => {}
+                Verdict::Kept => found.notes.push(kept(field)),
+                Verdict::Removed(..) | Verdict::Equal => {}
             }
         } else if field.owner == Owner::Body && field.role != Role::Option {
             body.push(field);
@@ -104,17 +107,9 @@ pub(crate) fn differences(wish: &Wish<'_>) -> Result<Found, Unfilled> {
 
 /// Whether a part exists for this object.
 pub(crate) fn applies(wish: &Wish<'_>, part: &Part) -> bool {
-    let Predicate(tests) = &part.when;
-    tests.iter().all(|(source, accepted)| {
-        let value = match source {
-            Source::Spec(path) => wish.input.spec.at(path).cloned(),
-            other => wish.subject.source(other),
-        };
-        accepted.iter().any(|one| match (one, &value) {
-            (None, None) => true,
-            (Some(one), Some(value)) => Tree::from(one.clone()) == *value,
-            _ => false,
-        })
+    part.when.holds(|source| match source {
+        Source::Spec(path) => wish.input.spec.at(path).cloned(),
+        other => wish.subject.source(other),
     })
 }
 
@@ -124,6 +119,9 @@ fn wished<'a>(wish: &Wish<'a>, field: &Field) -> Option<&'a Tree> {
 }
 
 fn verdict(wish: &Wish<'_>, field: &Field) -> Verdict {
+    if !wish.fresh && ignore::is_whole(wish.input, field) {
+        return Verdict::Equal;
+    }
     let applied = wish.input.record.applied.get(&field.name);
     let Some(wanted) = wished(wish, field) else {
         return if applied.is_some() && !wish.fresh { removed(wish, field) } else { Verdict::Equal };
@@ -153,7 +151,7 @@ fn verdict(wish: &Wish<'_>, field: &Field) -> Verdict {
         Seen::Absent => Verdict::Differs(difference(field, None, wanted, kind_of_change)),
         Seen::Value(seen) => {
             if field.compare.equal_with(wanted, &seen, &field.nested) {
-                nested_removal(field, applied, &digest, wanted, &seen)
+                nested_removal(wish, field, applied, &digest, wanted, &seen)
             } else {
                 Verdict::Differs(difference(field, Some(seen), wanted, kind_of_change))
             }
@@ -174,15 +172,23 @@ fn unseen(wish: &Wish<'_>, field: &Field, applied: Option<&Digest>, digest: &Dig
     }
 }
 
-/// The wish changed, yet nothing visible differs: something was taken out inside a structure, where comparing what is
-/// wished for cannot see it. An absolute write is sent once to make it so.
-fn nested_removal(field: &Field, applied: Option<&Digest>, digest: &Digest, wanted: &Tree, seen: &Tree) -> Verdict {
-    let structured = matches!(wanted, Tree::Object(_));
-    match applied {
-        Some(applied) if applied != digest && structured && matches!(field.owner, Owner::Part(_)) => {
-            Verdict::Differs(difference(field, Some(seen.clone()), wanted, DifferenceKind::UserChange))
-        }
-        _ => Verdict::Equal,
+/// The wish changed, yet nothing visible differs: something may have been taken out inside a structure, where comparing
+/// what is wished for cannot see it. A write of the whole structure is sent once to make it so; what cannot be written is
+/// kept.
+fn nested_removal(
+    wish: &Wish<'_>,
+    field: &Field,
+    applied: Option<&Digest>,
+    digest: &Digest,
+    wanted: &Tree,
+    seen: &Tree,
+) -> Verdict {
+    let changed = applied.is_some_and(|applied| applied != digest) && matches!(wanted, Tree::Object(_));
+    match (field.role, field.owner) {
+        _ if !changed => Verdict::Equal,
+        (Role::CreateOnly, _) => Verdict::Kept,
+        (_, Owner::Body) if wish.input.kind.update.is_none() => Verdict::Equal,
+        _ => Verdict::Differs(difference(field, Some(seen.clone()), wanted, DifferenceKind::UserChange)),
     }
 }
 
@@ -201,8 +207,9 @@ fn removed(wish: &Wish<'_>, field: &Field) -> Verdict {
         Clear::Keep => Verdict::Kept,
         Clear::Value(value) => {
             let value = Tree::from(value.clone());
-            let is_so = if is_empty(&value) { is_empty(&seen) } else { field.compare.equal(&value, &seen) };
-            if is_so || as_text(&value) == as_text(&seen) {
+            // Members beside the cleared ones were set by us.
+            let whole = seen.as_object().is_none() || field.compare.equal(&seen, &value);
+            if (whole && field.compare.equal(&value, &seen)) || as_text(&value) == as_text(&seen) {
                 Verdict::Equal
             } else {
                 Verdict::Removed(gone(Some(value.clone())), Some(value))
@@ -247,7 +254,7 @@ fn difference(field: &Field, from: Option<Tree>, to: &Tree, kind: DifferenceKind
 fn digest_of(input: &Input<'_>, name: &str, value: &Tree) -> Digest {
     match value {
         Tree::Hole(Hole::Secret { digest, .. }) => digest.clone(),
-        other => input.digest_key.digest(&spec_path(name), &other.shown()),
+        other => input.digest_key.digest(&spec_path(name), &ignore::without(input, name, other).shown()),
     }
 }
 
@@ -395,7 +402,7 @@ fn write_steps(
         return Ok(PartSteps { writes: changes.iter().map(one).collect::<Result<_, _>>()?, ..PartSteps::default() });
     }
     let mut sent: BTreeSet<String> = changes.iter().map(|(field, _)| field.clone()).collect();
-    for field in fields.iter().filter(|field| is_required(wish, &put.call, &field.name)) {
+    for field in fields.iter().filter(|field| is_required(wish.input.kind, &put.call, &field.name)) {
         sent.insert(field.name.clone());
         if wished(wish, field).is_none()
             && !cleared.contains_key(&field.name)
@@ -410,12 +417,10 @@ fn write_steps(
 }
 
 /// Whether a call cannot be made without the field.
-fn is_required(wish: &Wish<'_>, call: &CallTemplate, field: &str) -> bool {
-    let api = &wish.input.kind.api;
-    let Some(input) = api.operation(&call.operation).and_then(|operation| operation.input) else { return false };
+pub(crate) fn is_required(kind: &Kind, call: &CallTemplate, field: &str) -> bool {
     let place = call.carries.iter().find(|carried| carried.field == field).map(|carried| &carried.place);
     let Some(Place::Path(path)) = place else { return false };
-    path.split_first().and_then(|(member, _)| api.shape(input).member(member)).is_some_and(|member| member.required)
+    path.split_first().is_some_and(|(member, _)| kind.requires(call, member))
 }
 
 /// What a field that nobody wishes for is, so that a write that must carry it changes nothing.
@@ -453,11 +458,6 @@ fn switch_steps(
     };
     let call = wish.subject.fill(if on { enable } else { disable }, &Load::default())?;
     Ok(PartSteps { removals: Vec::new(), writes: vec![update_step(part.name.clone(), call, vec![difference])] })
-}
-
-/// Tag keys that are not the user's: AWS's own, and those that every controller writes.
-fn is_system_tag(key: &str) -> bool {
-    key.starts_with("aws:") || key.starts_with("services.k8s.aws/")
 }
 
 /// The version tag tells who created the resource; another version's value is as good.

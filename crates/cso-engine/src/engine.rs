@@ -7,6 +7,7 @@ mod preview;
 mod status;
 mod turn;
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use self::looks::Looks;
 pub use self::preview::Preview;
 pub use self::turn::Turn;
 use crate::conditions::Standing;
+use crate::dialect::Deletion;
 use crate::limited::Limited;
 use crate::read::Marked;
 use crate::resolve::Others;
@@ -33,7 +35,7 @@ pub struct Ports<C, S, P, K> {
 }
 
 /// What the user decided once for all objects.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// Region of objects that do not say one.
     pub region: String,
@@ -45,6 +47,10 @@ pub struct Settings {
     pub consistency: Option<Duration>,
     /// For the tag that names the controller's version.
     pub version: String,
+    /// What a deleted object means for its resource where neither it nor its namespace says so.
+    pub deletion: Deletion,
+    /// Tags of every resource: keys, and values with [tokens](crate::dialect::TOKENS) in them. The user's own tags come before them.
+    pub default_tags: BTreeMap<String, String>,
 }
 
 /// Decides and does. Shared by every turn.

@@ -131,6 +131,7 @@ mod tests {
             key: ObjectKey::new(export::GROUP, export::KIND, "shop", "url"),
             labels: BTreeMap::new(),
             annotations: BTreeMap::new(),
+            inherited: None,
             spec: json!({"from": {"resource": resource, "path": path}, "to": to}),
             deleting: false,
         }

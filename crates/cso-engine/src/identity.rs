@@ -40,7 +40,8 @@ pub(crate) fn keep(kind: &Kind, record: Option<&Record>, spec: &Value) -> Named 
     let Some(before) = record.map(|record| &record.wish.spec).filter(|before| before.is_object()) else { return named };
     for field in fields {
         let (from, to) = (value_of(before, &field), value_of(spec, &field));
-        if from.is_null() {
+        let is_place = kind.identity.within.iter().any(|path| path.to_string() == field);
+        if from.is_null() && !is_place {
             // An adopted resource may have its name from an annotation.
             continue;
         }
@@ -54,13 +55,13 @@ pub(crate) fn keep(kind: &Kind, record: Option<&Record>, spec: &Value) -> Named 
     named
 }
 
-/// What identifies the resource: of one that is ours, the name, for only names are used to find it again; of one whose
-/// create is open, also the natural key, and the references that stand for either.
+/// What identifies the resource: of one that is ours, its name and place, for only they are used to find it again; of one
+/// whose create is open, also the natural key; and the references that stand for any of them.
 fn fixed_fields(kind: &Kind, record: &Record) -> Vec<String> {
     let open = record.intent.as_ref().is_some_and(|intent| intent.verb == Verb::Create);
     let paths = match (record.ownership.is_ours(), open) {
-        (true, _) => kind.identity.name.iter().collect(),
-        (false, true) => kind.identity_fields(),
+        (true, _) => kind.address_fields().collect(),
+        (false, true) => kind.identity_fields().into_iter().chain(&kind.identity.within).collect(),
         (false, false) => Vec::new(),
     };
     let references = kind.refs.iter().filter(|reference| paths.contains(&&reference.fills));

@@ -7,7 +7,7 @@ use cso_core::port::{Cloud, Effect, Purpose, Request};
 use cso_core::{Call, CallError, ErrorClass, FieldPath, OwnerMark, Tree, Verb};
 use cso_schema::fill::Load;
 use cso_schema::kind::{
-    CONTENT, CallTemplate, Finder, PartRead, Pick, PickTest, REVISIONS, Recovery, Shape, State, TagRead,
+    CONTENT, CallTemplate, Finder, Part, PartRead, Pick, PickTest, REVISIONS, Recovery, Shape, State, TagRead,
 };
 use cso_schema::observe::{Observation, Seen};
 use jiff::{SignedDuration, Timestamp};
@@ -23,12 +23,22 @@ pub(crate) struct Reader<'a, C> {
     pub(crate) cloud: &'a C,
     pub(crate) input: &'a Input<'a>,
     pub(crate) purpose: Purpose,
-    /// The resource was created a moment ago by us: what the create carried need not be read back.
-    pub(crate) fresh: bool,
+    pub(crate) extent: Extent<'a>,
     /// Answers of parts that were read a moment ago, and have not been written since.
     pub(crate) known: &'a BTreeMap<String, Seen>,
     /// Resources that carry a mark, shared by the objects of an engine.
     pub(crate) marked: &'a Marked,
+}
+
+/// How much is read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Extent<'a> {
+    /// What somebody has a stake in.
+    Stake,
+    /// The same, after our own create a moment ago: what it carried need not be read back.
+    Fresh,
+    /// Everything that a wish may say. A list may have given the body already.
+    All { body: Option<&'a Tree> },
 }
 
 type Reading<T> = Result<T, CallError>;
@@ -50,7 +60,10 @@ impl<C: Cloud> Reader<'_, C> {
                 Handle::Many(rivals) => return Ok(Observation { rivals, ..Observation::absent() }),
             }
         }
-        let body = self.body(&status).await?;
+        let body = match self.extent {
+            Extent::All { body: Some(body) } => Seen::Value(body.clone()),
+            _ => self.body(&status).await?,
+        };
         let mut observation = Observation { body, found, ..Observation::nothing() };
         lay_over(&mut status, &kind.status_of(&observation));
         let Seen::Value(answer) = &observation.body else { return Ok(observation) };
@@ -58,7 +71,7 @@ impl<C: Cloud> Reader<'_, C> {
             return Ok(observation);
         }
         observation.tags = self.tags(&status, answer).await?;
-        observation.parts = self.parts(&status).await?;
+        observation.parts = self.parts(&status, &observation).await?;
         Ok(observation)
     }
 
@@ -104,6 +117,9 @@ impl<C: Cloud> Reader<'_, C> {
     }
 
     async fn find_natural(&self, finder: &Finder, status: &Tree) -> Reading<Handle> {
+        if !self.knows_key(finder) {
+            return Ok(Handle::Absent);
+        }
         let Answer::Value(answer) = self.read(&finder.call, status).await? else { return Ok(Handle::Absent) };
         let elements = answer.at(&finder.elements).and_then(Tree::as_list).unwrap_or_default();
         let mut found: Vec<Tree> =
@@ -115,6 +131,14 @@ impl<C: Cloud> Reader<'_, C> {
                 Handle::Many(found.iter().chain([&last]).map(|one| one.shown().to_string()).collect())
             }
         })
+    }
+
+    /// A key that holds the create's token names no resource before there is a create.
+    fn knows_key(&self, finder: &Finder) -> bool {
+        let nothing = Tree::object();
+        let subject = self.input.subject(&nothing, None);
+        let mut keys = finder.pick.iter().filter_map(Pick::source).filter(|source| source.may_be_token());
+        keys.all(|source| subject.source(source).is_some())
     }
 
     /// Looks for the owner mark: ours after a create of unknown outcome, and that of a lost store before a first create.
@@ -217,7 +241,7 @@ impl<C: Cloud> Reader<'_, C> {
     async fn tags(&self, status: &Tree, body: &Tree) -> Reading<Seen> {
         let kind = self.input.kind;
         let Some(tags) = &kind.tags else { return Ok(Seen::NotAsked) };
-        if self.fresh && tags.at_create {
+        if matches!(self.extent, Extent::Fresh) && tags.at_create {
             return Ok(Seen::NotAsked);
         }
         match &tags.read {
@@ -230,16 +254,18 @@ impl<C: Cloud> Reader<'_, C> {
         }
     }
 
-    async fn parts(&self, status: &Tree) -> Reading<BTreeMap<String, Seen>> {
+    async fn parts(&self, status: &Tree, observation: &Observation) -> Reading<BTreeMap<String, Seen>> {
         let mut seen = BTreeMap::new();
         for (position, part) in self.input.kind.parts.iter().enumerate() {
-            let stake = if self.input.deleting {
+            let has_stake = || part.fields.iter().any(|field| self.has_stake(field));
+            let is_wanted = match self.extent {
                 // Only what must be emptied first.
-                self.input.kind.empties.contains(&position)
-            } else {
-                part.fields.iter().any(|field| self.has_stake(field))
+                _ if self.input.deleting => self.input.kind.empties.contains(&position),
+                Extent::Stake => has_stake(),
+                Extent::Fresh => !part.at_create && has_stake(),
+                Extent::All { .. } => self.exists(part, status, observation),
             };
-            if !stake || (self.fresh && part.at_create) {
+            if !is_wanted {
                 continue;
             }
             if let Some(known) = self.known.get(&part.name) {
@@ -260,6 +286,13 @@ impl<C: Cloud> Reader<'_, C> {
             seen.insert(part.name.clone(), answer);
         }
         Ok(seen)
+    }
+
+    /// Whether a part exists for a resource with this body.
+    fn exists(&self, part: &Part, status: &Tree, observation: &Observation) -> bool {
+        let draft = self.input.kind.draft(&self.input.subject(status, None), observation);
+        let spec = Tree::Object(draft.spec);
+        part.when.holds(|source| source.in_spec(&spec).cloned())
     }
 
     /// What a list leads to, put together as [`PartRead::Listed`] says. A delete needs no more than the list.
@@ -336,6 +369,10 @@ impl<C: Cloud> Reader<'_, C> {
             Err(error) if none.contains(&error.code) => Ok(Seen::Absent),
             Err(error) if error.class == ErrorClass::Denied => {
                 Ok(Seen::Unknown(format!("not compared, because it cannot be read ({error})")))
+            }
+            // Who asks for everything takes what there is.
+            Err(error) if matches!(self.extent, Extent::All { .. }) && error.class != ErrorClass::Throttled => {
+                Ok(Seen::Unknown(error.to_string()))
             }
             Err(error) => Err(error),
         }

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cso_core::port::{SecretError, Secrets};
-use cso_core::tree::SecretSource;
+use cso_core::tree::{SecretKey, SecretSource};
 use cso_core::{ConditionStatus, DigestKey, FieldPath, Hole, Object, ObjectKey, Record, SecretValue, Tree};
 use cso_schema::kind::{Kind, Ref, Role};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Whether the result is for acting or for showing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,10 +137,14 @@ impl<P: Secrets> Resolver<'_, P> {
     }
 
     fn secret(&self, field: &str, wrapper: &Tree, others: &impl Others) -> Result<Hole, Unresolved> {
-        let Some(source) = secret_source(wrapper, &self.object.key.namespace) else {
+        let digest = |value: &str| self.digest_key.digest(&format!("spec.{field}"), &Value::String(value.to_owned()));
+        if let Tree::Text(value) = wrapper {
+            return Ok(Hole::Secret { source: SecretSource::Spec { field: field.to_owned() }, digest: digest(value) });
+        }
+        let Some(source) = secret_key(wrapper, &self.object.key.namespace) else {
             return Err(Unresolved::Invalid(format!("spec.{field} needs `name` and `key` of a Secret")));
         };
-        let SecretSource { namespace, name, key } = &source;
+        let SecretKey { namespace, name, key } = &source;
         self.granted(namespace, &format!("spec.{field}"))?;
         let value = secret(self.secrets, others, namespace, name, key).map_err(|error| {
             match others.exporter(namespace, name, key) {
@@ -151,8 +155,7 @@ impl<P: Secrets> Resolver<'_, P> {
                 None => Unresolved::Secret(error),
             }
         })?;
-        let digest = self.digest_key.digest(&format!("spec.{field}"), &Value::String(value.reveal().to_owned()));
-        Ok(Hole::Secret { source, digest })
+        Ok(Hole::Secret { digest: digest(value.reveal()), source: SecretSource::Secret(source) })
     }
 }
 
@@ -171,19 +174,56 @@ pub(crate) fn secret(
 }
 
 /// The Secrets that an object reads, whether they exist or not.
-pub fn secrets<'a>(kind: &'a Kind, namespace: &'a str, spec: &Value) -> impl Iterator<Item = SecretSource> + use<'a> {
+pub fn secrets<'a>(kind: &'a Kind, namespace: &'a str, spec: &Value) -> impl Iterator<Item = SecretKey> + use<'a> {
     let spec = Tree::from(spec.clone());
     let fields = kind.fields.values().filter(|field| field.role == Role::Secret);
-    fields.filter_map(move |field| secret_source(spec.member(&field.name)?, namespace))
+    fields.filter_map(move |field| secret_key(spec.member(&field.name)?, namespace))
 }
 
-fn secret_source(wrapper: &Tree, own_namespace: &str) -> Option<SecretSource> {
+fn secret_key(wrapper: &Tree, own_namespace: &str) -> Option<SecretKey> {
     let text = |name: &str| wrapper.member(name).and_then(Tree::as_str);
-    Some(SecretSource {
+    Some(SecretKey {
         namespace: text("namespace").unwrap_or(own_namespace).to_owned(),
         name: text("name")?.to_owned(),
         key: text("key")?.to_owned(),
     })
+}
+
+/// What references say about where the resource is, from a resolved wish.
+pub fn place_of(kind: &Kind, resolved: &Tree) -> Map<String, Value> {
+    let referred = |field: &&FieldPath| kind.refs.iter().any(|reference| reference.fills == **field);
+    let known = |field: &FieldPath| {
+        let value = resolved.at(field).filter(|value| value.holes().is_empty())?;
+        Some((field.to_string(), value.shown()))
+    };
+    kind.address_fields().filter(referred).filter_map(known).collect()
+}
+
+/// A spec in which that stands instead of the references: they may lead nowhere any more.
+pub fn with_place(kind: &Kind, mut spec: Value, place: &Map<String, Value>) -> Value {
+    if let Value::Object(members) = &mut spec {
+        for (field, value) in place {
+            for reference in kind.refs.iter().filter(|reference| reference.fills.to_string() == *field) {
+                members.remove(&reference.field.to_string());
+            }
+            members.insert(field.clone(), value.clone());
+        }
+    }
+    spec
+}
+
+/// A spec as it may be stored: without the secrets that stand in it as plain text. What was applied of them is known by
+/// digest.
+pub fn without_secrets(kind: &Kind, mut spec: Value) -> Value {
+    let secrets = kind.fields.values().filter(|field| field.role == Role::Secret);
+    if let Value::Object(members) = &mut spec {
+        for field in secrets {
+            if members.get(&field.name).is_some_and(Value::is_string) {
+                members.remove(&field.name);
+            }
+        }
+    }
+    spec
 }
 
 /// Whether an object's last known standing is "as wished".

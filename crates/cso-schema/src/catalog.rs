@@ -56,6 +56,8 @@ mod tests {
             names,
             [
                 "ecr/Repository",
+                "ecr/PullThroughCacheRule",
+                "ecr/RepositoryCreationTemplate",
                 "iam/Group",
                 "iam/InstanceProfile",
                 "iam/OpenIDConnectProvider",
@@ -65,10 +67,13 @@ mod tests {
                 "iam/User",
                 "kms/Key",
                 "kms/Alias",
+                "kms/Grant",
                 "s3/Bucket",
                 "secretsmanager/Secret",
                 "sns/Topic",
                 "sns/Subscription",
+                "sns/PlatformApplication",
+                "sns/PlatformEndpoint",
                 "sqs/Queue"
             ]
         );

@@ -21,6 +21,7 @@ mod calls;
 mod errors;
 mod fields;
 mod identity;
+mod list;
 mod lookup;
 mod options;
 mod outputs;
@@ -132,6 +133,8 @@ enum Extra {
     Items,
     /// One element of a list.
     Item,
+    /// The token of an open create, where its resource is looked for.
+    Token,
 }
 
 impl<'a> Compiler<'a> {
@@ -159,6 +162,7 @@ impl<'a> Compiler<'a> {
         let fields = self.fields(&read, body);
         let parts = self.parts(&fields)?;
         let create = self.create(&fields)?;
+        self.check_tokens();
         let create_answer = self.api.operation(&spec.api.create.op).and_then(|operation| operation.output);
         let create_out = self.outs(&["api", "create"], &spec.api.create.out, create_answer);
         let update = self.update(&fields);
@@ -183,6 +187,7 @@ impl<'a> Compiler<'a> {
             options: self.options(),
             status: self.status(&read, body),
             exports: self.exports(),
+            list: spec.api.list.as_ref().and_then(|list| self.listing(list, &identity, &read, body)),
             errors: self.errors(&self.file.errors),
             consistency: self.duration(&[], self.file.consistency.as_deref()).unwrap_or(Duration::from_secs(10)),
             identity,

@@ -84,6 +84,28 @@ pub(crate) struct Api {
     pub(crate) read: CallSpec,
     pub(crate) update: CallSpec,
     pub(crate) delete: CallSpec,
+    pub(crate) list: Option<ListSpec>,
+}
+
+/// A list of all resources.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct ListSpec {
+    pub(crate) op: String,
+    #[serde(default, rename = "in")]
+    pub(crate) inputs: BTreeMap<String, Value>,
+    pub(crate) elements: String,
+    pub(crate) gives: GivesSpec,
+    #[serde(default)]
+    pub(crate) unless: BTreeMap<String, Names>,
+}
+
+/// What the elements of a list tell: members of theirs, or one value each.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum GivesSpec {
+    Whole(String),
+    Members(BTreeMap<String, String>),
 }
 
 /// An operation: its name alone, or with details.
@@ -95,6 +117,8 @@ pub(crate) struct CallSpec {
     pub(crate) inputs: BTreeMap<String, Value>,
     #[serde(default)]
     pub(crate) out: BTreeMap<String, String>,
+    /// Member of a create that takes the idempotency token where no field fills it, though the model does not say so.
+    pub(crate) token: Option<String>,
     pub(crate) send: Option<String>,
     pub(crate) at: Option<String>,
     #[serde(default)]
@@ -139,6 +163,8 @@ impl NameSpec {
 pub(crate) struct IdentitySpec {
     pub(crate) name: Option<Names>,
     pub(crate) assigned: Option<String>,
+    /// Spec fields that calls want beside the name or the assigned identifier: the place where the resource is.
+    pub(crate) within: Option<Names>,
     #[serde(default)]
     pub(crate) handle: BTreeMap<String, Names>,
     #[serde(default)]
@@ -196,6 +222,7 @@ pub(crate) struct FieldSpec {
     pub(crate) prefix: Option<String>,
     pub(crate) lens: Option<String>,
     pub(crate) clear: Option<Value>,
+    pub(crate) start: Option<Value>,
     pub(crate) seen: Option<String>,
     #[serde(default)]
     pub(crate) unreadable: bool,

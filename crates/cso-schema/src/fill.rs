@@ -29,6 +29,8 @@ pub struct Subject<'a> {
     pub options: &'a BTreeMap<String, Value>,
     /// Identifiers that are missing come from this step of the plan.
     pub made_by: Option<usize>,
+    /// Token of the create whose outcome is not known.
+    pub token: Option<&'a str>,
 }
 
 /// What a particular call carries beyond its template.
@@ -61,6 +63,7 @@ impl Subject<'_> {
             Source::Const(value) => Some(Tree::from(value.clone())),
             Source::Spec(path) => self.spec_value(path),
             Source::Status(path) => self.status.at(path).cloned().or_else(|| self.later(&format!("status.{path}"))),
+            Source::Token => self.token.map(Tree::text),
             Source::Arn => self.arn().or_else(|| self.later("status.ackResourceMetadata.arn")),
             Source::Context(context) => Some(Tree::text(self.context(*context))),
             Source::Option(name) => self.options.get(name).cloned().map(Tree::from),
@@ -153,6 +156,12 @@ impl Subject<'_> {
                 self.place(&mut input, template, place, &value);
             }
         }
+        for map in template.carries.iter().filter_map(|carried| carried.place.map()) {
+            // A map that nobody says anything in, and that the call must have all the same.
+            if !input.contains_key(map) && self.kind.requires(template, map) {
+                input.insert(map.to_owned(), Tree::object());
+            }
+        }
         let mut input = Tree::Object(input);
         for (path, source) in template.nested.iter().filter(|(path, _)| input.at(path).is_none()).collect::<Vec<_>>() {
             if let Some(value) = self.loaded(source, load) {
@@ -162,7 +171,8 @@ impl Subject<'_> {
         if let (Some(path), Some(tags)) = (&template.tags, load.tags) {
             input.set(path, self.tags(tags));
         }
-        if let Some(member) = &template.token {
+        if let Some(member) = template.token.as_ref().filter(|member| input.member(member).is_none()) {
+            // What the user says himself makes the call repeatable just as well.
             input.set(&FieldPath::root().child(member), Tree::Hole(Hole::Token));
         }
         self.check_required(template, &input)?;
@@ -258,9 +268,11 @@ impl Subject<'_> {
         if template.service != self.kind.service {
             return Ok(());
         }
-        let api = &self.kind.api;
-        let members = api.operation(&template.operation).and_then(|op| op.input).map(|id| api.shape(id).members());
-        match members.unwrap_or_default().iter().find(|member| member.required && input.member(&member.name).is_none())
+        match self
+            .kind
+            .members_of(template)
+            .iter()
+            .find(|member| member.required && input.member(&member.name).is_none())
         {
             Some(member) => Err(Unfilled { operation: template.operation.clone(), member: member.name.clone() }),
             None => Ok(()),

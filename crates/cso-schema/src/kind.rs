@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cso_core::{ErrorClass, FieldPath, Tree};
-use cso_facts::api::Service;
+use cso_facts::api::{Member, Service};
 use cso_facts::surface::{Schema, Surface};
 use serde_json::Value;
 
@@ -33,6 +33,8 @@ pub struct Kind {
     pub recovery: Recovery,
     pub update: Option<Write>,
     pub delete: CallTemplate,
+    /// How all resources of the kind are found, where the provider lists them without being told a parent.
+    pub list: Option<Listing>,
     /// Positions of the parts that must be emptied before the delete, in the order in which they are.
     pub empties: Vec<usize>,
     /// Every top-level spec field that carries a wish, by its name. `...Ref` fields and tags are not here.
@@ -71,6 +73,8 @@ pub struct Identity {
     pub name: Vec<FieldPath>,
     /// Status field that the provider assigns, if he does.
     pub assigned: Option<FieldPath>,
+    /// Spec fields that lead to the place where the resource is: its parent, its account.
+    pub within: Vec<FieldPath>,
     /// Name to handle, where calls want something that is neither name nor ARN.
     pub lookup: Option<Lookup>,
     pub arn: Arn,
@@ -181,6 +185,8 @@ pub enum Source {
     Pattern(Pattern),
     /// The resource's ARN: read, remembered or built.
     Arn,
+    /// The idempotency token of the create whose outcome is not known.
+    Token,
     /// The first that is known.
     FirstKnown(Vec<Source>),
     List(Vec<Source>),
@@ -232,6 +238,30 @@ pub struct Finder {
     pub out: Vec<(FieldPath, FieldPath)>,
 }
 
+/// A read that lists all resources of a kind in a region.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    pub call: CallTemplate,
+    /// Where the answer has the elements.
+    pub elements: FieldPath,
+    /// What an element tells of its resource: where that belongs, and where in the element it stands (root if the element
+    /// is the value).
+    pub gives: Vec<(Target, FieldPath)>,
+    /// Members of the element, or else of the body, and the values of resources that are not the user's.
+    pub unless: Vec<(FieldPath, Vec<String>)>,
+    /// An element is what the body's read would answer.
+    pub gives_body: bool,
+}
+
+/// A place in an object that a list fills.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Below `spec`.
+    Spec(FieldPath),
+    /// Below `status`.
+    Status(FieldPath),
+}
+
 /// A write of fields: the body's update, or a part's.
 #[derive(Clone, Debug)]
 pub struct Write {
@@ -266,6 +296,8 @@ pub struct Field {
     pub nested: BTreeMap<String, Compare>,
     pub lens: Lens,
     pub clear: Clear,
+    /// The value that a resource has when nobody says one, where that is known and is not the value that clears it.
+    pub start: Option<Source>,
     /// The dialect shows the provider's choice when the user left it open.
     pub late: bool,
 }
@@ -496,7 +528,29 @@ pub struct ErrorTable {
     pub later: BTreeMap<String, Duration>,
 }
 
+impl Predicate {
+    /// Whether all tests pass, given the values of sources.
+    pub fn holds(&self, value: impl Fn(&Source) -> Option<Tree>) -> bool {
+        self.0.iter().all(|(source, accepted)| {
+            let value = value(source);
+            accepted.iter().any(|one| match (one, &value) {
+                (None, None) => true,
+                (Some(one), Some(value)) => Tree::from(one.clone()) == *value,
+                _ => false,
+            })
+        })
+    }
+}
+
 impl Source {
+    /// The value in a spec, if the source is a path there.
+    pub fn in_spec<'a>(&self, spec: &'a Tree) -> Option<&'a Tree> {
+        match self {
+            Self::Spec(path) => spec.at(path),
+            _ => None,
+        }
+    }
+
     /// The spec paths that it depends on.
     pub fn spec_paths(&self) -> Vec<&FieldPath> {
         match self {
@@ -504,6 +558,19 @@ impl Source {
             Self::Pattern(pattern) => pattern.spec_paths(),
             Self::FirstKnown(sources) | Self::List(sources) => sources.iter().flat_map(Self::spec_paths).collect(),
             _ => Vec::new(),
+        }
+    }
+
+    /// Whether the token of an open create may be what counts.
+    pub fn may_be_token(&self) -> bool {
+        self.choices().contains(&Self::Token)
+    }
+
+    /// The source itself, or those of which the first that is known counts.
+    pub fn choices(&self) -> &[Self] {
+        match self {
+            Self::FirstKnown(sources) => sources,
+            one => std::slice::from_ref(one),
         }
     }
 }
@@ -520,6 +587,14 @@ impl Pattern {
 }
 
 impl Pick {
+    /// The source that the member must equal, if it must.
+    pub const fn source(&self) -> Option<&Source> {
+        match &self.test {
+            PickTest::Equals(source) => Some(source),
+            PickTest::Ends(_) => None,
+        }
+    }
+
     /// The spec paths that it depends on.
     pub fn spec_paths(&self) -> Vec<&FieldPath> {
         match &self.test {
@@ -565,7 +640,28 @@ impl Table {
     }
 }
 
+impl Place {
+    /// The string map, if it is an entry of one.
+    pub fn map(&self) -> Option<&str> {
+        match self {
+            Self::Attribute { map, .. } => Some(map),
+            Self::Path(_) => None,
+        }
+    }
+}
+
 impl Kind {
+    /// The members that a call's input may have.
+    pub fn members_of(&self, call: &CallTemplate) -> &[Member] {
+        let input = self.api.operation(&call.operation).and_then(|operation| operation.input);
+        input.map(|input| self.api.shape(input).members()).unwrap_or_default()
+    }
+
+    /// Whether a call cannot be made without a member.
+    pub fn requires(&self, call: &CallTemplate, member: &str) -> bool {
+        self.members_of(call).iter().any(|one| one.name == member && one.required)
+    }
+
     /// The kind's name, for example `Queue`.
     pub fn name(&self) -> &str {
         &self.surface.kind
@@ -598,7 +694,12 @@ impl Kind {
         self.identity.name.iter().chain(natural).collect()
     }
 
-    /// Whether a top-level spec field is one of them, or holds one.
+    /// Spec fields without which an existing resource is not found again: its name, and where it is.
+    pub fn address_fields(&self) -> impl Iterator<Item = &FieldPath> {
+        self.identity.name.iter().chain(&self.identity.within)
+    }
+
+    /// Whether a top-level spec field is one of [`Self::identity_fields`], or holds one.
     pub fn is_identity(&self, field: &str) -> bool {
         self.identity_fields().iter().any(|path| path.split_first().is_some_and(|(first, _)| first == field))
     }

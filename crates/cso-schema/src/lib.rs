@@ -12,6 +12,7 @@ pub mod convert;
 pub mod crd;
 mod descriptor;
 pub mod fill;
+pub mod import;
 pub mod kind;
 pub mod lens;
 pub mod names;

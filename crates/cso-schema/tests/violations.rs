@@ -311,6 +311,12 @@ fn calls() {
         ),
         (
             "delete: DeleteThing",
+            "delete: {op: DeleteThing, token: Name}",
+            "10: toy/Thing: only a create takes a `token`",
+        ),
+        ("op: CreateThing,", "op: CreateThing, token: Nam,", "7: toy/Thing: CreateThing takes no member Nam"),
+        (
+            "delete: DeleteThing",
             "delete: {op: DeleteThing, in: {Nam: spec.name}}",
             "10: toy/Thing: DeleteThing takes no member Nam; did you mean Name?",
         ),
@@ -371,6 +377,35 @@ fn calls() {
 }
 
 #[test]
+fn lists() {
+    let list = |rest: &str| format!("      delete: DeleteThing\n      list: {{op: ListThings, {rest}}}\n");
+    let me = "in: {Owner: {text: me}}, elements: Things";
+    let cases = [
+        (
+            "elements: Things, gives: {spec.name: Name}".to_owned(),
+            "11: toy/Thing: ListThings requires Owner: say it with `in`, or leave `list` out",
+        ),
+        (
+            "in: {Owner: {text: me}}, elements: Rings, gives: {spec.name: Name}".to_owned(),
+            "11: toy/Thing: the answer has no Rings",
+        ),
+        (format!("{me}, gives: {{spec.name: Nam}}"), "11: toy/Thing: the answer has no Nam"),
+        (
+            format!("{me}, gives: {{status.state: State}}"),
+            "11: toy/Thing: `gives` does not tell which resource an element is: give its name, its ARN or its handle",
+        ),
+        (
+            format!("{me}, gives: {{spec.name: Name}}, unless: {{Color: red}}"),
+            "11: toy/Thing: neither an element nor the body has Color",
+        ),
+    ];
+    for (rest, message) in cases {
+        let found = messages(&GOOD.replace("      delete: DeleteThing\n", &list(&rest)), &toy(API, SURFACE));
+        assert!(found.contains(&format!("toy.yaml:{message}")), "expected {message}\nfound {found:#?}");
+    }
+}
+
+#[test]
 fn identity_and_recovery() {
     check(&[
         (
@@ -382,6 +417,11 @@ fn identity_and_recovery() {
             "      name: spec.name\n",
             "      name: spec.name\n      assigned: status.state\n",
             "11: toy/Thing: say either `name` (chosen by the user) or `assigned` (given by the provider)",
+        ),
+        (
+            "      name: spec.name\n",
+            "      name: spec.name\n      within: spec.ownr\n",
+            "13: toy/Thing: Thing has no field spec.ownr; did you mean spec.owner?",
         ),
         (
             "handle: {Name: spec.name}",
@@ -404,7 +444,7 @@ fn identity_and_recovery() {
         (
             "    fields:",
             "    recover: {natural: {op: ListThings, elements: Things, pick: {Name: {end: x}}, out: {}}}\n    fields:",
-            "15: toy/Thing: Name: an element is picked by a source, {pattern: ...} or {ends: ...}",
+            "15: toy/Thing: Name: an element is picked by a source, a list of sources, {pattern: ...} or {ends: ...}",
         ),
         ("service: toy\n", "service: toy\nscope: world\n", "6: toy/Thing: `world` is not a scope: region or partition"),
         (
@@ -431,6 +471,11 @@ fn identity_and_recovery() {
         ),
         (
             "    fields:",
+            "    recover: {natural: {op: ListThings, elements: Things, pick: {Owner: [spec.owner, tokn]}, out: {}}}\n    fields:",
+            "15: toy/Thing: `tokn` is not a source: spec., status., option., arn, account, region or partition",
+        ),
+        (
+            "    fields:",
             "    recover: {natural: {op: ListThings, elements: Things, pick: {Owner: spec.owner}, out: {status.state: Stat}}}\n    fields:",
             "15: toy/Thing: the answer has no Stat",
         ),
@@ -440,6 +485,11 @@ fn identity_and_recovery() {
 #[test]
 fn fields() {
     check(&[
+        (
+            "      owner: create-only",
+            "      owner: create-only\n      links: secret",
+            "19: toy/Thing: field `links` is neither a text nor a reference to a key of a Secret",
+        ),
         (
             "      owner: create-only",
             "      ownr: create-only",

@@ -8,8 +8,8 @@ use cso_facts::api::{ShapeId, ShapeKind};
 use cso_facts::surface::SchemaType;
 use cso_schema::convert::{as_text, member_like, shape_at, to_api};
 use cso_schema::kind::{
-    Arn, Axis, Field, Finder, Kind, Owner, PartRead, Pick, PickTest, Place, Revisions, Shape, Source, State, Table,
-    TagRead,
+    Arn, Axis, Field, Finder, Kind, Listing, Owner, PartRead, Pick, PickTest, Place, Revisions, Shape, Source, State,
+    Table, TagRead, Target,
 };
 use cso_schema::names::same_name;
 
@@ -278,10 +278,13 @@ impl Answers<'_> {
             let mut element = Self::looked_up(resource, &finder.out);
             for Pick { member, test } in &finder.pick {
                 let value = match test {
-                    PickTest::Equals(Source::Spec(path)) => resource.values.get(&path.to_string()).cloned(),
-                    PickTest::Equals(Source::Pattern(pattern)) => resource.spelt(self.kind, pattern).map(Tree::Text),
+                    PickTest::Equals(source) => source.choices().iter().find_map(|source| match source {
+                        Source::Spec(path) => resource.values.get(&path.to_string()).cloned(),
+                        Source::Pattern(pattern) => resource.spelt(self.kind, pattern).map(Tree::Text),
+                        _ => None,
+                    }),
                     // The assigned name ends in it, and is there already.
-                    PickTest::Equals(_) | PickTest::Ends(_) => None,
+                    PickTest::Ends(_) => None,
                 };
                 if let Some(value) = value {
                     element.set(member, value);
@@ -292,6 +295,27 @@ impl Answers<'_> {
         let mut answer = Tree::object();
         answer.set(&finder.elements, Tree::List(resources.iter().map(element).collect()));
         self.conforming(answer, &finder.call.operation)
+    }
+
+    /// The list of all.
+    pub(crate) fn list_all(&self, listing: &Listing, resources: &[&Resource]) -> Tree {
+        let element = |resource: &&Resource| {
+            if listing.gives_body {
+                return self.body(resource);
+            }
+            let mut element = Tree::object();
+            for (target, at) in &listing.gives {
+                let value = match target {
+                    Target::Spec(path) => resource.values.get(&path.to_string()),
+                    Target::Status(path) => resource.identifiers.at(path),
+                };
+                element.set(at, value.cloned().unwrap_or(Tree::Null));
+            }
+            element
+        };
+        let mut answer = Tree::object();
+        answer.set(&listing.elements, Tree::List(resources.iter().map(element).collect()));
+        self.conforming(answer, &listing.call.operation)
     }
 
     fn body_shape(&self) -> Option<ShapeId> {

@@ -57,9 +57,12 @@ pub struct Made {
 }
 
 /// Operations that answer with what exists when it is as asked for; the others say that it exists.
-const IDEMPOTENT_CREATES: [&str; 3] = ["CreateQueue", "CreateTopic", "Subscribe"];
+const IDEMPOTENT_CREATES: [&str; 6] =
+    ["CreateGrant", "CreatePlatformApplication", "CreatePlatformEndpoint", "CreateQueue", "CreateTopic", "Subscribe"];
+/// Of these, one that makes another resource where the one of its name is not as asked for.
+const CREATES_BESIDE: &str = "CreateGrant";
 /// Operations that do not mind when there is nothing to delete.
-const IDEMPOTENT_DELETES: [&str; 2] = ["DeleteTopic", "Unsubscribe"];
+const IDEMPOTENT_DELETES: [&str; 4] = ["DeleteEndpoint", "DeletePlatformApplication", "DeleteTopic", "Unsubscribe"];
 
 /// A refusal before it is a [`CallError`]: code and sentence.
 pub(crate) type Refusal = (String, String);
@@ -155,7 +158,9 @@ impl ModelCloud {
         };
         let result = match &fault {
             Some(FaultKind::Refused { class, code, status }) => {
-                Err(call_error(&action, code, "told to refuse", *status, *class))
+                // Some providers repeat what they were sent.
+                let message = format!("told to refuse {}", request.input);
+                Err(call_error(&action, code, &message, *status, *class))
             }
             Some(FaultKind::RequestLost) => Err(unanswered(&action)),
             _ => inner.perform(&self.shared, request).map_err(|(code, message)| refused(&code, &message)),
@@ -199,7 +204,12 @@ impl Inner {
             return Ok(self.tagged(shared, &request.region, &input));
         }
         let roles = shared.operations.roles(&request.service, &request.operation);
-        let Some((kind, role)) = self.meant(roles, &input, &request.region).or_else(|| roles.first()).cloned() else {
+        // Who names nothing asks for all.
+        let lists = || {
+            roles.iter().find(|(_, role)| *role == Role::ListAll && input.as_object().is_some_and(BTreeMap::is_empty))
+        };
+        let meant = self.meant(roles, &input, &request.region).or_else(lists).or_else(|| roles.first());
+        let Some((kind, role)) = meant.cloned() else {
             return self.protest(format!("no kind makes {}:{}", request.service, request.operation));
         };
         if role.effect() != request.effect {
@@ -235,9 +245,9 @@ impl Inner {
 
     /// The one resource that a call names.
     pub(crate) fn position(&self, kind: &Kind, role: Role, input: &Tree, region: &str) -> Option<usize> {
-        let inputs = &template(kind, role)?.inputs;
+        let call = template(kind, role)?;
         self.resources.iter().position(|resource| {
-            resource.kind == kind.name() && resource.is_in(kind, region) && resource.is_meant(kind, inputs, input)
+            resource.kind == kind.name() && resource.is_in(kind, region) && resource.is_meant(kind, call, input)
         })
     }
 
@@ -258,7 +268,7 @@ impl Inner {
         let named: Vec<&Resource> = seen
             .iter()
             .filter(|one| one.kind == kind.name() && one.is_in(kind, region))
-            .filter(|one| one.is_meant(kind, &template.inputs, input))
+            .filter(|one| one.is_meant(kind, template, input))
             .collect();
         let answers = Answers { kind, behaviour: &self.behaviour };
         let addressed = template.inputs.iter().any(|(_, source)| crate::resource::is_address(source));
@@ -268,6 +278,10 @@ impl Inner {
             (Role::Find, named) => match &kind.recovery {
                 cso_schema::kind::Recovery::Natural(finder) => answers.listed(finder, named),
                 _ => Tree::object(),
+            },
+            (Role::ListAll, named) => match &kind.list {
+                Some(listing) => answers.list_all(listing, named),
+                None => Tree::object(),
             },
             (Role::Lookup, [one, ..]) if one.life == Life::Alive => match &kind.identity.lookup {
                 Some(lookup) => Answers::looked_up(one, &lookup.out),

@@ -13,6 +13,7 @@ pub(crate) enum Role {
     Read,
     Lookup,
     Find,
+    ListAll,
     Update,
     Delete,
     /// Of the part at a position.
@@ -40,6 +41,7 @@ impl Role {
             Self::Read
             | Self::Lookup
             | Self::Find
+            | Self::ListAll
             | Self::PartRead(_)
             | Self::List(_)
             | Self::Get(_)
@@ -85,6 +87,7 @@ fn templates(kind: &Kind) -> Vec<(Role, &CallTemplate)> {
     if let Recovery::Natural(finder) = &kind.recovery {
         all.push((Role::Find, &finder.call));
     }
+    all.extend(kind.list.iter().map(|list| (Role::ListAll, &list.call)));
     for (position, part) in kind.parts.iter().enumerate() {
         match &part.read {
             PartRead::Body => {}

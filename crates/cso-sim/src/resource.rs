@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use cso_core::{FieldPath, Tree};
-use cso_schema::kind::{Arn, Context, Kind, Pattern, PatternPart, PickTest, Recovery, Scope, Shape, Source};
+use cso_schema::kind::{
+    Arn, CallTemplate, Context, Kind, Pattern, PatternPart, PickTest, Recovery, Scope, Shape, Source,
+};
 
 /// One resource of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -180,12 +182,13 @@ impl Resource {
         }
     }
 
-    /// Whether a call's input means this resource: every member that addresses something addresses this.
-    pub(crate) fn is_meant(&self, kind: &Kind, inputs: &[(String, Source)], input: &Tree) -> bool {
-        inputs
-            .iter()
-            .filter(|(_, source)| is_address(source))
-            .all(|(member, source)| input.member(member).is_some_and(|given| self.called(kind, source).contains(given)))
+    /// Whether a call's input means this resource: every member that addresses something addresses this. What may be left
+    /// out, and is, narrows nothing down.
+    pub(crate) fn is_meant(&self, kind: &Kind, call: &CallTemplate, input: &Tree) -> bool {
+        call.inputs.iter().filter(|(_, source)| is_address(source)).all(|(member, source)| match input.member(member) {
+            Some(given) => self.called(kind, source).contains(given),
+            None => !kind.requires(call, member),
+        })
     }
 }
 

@@ -6,13 +6,20 @@ use cso_core::Tree;
 use cso_facts::api::{Service, ShapeId, ShapeKind};
 use cso_facts::surface::{Schema, SchemaType};
 use cso_schema::compare::Compare;
-use cso_schema::kind::{Clear, Field};
+use cso_schema::kind::{Clear, Context, Field, Source};
 use serde_json::Value;
+
+use crate::resource::ACCOUNT;
 
 /// The provider's choice for a field that nobody set.
 pub(crate) fn default_of(field: &Field, api: &Service, shape: Option<ShapeId>) -> Tree {
     if let Clear::Value(value) = &field.clear {
         return Tree::from(value.clone());
+    }
+    match &field.start {
+        Some(Source::Const(value)) => return Tree::from(value.clone()),
+        Some(Source::Context(Context::Account)) => return Tree::text(ACCOUNT),
+        _ => {}
     }
     match field.compare {
         Compare::Json | Compare::Policy => Tree::text(r#"{"Version":"2012-10-17","Statement":[]}"#),

@@ -6,6 +6,20 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
+use cso_engine::dialect::{Deletion, TOKENS};
+
+const IMPORT: &str = "\
+Examples:
+  cso import queue orders                    one queue, by its name
+  cso import key arn:aws:kms:eu-west-1:...   a resource, by its ARN
+  cso import topic --all -d infra/           every topic of the region, a file for each
+  cso import --all -d infra/ -n team-blue    everything that can be listed, as objects of a namespace
+
+The manifests adopt what they describe: `cso plan` finds nothing to do, `cso apply` makes the resources yours, and puts a
+tag on them that says so. What somebody manages already is left out. Values as they would be anyway are not written, nor
+are secrets: their fields are there as comments.
+
+Exit status: 0 done, 1 something was not found or could not be read. Only reads are made, in the cloud and of the state.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,6 +30,7 @@ Examples:
   cso describe queue orders        one object: conditions, identifiers, events
   cso delete -f infra/             delete what these manifests made, in order
   cso explain queue.redrivePolicy  what a field takes
+  cso import queue orders          a manifest for what exists already
 ";
 
 /// Keeps cloud resources as declared in Kubernetes-style manifests.
@@ -51,6 +66,13 @@ pub(crate) struct Global {
     /// at once, such as emulators
     #[arg(long, global = true, env = "CSO_CONSISTENCY", value_name = "DURATION", value_parser = duration)]
     pub(crate) consistency: Option<Duration>,
+    /// What deleting an object means for its resource, where neither it nor its namespace says so
+    #[arg(long, global = true, env = "CSO_DELETION_POLICY", default_value = "delete", value_name = "POLICY")]
+    pub(crate) deletion_policy: DeletionPolicy,
+    /// Tag of every resource that is made or managed; may be repeated. The object's own tags come first. Values may hold
+    /// %CONTROLLER_SERVICE%, %CONTROLLER_VERSION%, %K8S_NAMESPACE%, %K8S_RESOURCE_KIND% and %K8S_RESOURCE_NAME%
+    #[arg(long = "default-tag", global = true, env = "CSO_DEFAULT_TAGS", value_delimiter = ',', value_name = "KEY=VALUE", value_parser = default_tag)]
+    pub(crate) default_tags: Vec<(String, String)>,
     /// Let references and secrets lead into other namespaces
     #[arg(long, global = true, env = "CSO_ALLOW_CROSS_NAMESPACE")]
     pub(crate) allow_cross_namespace: bool,
@@ -73,6 +95,9 @@ pub(crate) enum Command {
     Apply(Apply),
     /// Delete what manifests, or one object, made
     Delete(Delete),
+    /// Write manifests for resources that exist
+    #[command(after_help = IMPORT)]
+    Import(Import),
     /// Check manifests without asking anybody
     Validate(Validate),
     /// List objects and how they stand
@@ -164,6 +189,25 @@ pub(crate) struct Delete {
 }
 
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).args(["resource", "all"]))]
+pub(crate) struct Import {
+    /// Kind, such as queue, queues.sqs or sqs/Queue; needed unless everything is imported
+    #[arg(required_unless_present = "all")]
+    pub(crate) kind: Option<String>,
+    /// Name, identifier or ARN of one resource
+    #[arg(value_name = "NAME|ARN")]
+    pub(crate) resource: Option<String>,
+    /// Every resource of the kind in the region; without a kind, of every kind that can be listed
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Write a file for each object into this directory instead of stdout; never overwrites one
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) dir: Option<PathBuf>,
+    #[arg(short, long, default_value = "yaml")]
+    pub(crate) output: Form,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Validate {
     #[command(flatten)]
     pub(crate) manifests: Manifests,
@@ -233,6 +277,31 @@ pub(crate) enum Report {
     Json,
 }
 
+/// What becomes of a resource whose object is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DeletionPolicy {
+    /// It is deleted too
+    Delete,
+    /// It is kept, and nobody's
+    Retain,
+}
+
+impl From<DeletionPolicy> for Deletion {
+    fn from(policy: DeletionPolicy) -> Self {
+        match policy {
+            DeletionPolicy::Delete => Self::Delete,
+            DeletionPolicy::Retain => Self::Retain,
+        }
+    }
+}
+
+/// Forms of manifests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    Yaml,
+    Json,
+}
+
 /// Forms of objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum View {
@@ -262,6 +331,22 @@ fn duration(text: &str) -> Result<Duration, String> {
     parsed.try_into().map_err(|_| "a duration cannot be negative".to_owned())
 }
 
+/// A tag that every resource may carry.
+fn default_tag(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or("write KEY=VALUE")?;
+    if key.starts_with("aws:") || key == cso_core::owner::OWNER_TAG {
+        return Err(format!("`{key}` is not for users to set"));
+    }
+    let rest = TOKENS.iter().fold(value.to_owned(), |text, token| text.replace(token, ""));
+    let unknown = |word: &&str| {
+        !word.is_empty() && word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+    };
+    match rest.split('%').skip(1).step_by(2).find(unknown) {
+        Some(word) => Err(format!("`%{word}%` stands for nothing; known are {}", TOKENS.join(", "))),
+        None => Ok((key.to_owned(), value.to_owned())),
+    }
+}
+
 fn at_least_one(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "say a whole number from 1".to_owned())
 }
@@ -275,6 +360,15 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_default_tag_is_a_pair_with_known_tokens() {
+        assert_eq!(default_tag("team=%K8S_NAMESPACE%"), Ok(("team".to_owned(), "%K8S_NAMESPACE%".to_owned())));
+        assert_eq!(default_tag("rate=5%"), Ok(("rate".to_owned(), "5%".to_owned())));
+        for text in ["team", "=x", "aws:x=y", "services.k8s.aws/owner=me", "a=%NAMESPACE%"] {
+            assert!(default_tag(text).is_err(), "{text}");
+        }
     }
 
     #[test]

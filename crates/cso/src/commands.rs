@@ -3,6 +3,7 @@
 mod apply;
 mod delete;
 mod drive;
+mod import;
 mod inspect;
 mod plan;
 mod reference;
@@ -45,6 +46,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit> {
         Command::Plan(args) => plan::run(global, args).await,
         Command::Apply(args) => apply::run(global, args).await,
         Command::Delete(args) => delete::run(global, args).await,
+        Command::Import(args) => import::run(global, args).await,
         Command::Validate(args) => validate::run(global, args),
         Command::Get(args) => inspect::get(global, args),
         Command::Describe(args) => inspect::describe(global, args),

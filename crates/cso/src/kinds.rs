@@ -80,6 +80,11 @@ impl<'a> Known<'a> {
     }
 }
 
+/// `sqs/Queue`.
+pub(crate) fn full_name(kind: &Kind) -> String {
+    Known::Managed(kind).full_name()
+}
+
 /// The surface of field exports.
 pub(crate) fn field_export() -> &'static Surface {
     static SURFACE: LazyLock<Arc<Surface>> = LazyLock::new(|| {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use cso_core::export::{Export, Target, TargetKind, is_export};
 use cso_core::path::Segment;
 use cso_core::port::Secrets as _;
-use cso_core::tree::SecretSource;
+use cso_core::tree::SecretKey;
 use cso_core::{FieldPath, Object, ObjectKey, Record};
 use cso_engine::resolve::{self, cycle, references};
 use cso_engine::world::Kinds;
@@ -70,8 +70,8 @@ pub(crate) fn edges(objects: &[Object], kinds: &Kinds) -> BTreeMap<ObjectKey, BT
 }
 
 /// The key of a Secret that a source names.
-fn as_target(source: SecretSource) -> Target {
-    let SecretSource { namespace, name, key } = source;
+fn as_target(source: SecretKey) -> Target {
+    let SecretKey { namespace, name, key } = source;
     Target { kind: TargetKind::Secret, namespace, name, key }
 }
 
@@ -102,13 +102,20 @@ pub(crate) fn load(paths: &[PathBuf], namespace: &str, kinds: &Kinds, known: &Re
                     problems.extend(dangling(manifest, kind, kinds, exists));
                     problems.extend(lost_secrets(manifest, kind, &secrets, &writers));
                 }
-                objects.push(manifest.object.clone());
+                objects.push(in_its_namespace(&set, manifest.object.clone()));
             }
         }
     }
     problems.extend(circle(&set, &edges(&objects, kinds), kinds));
     problems.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     Declared { set, objects, problems }
+}
+
+/// An object with the annotations of its namespace, if that is declared.
+pub(crate) fn in_its_namespace(set: &ManifestSet, object: Object) -> Object {
+    let is_its = |key: &ObjectKey| key.group.is_empty() && key.kind == "Namespace" && key.name == object.key.namespace;
+    let namespace = set.manifests.iter().find(|manifest| is_its(&manifest.object.key));
+    Object { inherited: namespace.map(|namespace| namespace.object.annotations.clone()), ..object }
 }
 
 /// Objects that others read and that are not managed themselves.
@@ -210,7 +217,7 @@ fn lost_secrets(manifest: &Manifest, kind: &Kind, secrets: &FileSecrets, writers
             let text = |name: &str| at(&manifest.raw, &path.child(name)).and_then(Value::as_str);
             let (namespace, name, key) = (text("namespace").unwrap_or(own), text("name")?, text("key")?);
             let error = secrets.secret(namespace, name, key).err()?;
-            let source = SecretSource { namespace: namespace.to_owned(), name: name.to_owned(), key: key.to_owned() };
+            let source = SecretKey { namespace: namespace.to_owned(), name: name.to_owned(), key: key.to_owned() };
             if writers.writer(&as_target(source)).is_some() {
                 return None;
             }

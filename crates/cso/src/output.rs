@@ -7,6 +7,7 @@ pub(crate) mod describe;
 pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod live;
+pub(crate) mod manifest;
 pub(crate) mod object;
 pub(crate) mod plan;
 pub(crate) mod table;

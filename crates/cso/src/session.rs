@@ -44,6 +44,13 @@ impl Account {
     }
 }
 
+impl Account {
+    /// The cloud, and the region of what names none.
+    pub(crate) fn into_parts(self) -> (Aws, String) {
+        (self.cloud, self.region)
+    }
+}
+
 /// Names the profile that was asked for: a wrong one is as good as none, and the chain does not say so.
 fn profile() -> String {
     #[expect(clippy::disallowed_methods, reason = "only the binary reads the environment, and this is the binary")]
@@ -69,6 +76,8 @@ pub(crate) async fn open<S: Store, P: Secrets>(
         cross_namespace: global.allow_cross_namespace,
         consistency: global.consistency,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        deletion: global.deletion_policy.into(),
+        default_tags: global.default_tags.iter().cloned().collect(),
     };
     let ports = Ports { cloud, store, secrets, clock: SystemClock };
     let (progress, happens) = mpsc::unbounded_channel();
@@ -82,6 +91,7 @@ pub(crate) fn deleted(record: &Record) -> Object {
         key: record.key.clone(),
         labels: std::collections::BTreeMap::new(),
         annotations: record.wish.annotations.clone(),
+        inherited: record.wish.inherited.clone(),
         spec: record.wish.spec.clone(),
         deleting: true,
     }

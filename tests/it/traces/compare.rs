@@ -15,9 +15,16 @@ const OWNER_TAG: &str = "services.k8s.aws/owner";
 pub(super) struct Bindings {
     values: BTreeMap<String, String>,
     /// Identifiers that the script's own calls brought, oldest first, until a placeholder claims them.
-    offers: Vec<String>,
+    offers: Vec<Offer>,
     claims: bool,
     invented: u32,
+}
+
+/// An identifier, and the word that placeholders for such begin with.
+#[derive(Clone, Debug)]
+struct Offer {
+    word: &'static str,
+    id: String,
 }
 
 impl Bindings {
@@ -27,9 +34,9 @@ impl Bindings {
     }
 
     /// Keeps an identifier for the next placeholder of the script that stands for nothing yet.
-    pub(super) fn offer(&mut self, id: &str) {
+    pub(super) fn offer(&mut self, word: &'static str, id: &str) {
         if self.claims {
-            self.offers.push(id.to_owned());
+            self.offers.push(Offer { word, id: id.to_owned() });
         }
     }
 
@@ -66,7 +73,8 @@ impl Bindings {
             return known.clone();
         }
         let taken: BTreeSet<&String> = self.values.values().collect();
-        let offered = self.offers.iter().find(|offer| !taken.contains(offer)).cloned();
+        let fits = |offer: &&Offer| name.starts_with(offer.word) && !taken.contains(&offer.id);
+        let offered = self.offers.iter().find(fits).map(|offer| offer.id.clone());
         let value = offered.unwrap_or_else(|| {
             self.invented += 1;
             format!("00000000-0000-4000-8000-{:012}", self.invented)
@@ -158,6 +166,10 @@ impl Bindings {
             let mut input = without_owner_tag(&made.input);
             // A token is fresh for each attempt, and whose attempts are how many is not compared.
             input.as_object_mut().map(|members| members.remove("ClientRequestToken"));
+            // A grant that nobody names carries its token as a name.
+            if made.operation == "CreateGrant" && input["Name"].as_str().is_some_and(is_token) {
+                input.as_object_mut().map(|members| members.remove("Name"));
+            }
             if is_empty_tagging(&input) {
                 continue;
             }
@@ -181,6 +193,12 @@ impl Bindings {
         }
         surplus
     }
+}
+
+/// Whether a text looks like an idempotency token: a UUID.
+fn is_token(text: &str) -> bool {
+    let lengths = text.split('-').map(str::len);
+    lengths.eq([8, 4, 4, 4, 12]) && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
 }
 
 /// One place where we differ from the recording.

@@ -4,7 +4,9 @@ use anyhow::Result;
 use cso_testbed::{ReadError, Reader};
 use serde_json::{Map, Value, json};
 
-use super::responder::{self, Kept};
+use super::buckets;
+use super::recording::Recording;
+use super::responder::Responder;
 use super::stage::HOME;
 
 /// Members that the recordings leave out, or that tell when somebody looked.
@@ -18,14 +20,29 @@ const UNTOLD: [&str; 7] = [
     "SubscriptionsPending",
 ];
 
+/// Who is asked.
+pub(super) struct Sources<'a> {
+    pub(super) reader: &'a Reader,
+    pub(super) responder: &'a Responder,
+}
+
 /// Reads the resource of a recording. `id`: the identifier of a resource that the provider names.
-pub(super) fn read(recording: &str, reader: &Reader, id: Option<&str>, kept: &Kept) -> Result<Value> {
-    let aws = Aws(reader);
-    let value = match recording {
+pub(super) fn read(recording: &Recording, sources: &Sources<'_>, id: Option<&str>) -> Result<Value> {
+    let aws = Aws(sources.reader);
+    let list = |operation: &str, member: &str| {
+        let answer = sources.responder.answer(&recording.account, operation, &json!({}));
+        answer.and_then(Result::ok).map(|answer| answer[member].clone()).unwrap_or_default()
+    };
+    let value = match recording.name.as_str() {
+        "ecr_PullThroughCacheRule" => list("DescribePullThroughCacheRules", "pullThroughCacheRules"),
+        "ecr_RepositoryCreationTemplate" => list("DescribeRepositoryCreationTemplates", "repositoryCreationTemplates"),
+        "kms_Grant" => grants(&aws, id)?,
+        "sns_PlatformApplication" => platform_application(&aws)?,
+        "sns_PlatformEndpoint" => platform_endpoint(&aws, sources.responder)?,
         "sqs_Queue" => queue(&aws)?,
         "kms_Key" => key(&aws, id)?,
         "kms_Alias" => aliases(&aws)?,
-        "s3_Bucket" => bucket(&aws, kept)?,
+        "s3_Bucket" => bucket(&aws, sources.responder)?,
         "secretsmanager_Secret" => secret(&aws)?,
         "ecr_Repository" => repository(&aws)?,
         "sns_Topic" => topic(&aws)?,
@@ -38,7 +55,7 @@ pub(super) fn read(recording: &str, reader: &Reader, id: Option<&str>, kept: &Ke
 /// What a recording says the cloud holds, in the form in which we read it.
 pub(super) fn recorded(recording: &str, cloud: &Value) -> Value {
     let told = told(cloud);
-    if recording == "s3_Bucket" { responder::modelled(&told) } else { told }
+    if recording == "s3_Bucket" { buckets::modelled(&told) } else { told }
 }
 
 /// The value without what is not compared.
@@ -47,11 +64,19 @@ pub(super) fn told(value: &Value) -> Value {
         Value::Array(items) => items.iter().map(told).collect(),
         Value::Object(members) => members
             .iter()
+            .map(|(name, member)| (name, if name == "grants" { sorted(member) } else { member.clone() }))
             .filter(|(name, _)| !UNTOLD.contains(&name.as_str()) && !name.starts_with("Approximate"))
-            .map(|(name, member)| (name.clone(), told(member)))
+            .map(|(name, member)| (name.clone(), told(&member)))
             .collect(),
         other => other.clone(),
     }
+}
+
+/// Grants come in the order of their random identifiers.
+fn sorted(grants: &Value) -> Value {
+    let mut grants = grants.as_array().cloned().unwrap_or_default();
+    grants.sort_by_key(|grant| (grant["GranteePrincipal"].to_string(), grant["Operations"].to_string()));
+    Value::Array(grants)
 }
 
 struct Aws<'a>(&'a Reader);
@@ -165,6 +190,38 @@ fn subscriptions(aws: &Aws<'_>) -> Result<Value> {
     Ok(json!({"subscriptions": all}))
 }
 
+fn grants(aws: &Aws<'_>, key: Option<&str>) -> Result<Value> {
+    let Some(key) = key else { return Ok(Value::Null) };
+    let listed = aws.ask("kms", "ListGrants", json!({"KeyId": key}))?;
+    Ok(listed.map_or(Value::Null, |answer| json!({"grants": answer["Grants"]})))
+}
+
+fn platform_application(aws: &Aws<'_>) -> Result<Value> {
+    let Some(arn) = application_arn(aws)? else { return Ok(Value::Null) };
+    Ok(aws.call("sns", "GetPlatformApplicationAttributes", json!({"PlatformApplicationArn": arn}))?["Attributes"]
+        .clone())
+}
+
+/// Of the one application that the scripts look at.
+fn application_arn(aws: &Aws<'_>) -> Result<Option<String>> {
+    let all = aws.call("sns", "ListPlatformApplications", json!({}))?;
+    let listed = all["PlatformApplications"].as_array().into_iter().flatten();
+    let mut arns = listed.filter_map(|application| application["PlatformApplicationArn"].as_str());
+    Ok(arns.find(|arn| arn.ends_with(":app/GCM/app1")).map(str::to_owned))
+}
+
+/// The first endpoint of the application that is there, or that there was one.
+fn platform_endpoint(aws: &Aws<'_>, responder: &Responder) -> Result<Value> {
+    let application = json!(application_arn(aws)?);
+    let made = responder.endpoints(&application);
+    for arn in &made {
+        if let Some(answer) = aws.ask("sns", "GetEndpointAttributes", json!({"EndpointArn": arn}))? {
+            return Ok(json!({"Attributes": answer["Attributes"]}));
+        }
+    }
+    Ok(if made.is_empty() { Value::Null } else { json!({"error": "NotFound"}) })
+}
+
 /// The settings of a bucket, and the calls that read them. The recordings do not tell of object lock.
 const SETTINGS: [(&str, &str); 15] = [
     ("accelerate_configuration", "GetBucketAccelerateConfiguration"),
@@ -185,12 +242,12 @@ const SETTINGS: [(&str, &str); 15] = [
 ];
 
 /// What is set, and what the emulator lacks and is kept for it.
-fn bucket(aws: &Aws<'_>, kept: &Kept) -> Result<Value> {
+fn bucket(aws: &Aws<'_>, responder: &Responder) -> Result<Value> {
     let about = json!({"Bucket": "bkt1"});
     if aws.ask("s3", "HeadBucket", about.clone())?.is_none() {
         return Ok(Value::Null);
     }
-    let mut all = responder::state(kept, "bkt1");
+    let mut all = buckets::state(&responder.buckets(), "bkt1");
     for (name, operation) in SETTINGS {
         let Some(Value::Object(mut answer)) = aws.ask("s3", operation, about.clone())? else { continue };
         answer.retain(|_, value| !value.is_null());

@@ -2,13 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::fs;
-use std::path::Path;
-
-use anyhow::{Context as _, Result};
 
 use super::waivers::{Class, Review, Waivers};
 use super::{Found, RECORDINGS};
+use crate::page::Section;
 
 /// How a scenario went.
 pub(super) struct Outcome {
@@ -51,13 +48,15 @@ impl Outcome {
     }
 }
 
-const BEGIN: &str = "<!-- recorded truth: written by the test, see tests/it/traces.rs -->\n";
-const END: &str = "<!-- end of recorded truth -->\n";
+/// Where it stands.
+pub(super) const SECTION: Section = Section {
+    begin: "<!-- recorded truth: written by the test, see tests/it/traces.rs -->",
+    end: "<!-- end of recorded truth -->",
+};
 
 /// The section.
 pub(super) fn page(outcomes: &[Outcome], waivers: &Waivers, review: &Review) -> String {
-    let mut page = String::from(BEGIN);
-    page.push_str(
+    let mut page = String::from(
         "A scenario with several reasons counts under the last that it has.\n\n\
          | recording | scenarios | equal | fewer changes | more shown | ACK's defect | our choice | emulator | gap \
          | changing calls (ACK) | reads (ACK) |\n|---|---|---|---|---|---|---|---|---|---|---|\n",
@@ -83,7 +82,6 @@ pub(super) fn page(outcomes: &[Outcome], waivers: &Waivers, review: &Review) -> 
             let _ = write!(page, "\n**{}**\n\n| reason | scenarios | places |\n|---|---|---|\n{lines}", class.title());
         }
     }
-    page.push_str(END);
     page
 }
 
@@ -103,20 +101,4 @@ fn row(name: &str, outcomes: &[&Outcome], class_of: &dyn Fn(&str) -> Option<Clas
         sum(&|outcome| outcome.our_reads),
         sum(&|outcome| outcome.ack_reads),
     )
-}
-
-/// Compares the section with the page, or writes it if asked to; what is wrong, if anything is.
-pub(super) fn check(path: &Path, section: &str) -> Result<Option<String>> {
-    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let start = text.find(BEGIN).with_context(|| format!("{} has no place for it", path.display()))?;
-    let end = text.find(END).with_context(|| format!("{} has no end for it", path.display()))? + END.len();
-    let fresh = format!("{}{section}{}", &text[..start], &text[end..]);
-    if fresh == text {
-        return Ok(None);
-    }
-    if std::env::var_os("UPDATE_EXPECT").is_some() {
-        fs::write(path, fresh)?;
-        return Ok(None);
-    }
-    Ok(Some(format!("{} is not current: run with UPDATE_EXPECT=1\n{section}", path.display())))
 }

@@ -1,139 +1,178 @@
-//! Six settings of a bucket that no emulator has: what was put is what is read, as when the recordings were made.
+//! ECR's pull-through cache rules and creation templates, which no emulator has: what the recordings were answered with.
+//! And a memory of platform endpoints, which the emulator has and cannot list.
+//!
+//! Written from the public API reference. The engine, the script and the reading of the cloud all ask here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use cso_core::{CallError, ErrorClass, Outcome};
 use serde_json::{Map, Value, json};
 
-use super::rest;
+use super::buckets;
 
-/// What was put: by bucket, setting and identifier.
-pub(super) type Kept = BTreeMap<(String, &'static str, String), Value>;
+/// When everything happened.
+const TIME: f64 = 1_700_000_000.0;
 
-/// A setting: its name in recordings, and of its operations, its configuration, and a bucket's own value.
-struct Setting {
-    name: &'static str,
-    operations: &'static str,
-    payload: &'static str,
-    /// Nothing where a bucket has any number of them.
-    own: Option<(&'static str, &'static str)>,
-}
-
-const fn listed(name: &'static str, operations: &'static str, payload: &'static str) -> Setting {
-    Setting { name, operations, payload, own: None }
-}
-
-const SETTINGS: [Setting; 6] = [
-    listed("analytics", "BucketAnalyticsConfiguration", "AnalyticsConfiguration"),
-    listed("intelligent-tiering", "BucketIntelligentTieringConfiguration", "IntelligentTieringConfiguration"),
-    listed("inventory", "BucketInventoryConfiguration", "InventoryConfiguration"),
-    listed("metrics", "BucketMetricsConfiguration", "MetricsConfiguration"),
-    Setting { name: "abac", operations: "BucketAbac", payload: "AbacStatus", own: Some(("Status", "Disabled")) },
-    Setting {
-        name: "requestPayment",
-        operations: "BucketRequestPayment",
-        payload: "RequestPaymentConfiguration",
-        own: Some(("Payer", "BucketOwner")),
-    },
+/// Registries that can be cached: address, name, and whether a credential is needed.
+const UPSTREAMS: [(&str, &str, bool); 5] = [
+    ("public.ecr.aws", "ecr-public", false),
+    ("quay.io", "quay", false),
+    ("registry.k8s.io", "k8s", false),
+    ("registry-1.docker.io", "docker-hub", true),
+    ("ghcr.io", "github-container-registry", true),
 ];
 
-/// The answer to a call, if it is about one of the settings.
-pub(super) fn answer(kept: &mut Kept, operation: &str, input: &Value) -> Option<Result<Value, CallError>> {
-    let text = |member: &str| input[member].as_str().unwrap_or_default().to_owned();
-    let bucket = text("Bucket");
-    if operation == "DeleteBucket" {
-        kept.retain(|(of, ..), _| *of != bucket);
-        return None;
+/// A code and a sentence.
+pub(super) type Refusal = (&'static str, &'static str);
+type Answer = Result<Value, Refusal>;
+
+/// Resources of both kinds. Clones share them.
+#[derive(Clone, Default)]
+pub(super) struct Responder(Arc<Mutex<Registry>>);
+
+#[derive(Default)]
+struct Registry {
+    rules: BTreeMap<String, Value>,
+    templates: BTreeMap<String, Value>,
+    /// ARNs of platform endpoints that somebody made.
+    endpoints: BTreeSet<String>,
+    /// Settings of buckets.
+    buckets: buckets::Kept,
+}
+
+impl Responder {
+    /// Keeps what the answer of another cloud says of an endpoint.
+    pub(super) fn hear(&self, answer: &Value) {
+        let mut registry = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.endpoints.extend(answer["EndpointArn"].as_str().map(str::to_owned));
     }
-    let setting = SETTINGS.iter().find(|setting| {
-        let verb = operation.split_once("Bucket").map_or("", |(verb, _)| verb);
-        operation
-            .strip_prefix(verb)
-            .is_some_and(|rest| rest.trim_end_matches('s') == setting.operations.trim_end_matches('s'))
-    })?;
-    let key = (bucket.clone(), setting.name, text("Id"));
-    Some(match (operation.split_once("Bucket").map(|(verb, _)| verb), setting.own) {
-        (Some("Put"), _) => {
-            kept.insert(key, input[setting.payload].clone());
-            Ok(json!({}))
-        }
-        (Some("Delete"), _) => match kept.remove(&key) {
-            Some(_) => Ok(json!({})),
-            None => Err(missing(operation)),
-        },
-        (Some("List"), _) => {
-            let all: Vec<&Value> = of(kept, &bucket, setting.name).map(|(_, value)| value).collect();
-            Ok(json!({format!("{}List", setting.payload): all}))
-        }
-        (_, Some((member, usual))) => {
-            let value = kept.get(&key).cloned().unwrap_or_else(|| json!({member: usual}));
-            Ok(if setting.name == "abac" { json!({setting.payload: value}) } else { value })
-        }
-        _ => kept.get(&key).map(|value| json!({setting.payload: value})).ok_or_else(|| missing(operation)),
-    })
-}
 
-/// What a bucket has of the settings, in the form of the recordings.
-pub(super) fn state(kept: &Kept, bucket: &str) -> Map<String, Value> {
-    let mut state = Map::new();
-    for setting in &SETTINGS {
-        let values: Map<String, Value> = of(kept, bucket, setting.name)
-            .map(|(id, value)| (if id.is_empty() { "value" } else { id }.to_owned(), value.clone()))
-            .collect();
-        if !values.is_empty() {
-            state.insert(setting.name.to_owned(), Value::Object(values));
-        }
+    /// Platform endpoints that were made, of an application; some may be gone.
+    pub(super) fn endpoints(&self, application: &Value) -> Vec<String> {
+        let registry = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = format!("{}/", text(application));
+        registry.endpoints.iter().filter(|arn| arn.starts_with(&of)).cloned().collect()
     }
-    state
-}
 
-/// A recorded state with these settings in the names of the model: they were recorded as XML.
-pub(super) fn modelled(cloud: &Value) -> Value {
-    let mut cloud = cloud.clone();
-    for setting in &SETTINGS {
-        let values = cloud.get_mut(setting.name).and_then(Value::as_object_mut);
-        for (_, value) in values.into_iter().flatten() {
-            *value = rest::structure("s3", setting.payload, value);
-        }
+    /// Settings of buckets that were put.
+    pub(super) fn buckets(&self) -> buckets::Kept {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).buckets.clone()
     }
-    cloud
-}
 
-fn of<'a>(kept: &'a Kept, bucket: &'a str, name: &'a str) -> impl Iterator<Item = (&'a str, &'a Value)> {
-    kept.iter()
-        .filter(move |((of, what, _), _)| of == bucket && *what == name)
-        .map(|((.., id), value)| (id.as_str(), value))
-}
-
-fn missing(operation: &str) -> CallError {
-    CallError {
-        action: format!("s3:{operation}"),
-        code: "NoSuchConfiguration".to_owned(),
-        message: "there is no such configuration".to_owned(),
-        request_id: None,
-        status: Some(404),
-        outcome: Outcome::Refused,
-        class: ErrorClass::Invalid,
-        retry_after: None,
+    /// The answer, if the operation is one of these kinds'.
+    pub(super) fn answer(&self, account: &str, operation: &str, input: &Value) -> Option<Answer> {
+        let mut registry = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(match operation {
+            "CreatePullThroughCacheRule" => registry.create_rule(account, input),
+            "DescribePullThroughCacheRules" => {
+                let missing = ("PullThroughCacheRuleNotFoundException", "there is no such rule");
+                let named = &input["ecrRepositoryPrefixes"];
+                let found = chosen(&registry.rules, named);
+                if found.is_empty() && named.is_array() {
+                    return Some(Err(missing));
+                }
+                Ok(json!({"pullThroughCacheRules": found}))
+            }
+            "UpdatePullThroughCacheRule" => {
+                let missing = ("PullThroughCacheRuleNotFoundException", "there is no such rule");
+                update(&mut registry.rules, &input["ecrRepositoryPrefix"], input, missing)
+            }
+            "DeletePullThroughCacheRule" => {
+                let missing = ("PullThroughCacheRuleNotFoundException", "there is no such rule");
+                registry.rules.remove(text(&input["ecrRepositoryPrefix"])).ok_or(missing)
+            }
+            "CreateRepositoryCreationTemplate" => {
+                registry.create_template(input).map(|template| json!({"repositoryCreationTemplate": template}))
+            }
+            "DescribeRepositoryCreationTemplates" => {
+                Ok(json!({"repositoryCreationTemplates": chosen(&registry.templates, &input["prefixes"])}))
+            }
+            "UpdateRepositoryCreationTemplate" => {
+                let missing = ("TemplateNotFoundException", "there is no such template");
+                update(&mut registry.templates, &input["prefix"], input, missing)
+                    .map(|template| json!({"repositoryCreationTemplate": template}))
+            }
+            "DeleteRepositoryCreationTemplate" => {
+                let missing = ("TemplateNotFoundException", "there is no such template");
+                registry
+                    .templates
+                    .remove(text(&input["prefix"]))
+                    .ok_or(missing)
+                    .map(|template| json!({"repositoryCreationTemplate": template}))
+            }
+            _ => return buckets::answer(&mut registry.buckets, operation, input),
+        })
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl Registry {
+    fn create_rule(&mut self, account: &str, input: &Value) -> Answer {
+        let prefix = text(&input["ecrRepositoryPrefix"]).to_owned();
+        if self.rules.contains_key(&prefix) {
+            return Err(("PullThroughCacheRuleAlreadyExistsException", "there is such a rule"));
+        }
+        let upstream = text(&input["upstreamRegistryUrl"]);
+        let private = upstream.contains(".dkr.ecr.").then_some(&("", "ecr", false));
+        let known = UPSTREAMS.iter().find(|(address, ..)| *address == upstream).or(private);
+        let Some((_, name, guarded)) = known else {
+            return Err(("UnsupportedUpstreamRegistryException", "the upstream registry is not supported"));
+        };
+        if *guarded && input["credentialArn"].is_null() {
+            return Err(("InvalidParameterException", "a credential is required for this registry"));
+        }
+        let mut rule = json!({
+            "registryId": account, "upstreamRegistry": name, "upstreamRepositoryPrefix": "ROOT", "createdAt": TIME,
+            "updatedAt": TIME,
+        });
+        merge(&mut rule, input);
+        self.rules.insert(prefix, rule.clone());
+        Ok(rule)
+    }
 
-    #[test]
-    fn what_was_put_is_read_until_it_is_removed() {
-        let mut kept = Kept::new();
-        let mut ask = |operation: &str, input: Value| answer(&mut kept, operation, &input).and_then(Result::ok);
-        let one = json!({"Bucket": "b", "Id": "a", "MetricsConfiguration": {"Id": "a"}});
-        ask("PutBucketMetricsConfiguration", one.clone());
-        let listed = json!({"MetricsConfigurationList": [{"Id": "a"}]});
-        assert_eq!(ask("ListBucketMetricsConfigurations", json!({"Bucket": "b"})), Some(listed));
-        assert_eq!(ask("GetBucketAbac", json!({"Bucket": "b"})), Some(json!({"AbacStatus": {"Status": "Disabled"}})));
-        assert_eq!(ask("GetBucketRequestPayment", json!({"Bucket": "b"})), Some(json!({"Payer": "BucketOwner"})));
-        assert_eq!(ask("DeleteBucketMetricsConfiguration", one), Some(json!({})));
-        assert_eq!(ask("GetBucketPolicy", json!({"Bucket": "b"})), None);
-        assert!(kept.is_empty());
+    fn create_template(&mut self, input: &Value) -> Answer {
+        let prefix = text(&input["prefix"]).to_owned();
+        if self.templates.contains_key(&prefix) {
+            return Err(("TemplateAlreadyExistsException", "there is such a template"));
+        }
+        let mut template = json!({
+            "encryptionConfiguration": {"encryptionType": "AES256"}, "imageTagMutability": "MUTABLE", "createdAt": TIME,
+            "updatedAt": TIME,
+        });
+        merge(&mut template, input);
+        let needs_role = template["resourceTags"].is_array()
+            || template["encryptionConfiguration"]["encryptionType"].as_str().is_some_and(|kind| kind != "AES256");
+        if needs_role && template["customRoleArn"].is_null() {
+            return Err(("InvalidParameterException", "customRoleArn must be specified with tags or KMS encryption"));
+        }
+        self.templates.insert(prefix, template.clone());
+        Ok(template)
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// Those that are asked for, or all.
+fn chosen(all: &BTreeMap<String, Value>, names: &Value) -> Vec<Value> {
+    let wanted = |name: &String| names.as_array().is_none_or(|names| names.iter().any(|one| one == name));
+    all.iter().filter(|(name, _)| wanted(name)).map(|(_, value)| value.clone()).collect()
+}
+
+fn update(all: &mut BTreeMap<String, Value>, name: &Value, input: &Value, missing: Refusal) -> Answer {
+    let one = all.get_mut(text(name)).ok_or(missing)?;
+    merge(one, input);
+    Ok(one.clone())
+}
+
+/// What is sent stands; what is sent empty is no more; what is left out stays.
+fn merge(target: &mut Value, input: &Value) {
+    let Some(target) = target.as_object_mut() else { return };
+    for (name, value) in input.as_object().unwrap_or(&Map::new()) {
+        if value.as_str() == Some("") || value.as_array().is_some_and(Vec::is_empty) {
+            target.remove(name);
+        } else {
+            target.insert(name.clone(), value.clone());
+        }
     }
 }

@@ -188,6 +188,7 @@ impl Stage {
             cross_namespace: true,
             consistency: Some(Duration::ZERO),
             version: "test".to_owned(),
+            ..Settings::default()
         };
         let (progress, _) = tokio::sync::mpsc::unbounded_channel();
         self.engine = Some(Engine::open(ports, self.kinds.clone(), settings, progress).await?);
@@ -210,6 +211,7 @@ impl Stage {
             key: key.clone(),
             labels: texts("/metadata/labels"),
             annotations: texts("/metadata/annotations"),
+            inherited: None,
             spec: manifest.get("spec").cloned().unwrap_or_else(|| json!({})),
             deleting: self.deleting.contains(key),
         });

@@ -21,6 +21,13 @@ pub(super) struct Waiver {
     r#where: Vec<String>,
 }
 
+impl Waiver {
+    /// Whether it is about places of a recording.
+    pub(super) fn speaks_of(&self, recording: &str) -> bool {
+        self.r#where.iter().any(|pattern| pattern.starts_with(&format!("{recording}/")) || pattern.starts_with('*'))
+    }
+}
+
 /// Why we differ, from the best reason to the worst.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "lowercase")]

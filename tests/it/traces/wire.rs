@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use cso_aws::Aws;
 use cso_core::port::{Cloud, Effect, Identity, Request};
 use cso_core::{CallError, ErrorClass, Outcome};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use super::recording::Fault;
-use super::responder::{self, Kept};
+use super::responder::Responder;
 
 /// A call that the engine made.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub(super) struct Made {
 #[derive(Clone)]
 pub(super) struct Wire {
     aws: Arc<Aws>,
+    /// Answers what no emulator has.
+    responder: Responder,
     script: Arc<Mutex<Script>>,
     /// Told when the process is to die.
     killed: Arc<Notify>,
@@ -34,14 +36,12 @@ pub(super) struct Wire {
 #[derive(Default)]
 struct Script {
     made: Vec<Made>,
-    /// Settings of buckets that the emulator lacks.
-    kept: Kept,
     faults: BTreeMap<String, Fault>,
 }
 
 impl Wire {
-    pub(super) fn new(aws: Arc<Aws>) -> Self {
-        Self { aws, script: Arc::default(), killed: Arc::default() }
+    pub(super) fn new(aws: Arc<Aws>, responder: Responder) -> Self {
+        Self { aws, responder, script: Arc::default(), killed: Arc::default() }
     }
 
     /// Replaces the faults.
@@ -54,14 +54,22 @@ impl Wire {
         std::mem::take(&mut self.script().made)
     }
 
-    /// The settings that are kept for the emulator.
-    pub(super) fn kept(&self) -> Kept {
-        self.script().kept.clone()
-    }
-
     /// Returns when a scripted death has come.
     pub(super) async fn killed(&self) {
         self.killed.notified().await;
+    }
+
+    /// Of the endpoints that were made, those that are there.
+    async fn endpoints(&self, request: &Request) -> Result<Value, CallError> {
+        let mut found = Vec::new();
+        for arn in self.responder.endpoints(&request.input["PlatformApplicationArn"]) {
+            let input = json!({"EndpointArn": arn});
+            let look = Request { operation: "GetEndpointAttributes".to_owned(), input, ..request.clone() };
+            if let Ok(answer) = self.aws.call(look).await {
+                found.push(json!({"EndpointArn": arn, "Attributes": answer["Attributes"]}));
+            }
+        }
+        Ok(json!({"Endpoints": found}))
     }
 
     fn script(&self) -> MutexGuard<'_, Script> {
@@ -97,14 +105,15 @@ impl Cloud for Wire {
             self.script().made.push(made);
             return Err(failure(action, code));
         }
-        let kept = match request.service.as_str() {
-            "s3" => responder::answer(&mut self.script().kept, &request.operation, &request.input),
-            _ => None,
-        };
-        let answer = match kept {
-            Some(answer) => answer,
+        let account = self.aws.identity().await?.account;
+        let answer = match self.responder.answer(&account, &request.operation, &request.input) {
+            Some(answer) => answer.map_err(|(code, message)| refusal(action, code, message)),
+            None if request.operation == "ListEndpointsByPlatformApplication" => self.endpoints(&request).await,
             None => self.aws.call(request).await,
         };
+        if let Ok(answer) = &answer {
+            self.responder.hear(answer);
+        }
         let kill = fault.is_some_and(|fault| fault.kill);
         made.succeeded = answer.is_ok() && !kill;
         self.script().made.push(made);
@@ -128,14 +137,20 @@ fn failure(action: String, code: &str) -> CallError {
         "broken" => ("InternalFailure", 500, ErrorClass::Transient, Outcome::Unknown),
         other => (other, 400, ErrorClass::Invalid, Outcome::Refused),
     };
+    let message = "scripted fault";
+    CallError { status: Some(status), outcome, class, ..refusal(action, code, message) }
+}
+
+/// A call that was answered with no.
+fn refusal(action: String, code: &str, message: &str) -> CallError {
     CallError {
         action,
         code: code.to_owned(),
-        message: "scripted fault".to_owned(),
+        message: message.to_owned(),
         request_id: None,
-        status: Some(status),
-        outcome,
-        class,
+        status: Some(400),
+        outcome: Outcome::Refused,
+        class: ErrorClass::Invalid,
         retry_after: None,
     }
 }

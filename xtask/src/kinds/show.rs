@@ -67,13 +67,16 @@ impl Page {
 }
 
 fn identity(page: &mut Page, identity: &Identity) {
-    let Identity { name, assigned, lookup, arn } = identity;
+    let Identity { name, assigned, within, lookup, arn } = identity;
     page.line(0, "identity");
     for field in name {
         page.line(1, format!("name spec.{field}"));
     }
     if let Some(field) = assigned {
         page.line(1, format!("assigned status.{field}"));
+    }
+    for field in within {
+        page.line(1, format!("within spec.{field}"));
     }
     match arn {
         Arn::None => {}
@@ -152,7 +155,7 @@ fn call(page: &mut Page, depth: usize, what: &str, call: &CallTemplate) {
 }
 
 fn field(page: &mut Page, field: &Field, parts: &[Part]) {
-    let Field { name, schema: _, owner, role, read, compare, nested, lens, clear, late } = field;
+    let Field { name, schema: _, owner, role, read, compare, nested, lens, clear, late, start } = field;
     let owner = match owner {
         Owner::Body => "body".to_owned(),
         Owner::Part(at) => format!("part {}", parts.get(*at).map_or("?", |part| part.name.as_str())),
@@ -175,6 +178,9 @@ fn field(page: &mut Page, field: &Field, parts: &[Part]) {
     page.line(1, format!("{name}: {role}, of {owner}, {read}, compared {compare:?}, cleared: {clear}{late}"));
     for (path, compare) in nested {
         page.line(2, format!("{path}: compared {compare:?}"));
+    }
+    if let Some(start) = start {
+        page.line(2, format!("starts as {}", source(start)));
     }
     match lens {
         Lens::Same => {}
@@ -317,6 +323,7 @@ fn source(source: &Source) -> String {
         Source::Option(name) => format!("option.{name}"),
         Source::Pattern(parts) => pattern(parts),
         Source::Arn => "arn".to_owned(),
+        Source::Token => "token".to_owned(),
         Source::FirstKnown(sources) => sources.iter().map(self::source).collect::<Vec<_>>().join(" or "),
         Source::List(sources) => format!("[{}]", sources.iter().map(self::source).collect::<Vec<_>>().join(", ")),
         Source::Unless(source, value) => format!("{} unless {value}", self::source(source)),

@@ -17,7 +17,7 @@ use crate::conditions::Standing;
 use crate::decide::Input;
 use crate::dialect::{self, Deletion, Policies};
 use crate::identity::{self, Renamed};
-use crate::read::Reader;
+use crate::read::{Extent, Reader};
 use crate::resolve::{self, Mode, Others, Resolver, Unresolved};
 
 /// What a turn prepared before it looked.
@@ -61,7 +61,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let (object, record) = {
             let world = self.world();
             let Some(object) = world.wish(key) else { return Err(Unprepared::Forgotten) };
-            (object, Others::record(&*world, key).cloned())
+            let record = Others::record(&*world, key).cloned();
+            (in_its_place(object, record.as_ref()), record)
         };
         let owns = |record: &Record| record.ownership.is_ours() || record.intent.is_some();
         if object.deleting && !record.as_ref().is_some_and(owns) {
@@ -72,22 +73,33 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             return Err(fail(ErrorClass::Unsupported, format!("there is no kind {}/{}", key.group, key.kind)));
         };
         let invalid = |error: dialect::BadAnnotation| fail(ErrorClass::Invalid, error.to_string());
-        let mut policies = dialect::policies(&object).map_err(invalid)?;
+        let mut policies = dialect::policies(&object, self.settings.deletion).map_err(invalid)?;
         policies.take_back = self.settings.take_back;
+        policies.ignored = dialect::ignored(&kind, &object).map_err(invalid)?;
         let options = dialect::options(&kind, &object).map_err(invalid)?;
         if mode == Mode::Act && object.deleting && policies.deletion == Deletion::Delete {
             self.wait_for_dependents(key)?;
         }
         let named = identity::keep(&kind, record.as_ref(), &object.spec);
-        let record = self.current_record(&object, record);
+        let mut record = self.current_record(&object, record);
         let renamed = named.renamed.filter(|_| !object.deleting);
         if let Some(renamed) = renamed.as_ref().filter(|_| record.ownership.is_ours()) {
             return Err(fail(ErrorClass::Invalid, renamed.message()));
         }
-        let mut spec = self.wish(&kind, &Object { spec: named.spec, ..Object::clone(&object) }, mode)?;
+        let spec = if object.deleting { resolve::with_place(&kind, named.spec, &record.place) } else { named.spec };
+        let mut spec = self.wish(&kind, &Object { spec, ..Object::clone(&object) }, mode)?;
         dialect::name_adopted(&kind, &policies, &mut spec);
+        if !object.deleting && !owns(&record) {
+            record.place = resolve::place_of(&kind, &spec);
+        }
         let identity =
             self.ports.cloud.identity().await.map_err(|error| Unprepared::Turn(Box::new(failed(&kind, error))))?;
+        if let Some(account) = dialect::owner_account(&object).filter(|account| *account != identity.account) {
+            return Err(fail(
+                ErrorClass::Unsupported,
+                not_our_account(&object.key.namespace, account, &identity.account),
+            ));
+        }
         let region = dialect::region(&object).unwrap_or(&self.settings.region).to_owned();
         let at = "ackResourceMetadata.region".parse().unwrap_or_default();
         let recorded =
@@ -101,10 +113,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             ));
         }
         let mark = OwnerMark::new(&self.ports.store.meta().id, key);
-        let tags = BTreeMap::from([
-            (format!("{}controller-version", dialect::PREFIX), format!("{}-{}", kind.service, self.settings.version)),
-            (format!("{}namespace", dialect::PREFIX), key.namespace.clone()),
-        ]);
+        let tags = dialect::default_tags(&kind, &object, &self.settings.version, &self.settings.default_tags);
         let surroundings = Surroundings { account: identity.account, partition: identity.partition, region };
         let known = self.looks.take(key, self.ports.clock.now());
         Ok(Prepared {
@@ -139,12 +148,19 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     pub(super) fn current_record(&self, object: &Object, record: Option<Record>) -> Record {
         let meta = self.ports.store.meta();
         let digest = meta.digest_key.digest("spec", &object.spec);
-        let ours = |name: &str| name.contains("services.k8s.aws/") || name.starts_with("service-operator.cloud/");
-        let annotations = object.annotations.iter().filter(|(name, _)| ours(name));
-        let named = self.kinds.of(&object.key).map(|kind| identity::keep(kind, record.as_ref(), &object.spec).spec);
+        let ours = |all: &BTreeMap<String, String>| {
+            let kept = all.iter().filter(|(name, _)| dialect::is_ours(name));
+            kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+        };
+        let remembered = record.as_ref().and_then(|record| record.wish.inherited.clone());
+        let named = self.kinds.of(&object.key).map(|kind| {
+            let named = identity::keep(kind, record.as_ref(), &object.spec);
+            resolve::without_secrets(kind, named.spec)
+        });
         let wish = LastWish {
             spec: named.unwrap_or_else(|| object.spec.clone()),
-            annotations: annotations.map(|(name, value)| (name.clone(), value.clone())).collect(),
+            annotations: ours(&object.annotations),
+            inherited: object.inherited.as_ref().map(ours).or(remembered),
         };
         let mut record = record.unwrap_or_else(|| {
             let born = self.ports.clock.now();
@@ -207,10 +223,28 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let input = self.input(prepared, &nothing);
         let Prepared { purpose, .. } = *prepared;
         let known = &prepared.known.parts;
-        Reader { cloud: &self.ports.cloud, input: &input, purpose, fresh, known, marked: &self.marked }.observe().await
+        let extent = if fresh { Extent::Fresh } else { Extent::Stake };
+        Reader { cloud: &self.ports.cloud, input: &input, purpose, extent, known, marked: &self.marked }.observe().await
     }
 }
 
 fn fail(class: ErrorClass, message: String) -> Unprepared {
     Unprepared::Turn(Box::new(Turn::Failed { class, error: None, message }))
+}
+
+/// The object with what is remembered of its namespace, if nobody says what that is.
+fn in_its_place(object: Arc<Object>, record: Option<&Record>) -> Arc<Object> {
+    match record.and_then(|record| record.wish.inherited.as_ref()) {
+        Some(remembered) if object.inherited.is_none() => {
+            Arc::new(Object { inherited: Some(remembered.clone()), ..Object::clone(&object) })
+        }
+        _ => object,
+    }
+}
+
+fn not_our_account(namespace: &str, wanted: &str, ours: &str) -> String {
+    format!(
+        "namespace {namespace} says that its resources are of account {wanted}, and these credentials are of account {ours}: \
+         use credentials of {wanted} for it; roles for other accounts are not supported yet"
+    )
 }

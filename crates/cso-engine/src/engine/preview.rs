@@ -10,6 +10,7 @@ use super::Engine;
 use super::prepare::{UNOWNED, Unprepared};
 use super::turn::{Turn, failed, is_nothing_of_ours, span};
 use crate::decide::{Decision, decide};
+use crate::dialect::is_system_tag;
 use crate::resolve::Mode;
 
 /// What a turn would do.
@@ -17,6 +18,8 @@ use crate::resolve::Mode;
 #[serde(tag = "what", rename_all = "kebab-case")]
 pub enum Preview {
     Steps(Plan),
+    /// An existing resource becomes ours and is as wished: calls only put our mark on it.
+    TakesOver(Plan),
     Nothing {
         notes: Vec<String>,
     },
@@ -94,8 +97,9 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         }
         match decision {
             Decision::Act(mut plan) => {
+                let takes_over = first.is_some() && only_marks(&plan);
                 plan.notes.splice(0..0, first);
-                Preview::Steps(plan)
+                if takes_over { Preview::TakesOver(plan) } else { Preview::Steps(plan) }
             }
             Decision::Settle(settled) => Preview::Nothing { notes: first.into_iter().chain(settled.notes).collect() },
             Decision::Wait { message, .. } => Preview::Waits { message },
@@ -106,4 +110,11 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             }
         }
     }
+}
+
+/// Whether a plan changes nothing but the tags that every resource of ours carries.
+fn only_marks(plan: &Plan) -> bool {
+    let key = |path: &str| path.strip_prefix("spec.tags[")?.strip_suffix(']').map(str::to_owned);
+    let mut changes = plan.steps.iter().flat_map(|step| &step.changes);
+    changes.all(|change| key(&change.path).is_some_and(|key| is_system_tag(&key)))
 }

@@ -37,6 +37,7 @@ impl Prepared {
                 surroundings,
                 options: &self.options,
                 made_by: None,
+                token: None,
             };
             subject.arn()
         };

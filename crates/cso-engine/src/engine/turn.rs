@@ -6,7 +6,7 @@ use std::time::Duration;
 use cso_core::export::is_export;
 use cso_core::port::{Change, Clock, Cloud, Effect, EventKind, Purpose, Request, Secrets, Store, StoreError};
 use cso_core::record::Written;
-use cso_core::tree::SecretSource;
+use cso_core::tree::{SecretKey, SecretSource};
 use cso_core::{
     Call, CallError, Digest, ErrorClass, Hole, Intent, Object, ObjectKey, Outcome, Ownership, Plan, Record, Step, Tree,
     Verb,
@@ -147,7 +147,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             return self.stand(&prepared.object.key, Turn::Later { after, standing }).await;
         }
         record.intent = None;
-        record.wish.spec = prepared.object.spec.clone();
+        record.wish.spec = resolve::without_secrets(&prepared.kind, prepared.object.spec.clone());
         self.save(record, None).await?;
         Ok(Turn::Again { fresh: false })
     }
@@ -159,8 +159,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let intent = self.intent(&prepared, &step);
         let sent_before = prepared.record.intent.as_ref().is_some_and(|open| open.verb == Verb::Create);
         prepared.record.intent = Some(intent.clone());
-        let input = match self.fill(&step.call, &intent) {
-            Ok(input) => input,
+        let (input, secrets) = match self.fill(&step.call, &intent, &prepared.object.spec) {
+            Ok(filled) => filled,
             Err(message) => {
                 return self.stand(&key, Turn::Failed { class: ErrorClass::Waiting, error: None, message }).await;
             }
@@ -176,7 +176,10 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             effect: Effect::Mutates,
             purpose: prepared.purpose,
         };
-        let result = self.ports.cloud.call(request).await;
+        let result = self.ports.cloud.call(request).await.map_err(|mut error| {
+            error.conceal(secrets);
+            error
+        });
         self.tell(Progress::Called { object: key.clone(), step: step.clone(), error: result.as_ref().err().cloned() });
         // What a delete looks at is less than what others need.
         if result.is_ok() && step.verb == Verb::Update && !prepared.object.deleting {
@@ -236,17 +239,32 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         applies
     }
 
-    fn fill(&self, call: &Call, intent: &Intent) -> Result<Value, String> {
-        call.input.fill(&mut |hole| match hole {
+    /// The call's input, and the secrets in it.
+    fn fill(&self, call: &Call, intent: &Intent, spec: &Value) -> Result<(Value, Vec<String>), String> {
+        let mut secrets = Vec::new();
+        let input = call.input.fill(&mut |hole| match hole {
             Hole::Token => intent.token.clone().map(Value::String).ok_or_else(|| "the call has no token".to_owned()),
             Hole::Secret { source, .. } => {
-                let SecretSource { namespace, name, key } = source;
-                resolve::secret(&self.ports.secrets, &*self.world(), namespace, name, key)
-                    .map(|secret| Value::String(secret.reveal().to_owned()))
-                    .map_err(|error| error.to_string())
+                let secret = self.secret(source, spec)?;
+                secrets.push(secret.clone());
+                Ok(Value::String(secret))
             }
             Hole::Step { .. } | Hole::Reference { .. } => Err(format!("{hole} is not known yet")),
-        })
+        })?;
+        Ok((input, secrets))
+    }
+
+    fn secret(&self, source: &SecretSource, spec: &Value) -> Result<String, String> {
+        match source {
+            SecretSource::Secret(SecretKey { namespace, name, key }) => {
+                let secret = resolve::secret(&self.ports.secrets, &*self.world(), namespace, name, key);
+                secret.map(|secret| secret.reveal().to_owned()).map_err(|error| error.to_string())
+            }
+            SecretSource::Spec { field } => {
+                let secret = spec.get(field).and_then(Value::as_str);
+                secret.map(str::to_owned).ok_or_else(|| format!("spec.{field} has no value"))
+            }
+        }
     }
 
     async fn succeeded(&self, mut prepared: Prepared, step: &Step, answer: Value) -> Result<Turn, StoreError> {

@@ -120,6 +120,7 @@ impl Draft {
             key,
             labels: self.labels,
             annotations: self.annotations,
+            inherited: None,
             spec: spec.unwrap_or_else(|| Value::Object(Map::new())),
             deleting: false,
         };

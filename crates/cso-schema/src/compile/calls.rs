@@ -22,7 +22,7 @@ impl Compiler<'_> {
         let at = self.path(&["api", "read", "at"], spec.at.as_deref().unwrap_or_default());
         let output = self.api.operation(&call.operation).and_then(|operation| operation.output);
         let element = output.and_then(|output| shape_at(&self.api, output, &at));
-        let pick = self.picks(&["api", "read", "pick"], &spec.pick, element);
+        let pick = self.picks(&["api", "read", "pick"], &spec.pick, element, Extra::None);
         Some(BodyRead { call, at, pick, attributes: self.spec.inside.keys().next().cloned() })
     }
 
@@ -71,12 +71,24 @@ impl Compiler<'_> {
     /// Where the create call carries a field.
     pub(super) fn create_place(&self, field: &str) -> Option<Place> {
         let operation = &self.spec.api.create.op;
-        if let Some(key) = self.attribute(field) {
-            let map = self.spec.inside.iter().find(|(_, keys)| keys.contains_key(field)).map(|(map, _)| map.clone())?;
-            return self.input_member(operation, &map).map(|map| Place::Attribute { map, key });
-        }
         let wanted = self.spec.names.get(field).and_then(NameSpec::in_create).unwrap_or(field);
-        self.input_member(operation, wanted).map(|member| member_place(&member))
+        // A member of its own stands before an entry of the map.
+        if let Some(member) = self.input_member(operation, wanted) {
+            return Some(member_place(&member));
+        }
+        let key = self.attribute(field)?;
+        let map = self.spec.inside.iter().find(|(_, keys)| keys.contains_key(field)).map(|(map, _)| map.clone())?;
+        self.input_member(operation, &map).map(|map| Place::Attribute { map, key })
+    }
+
+    /// Only a create has a token, and only one without an idempotency token of its own needs to be told which.
+    pub(super) fn check_tokens(&mut self) {
+        let api = &self.spec.api;
+        for (name, call) in [("read", &api.read), ("update", &api.update), ("delete", &api.delete)] {
+            if call.token.is_some() {
+                self.fail(&["api", name], "only a create takes a `token`");
+            }
+        }
     }
 
     pub(super) fn update(&mut self, fields: &BTreeMap<String, Field>) -> Option<Write> {
@@ -123,11 +135,21 @@ impl Compiler<'_> {
     }
 
     /// What our element of a list must have.
-    pub(super) fn picks(&mut self, at: &[&str], pick: &BTreeMap<String, Value>, element: Option<ShapeId>) -> Vec<Pick> {
+    pub(super) fn picks(
+        &mut self,
+        at: &[&str],
+        pick: &BTreeMap<String, Value>,
+        element: Option<ShapeId>,
+        extra: Extra,
+    ) -> Vec<Pick> {
         pick.iter()
             .filter_map(|(member, wanted)| {
                 let test = match wanted {
-                    Value::String(text) => PickTest::Equals(self.source(at, text, Extra::None)?),
+                    Value::String(text) => PickTest::Equals(self.source(at, text, extra)?),
+                    Value::Array(choices) => {
+                        let sources = choices.iter().map(|text| self.source(at, text.as_str()?, extra));
+                        PickTest::Equals(one_or_first(sources.collect::<Option<_>>()?))
+                    }
                     Value::Object(map) => match (map.len(), map.get("pattern"), map.get("ends")) {
                         (1, Some(Value::String(text)), _) => PickTest::Equals(Source::Pattern(self.pattern(at, text)?)),
                         (1, _, Some(Value::String(text))) => PickTest::Ends(self.pattern(at, text)?),
@@ -141,7 +163,10 @@ impl Compiler<'_> {
     }
 
     fn no_pick(&mut self, at: &[&str], member: &str) -> Option<Pick> {
-        self.fail(at, format!("{member}: an element is picked by a source, {{pattern: ...}} or {{ends: ...}}"));
+        self.fail(
+            at,
+            format!("{member}: an element is picked by a source, a list of sources, {{pattern: ...}} or {{ends: ...}}"),
+        );
         None
     }
 
@@ -174,7 +199,12 @@ impl Compiler<'_> {
                 inputs.push((member.clone(), source));
             }
         }
-        let mut token = None;
+        let mut token = spec.token.clone();
+        if let Some(member) = &token
+            && input.is_none_or(|shape| shape.member(member).is_none())
+        {
+            self.fail(at, format!("{} takes no member {member}", spec.op));
+        }
         for member in input.map(Shape::members).unwrap_or_default() {
             if inputs.iter().any(|(name, _)| *name == member.name) {
                 continue;
@@ -313,6 +343,7 @@ impl Compiler<'_> {
             "change.value" if extra == Extra::Change => Source::ChangeValue,
             "items" if extra == Extra::Items => Source::Items(None),
             "item" if matches!(extra, Extra::Items | Extra::Item) => Source::Item(None),
+            "token" if extra == Extra::Token => Source::Token,
             _ => match text.split_once('.')? {
                 ("spec", _) => Source::Spec(self.rooted(at, text, "spec").unwrap_or_default()),
                 ("status", _) => Source::Status(self.rooted(at, text, "status").unwrap_or_default()),

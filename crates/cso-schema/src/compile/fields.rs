@@ -14,7 +14,7 @@ use super::parts::{part_fields, part_get};
 use super::refs::is_reference;
 use crate::compare::Compare;
 use crate::descriptor::{FieldSpec, PartSpec, TableSpec};
-use crate::kind::{BodyRead, CONTENT, CallTemplate, Clear, Field, Owner, Part, Place, Role, Source, Write};
+use crate::kind::{BodyRead, CONTENT, CallTemplate, Clear, Context, Field, Owner, Part, Place, Role, Source, Write};
 use crate::lens::Lens;
 use crate::names::nearest;
 
@@ -66,6 +66,7 @@ impl Compiler<'_> {
             None => spec.clear.clone().map_or(Clear::Keep, Clear::Value),
         };
         self.check_clear(&at, &clear, read.as_ref(), schema, part, body);
+        let start = spec.start.as_ref().and_then(|value| self.start(&at, value, schema));
         for path in spec.nested.keys().filter(|path| nested_schema(schema, path).is_none()) {
             self.fail(&at, format!("field `{name}` has no member {path}"));
         }
@@ -84,6 +85,7 @@ impl Compiler<'_> {
             nested: spec.nested.iter().map(|(path, rule)| (path.clone(), self.compare(&at, Some(rule)))).collect(),
             lens: self.lens(&at, &spec),
             clear,
+            start,
             late: spec.late,
         }
     }
@@ -241,6 +243,18 @@ impl Compiler<'_> {
         }
     }
 
+    /// A value that the published field can have, or the one source that is a fact of the surroundings.
+    fn start(&mut self, at: &[&str], value: &Value, schema: &Schema) -> Option<Source> {
+        if value.as_str() == Some("account") {
+            return Some(Source::Context(Context::Account));
+        }
+        if !has_type(value, schema) {
+            self.fail(at, format!("`start: {value}` is not a value of the published field"));
+            return None;
+        }
+        Some(Source::Const(value.clone()))
+    }
+
     pub(super) fn attribute(&self, field: &str) -> Option<String> {
         self.spec.inside.values().find_map(|map| map.get(field)).cloned()
     }
@@ -262,6 +276,10 @@ impl Compiler<'_> {
             let immutable = field.schema.immutable || facts.is_some_and(|facts| facts.immutable);
             if immutable && field.role != Role::CreateOnly {
                 self.fail(&at, format!("field `{name}` is published as immutable: say `create-only`"));
+            }
+            let text = field.schema.schema_type == SchemaType::String;
+            if field.role == Role::Secret && !text && !field.schema.properties.contains_key("key") {
+                self.fail(&at, format!("field `{name}` is neither a text nor a reference to a key of a Secret"));
             }
             if facts.is_some_and(|facts| facts.secret) && field.role != Role::Secret {
                 self.fail(&at, format!("field `{name}` is published as a secret: say `secret`"));

@@ -9,19 +9,15 @@ use cso_facts::api::ShapeId;
 
 use super::lookup::{schema_at, shape_at};
 use super::{Compiler, Extra};
-use crate::descriptor::{ArnPattern, ArnSpec, CallSpec};
+use crate::descriptor::{ArnPattern, ArnSpec, CallSpec, Names};
 use crate::kind::{Arn, CallTemplate, Context, Finder, Identity, Lookup, Pattern, PatternPart, Recovery, Source};
 use crate::names::{nearest, same_name};
 
 impl Compiler<'_> {
     pub(super) fn identity(&mut self) -> Option<Identity> {
         let spec = &self.spec.identity;
-        let name: Vec<FieldPath> = spec
-            .name
-            .iter()
-            .flat_map(|names| &names.0)
-            .filter_map(|name| self.rooted(&["identity", "name"], name, "spec"))
-            .collect();
+        let name = self.spec_fields(&["identity", "name"], spec.name.as_ref());
+        let within = self.spec_fields(&["identity", "within"], spec.within.as_ref());
         let assigned = match &spec.assigned {
             Some(path) => Some(self.rooted(&["identity", "assigned"], path, "status")?),
             None => None,
@@ -45,7 +41,11 @@ impl Compiler<'_> {
             Some(ArnSpec::Path(path)) => Arn::Read(self.path(&["identity", "arn"], path)),
             Some(ArnSpec::Pattern(spec)) => Arn::Pattern(self.arn_pattern(spec)?),
         };
-        Some(Identity { name, assigned, lookup, arn })
+        Some(Identity { name, assigned, within, lookup, arn })
+    }
+
+    fn spec_fields(&mut self, at: &[&str], names: Option<&Names>) -> Vec<FieldPath> {
+        names.iter().flat_map(|names| &names.0).filter_map(|name| self.rooted(at, name, "spec")).collect()
     }
 
     /// The body has the ARN where it is said to be.
@@ -163,7 +163,7 @@ impl Compiler<'_> {
             let answer = api.operation(&finder.op).and_then(|operation| operation.output);
             let elements = self.answer_path(&at, &finder.elements, answer);
             let element = answer.and_then(|answer| shape_at(&api, answer, &elements.with(Segment::Each)));
-            let pick = self.picks(&at, &finder.pick, element);
+            let pick = self.picks(&at, &finder.pick, element, Extra::Token);
             return Some(Recovery::Natural(Finder { call, elements, pick, out: self.outs(&at, &finder.out, element) }));
         }
         let window = self.duration(&["recover", "window"], spec.window.as_deref()).unwrap_or(Duration::from_secs(300));

@@ -11,8 +11,8 @@ use cso_schema::kind::{
 use tokio::time::Instant;
 
 use super::{
-    Answer, IDEMPOTENT_CREATES, IDEMPOTENT_DELETES, Inner, Refusal, absent, code_of, leaves_tombstone, not_set,
-    pause_after_delete,
+    Answer, CREATES_BESIDE, IDEMPOTENT_CREATES, IDEMPOTENT_DELETES, Inner, Refusal, absent, code_of, leaves_tombstone,
+    not_set, pause_after_delete,
 };
 use crate::answer::Answers;
 use crate::operations::{Role, template};
@@ -66,7 +66,9 @@ impl Inner {
         let tags = template.tags.as_ref().and_then(|path| input.at(path)).map(|tags| tags_of(kind, tags));
         let token = template.token.as_ref().and_then(|member| input.member(member)).cloned();
         let identity = identity_of(kind, &values);
-        if let Some(position) = self.namesake(kind, region, &identity, token.as_ref()) {
+        if let Some(position) = self.namesake(kind, region, &identity, token.as_ref())
+            && (template.operation != CREATES_BESIDE || self.is_as_asked(position, &values))
+        {
             return self.exists(kind, template, position, &values);
         }
         let name = full_name(kind, region, &identity);
@@ -99,17 +101,21 @@ impl Inner {
     }
 
     fn exists(&self, kind: &Kind, template: &CallTemplate, position: usize, asked: &BTreeMap<String, Tree>) -> Answer {
+        let same = self.is_as_asked(position, asked);
         let there = &self.resources[position];
         if there.life == Life::Tombstone {
             return Err(refusal(kind, ErrorClass::Invalid, "a resource of this name is scheduled for deletion"));
         }
-        let same = asked.iter().all(|(field, value)| there.values.get(field) == Some(value));
         let forgives =
             IDEMPOTENT_CREATES.contains(&template.operation.as_str()) || matches!(kind.recovery, Recovery::Token);
         if same && forgives {
             return Ok(Answers { kind, behaviour: &self.behaviour }.created(there));
         }
         Err(refusal(kind, ErrorClass::NotOurs, "it exists already"))
+    }
+
+    fn is_as_asked(&self, position: usize, asked: &BTreeMap<String, Tree>) -> bool {
+        asked.iter().all(|(field, value)| self.resources[position].values.get(field) == Some(value))
     }
 
     fn delete(&mut self, kind: &Kind, position: usize) {

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use cso_core::{Object, ObjectKey, Record, Step, Tree};
 use cso_engine::engine::{Engine, Ports, Preview, Progress, Settings};
-use cso_engine::run::{Goal, Rest, Summary};
+use cso_engine::run::{Control, Goal, Rest, Summary};
 use cso_engine::world::Kinds;
 use cso_facts::Catalog;
 use cso_schema::kind::{Kind, Ref};
@@ -15,7 +16,7 @@ use cso_sim::{Kill, ManualClock, MapSecrets, MemoryStore, ModelCloud};
 use proptest::strategy::BoxedStrategy;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 use serde_json::Value;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 pub(crate) const REGION: &str = "eu-central-1";
 pub(crate) const NAMESPACE: &str = "default";
@@ -42,6 +43,8 @@ pub(crate) struct Bench {
     pub(crate) secrets: MapSecrets,
     pub(crate) clock: ManualClock,
     pub(crate) take_back: bool,
+    /// Deletion policy and default tags; the rest is the bench's own.
+    pub(crate) settings: Settings,
 }
 
 /// What a process did before it ended.
@@ -69,6 +72,7 @@ impl Bench {
             secrets,
             clock: ManualClock::start(),
             take_back: false,
+            settings: Settings::default(),
         }
     }
 
@@ -86,6 +90,7 @@ impl Bench {
             cross_namespace: false,
             consistency: None,
             version: "0.0.0".to_owned(),
+            ..self.settings.clone()
         };
         let (tell, progress) = unbounded_channel();
         let engine = Engine::open(ports, self.kinds.clone(), settings, tell).await.expect("the store opens");
@@ -117,6 +122,15 @@ impl Bench {
         Ran { summary, progress }
     }
 
+    /// A process that stays, and looks again every ten minutes.
+    pub(crate) async fn stay(&self, objects: &[Object]) -> Stay {
+        let (engine, progress) = self.engine(objects, &Kill::never()).await;
+        let (control, controlled) = unbounded_channel();
+        let goal = Goal::Keep { verify_every: Duration::from_secs(600) };
+        let run = Box::pin(async move { engine.run(goal, controlled).await.expect("the store works") });
+        Stay { run, _told: progress, _control: control }
+    }
+
     /// What a process that only looks says of one object.
     pub(crate) async fn preview(&self, objects: &[Object], key: &ObjectKey) -> Preview {
         let (engine, _told) = self.engine(objects, &Kill::never()).await;
@@ -133,6 +147,23 @@ impl Bench {
         match reference.path.split_first()? {
             ("spec", path) => alive.first()?.values.get(&path.to_string()).cloned(),
             (_, path) => alive.first()?.identifiers.at(&path).cloned(),
+        }
+    }
+}
+
+/// A process that stays.
+pub(crate) struct Stay {
+    run: Pin<Box<dyn Future<Output = Summary>>>,
+    _told: UnboundedReceiver<Progress>,
+    _control: UnboundedSender<Control>,
+}
+
+impl Stay {
+    /// Lets it work for a while.
+    pub(crate) async fn live_for(&mut self, time: Duration) {
+        tokio::select! {
+            _ = &mut self.run => panic!("who stays does not end"),
+            () = tokio::time::sleep(time) => {}
         }
     }
 }
@@ -173,6 +204,7 @@ pub(crate) fn object(kind: &Kind, name: &str, spec: Value) -> Object {
         key: ObjectKey::new(kind.group(), kind.name(), NAMESPACE, name),
         labels: BTreeMap::new(),
         annotations: BTreeMap::new(),
+        inherited: None,
         spec,
         deleting: false,
     }

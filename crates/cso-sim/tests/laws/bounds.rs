@@ -40,25 +40,30 @@ fn whole(kind: &Arc<Kind>) -> Wish {
 #[test]
 fn bounded() {
     let golden = "\
-kind                   smallest: create no-op delete   largest: create no-op delete
-Repository                       2+1    2+0   3+1               10+3    4+0   3+1
-Group                            2+1    1+0   4+1                4+1    3+0   4+1
-InstanceProfile                  2+1    1+0   2+1                3+2    1+0   3+2
-OpenIDConnectProvider            2+1    1+0   2+1                2+1    1+0   2+1
-Policy                           2+1    3+0   3+1                2+1    3+0   3+1
-Role                             3+1    2+0   4+1               11+4    4+0  13+4
-ServiceLinkedRole                2+1    1+0   2+1                2+1    1+0   2+1
-User                             2+1    1+0   4+1                6+2    3+0   7+2
-Key                              2+1    2+0   3+1                3+1    4+0   3+1
-Alias                            2+1    1+0   2+1                2+1    1+0   2+1
-Bucket                          20+5    8+0   3+1              66+16   21+0   3+1
-Secret                           2+1    1+0   2+1                2+1    1+0   2+1
-Topic                            2+1    2+0   3+1                2+1    3+0   3+1
-Subscription                     2+1    1+0   2+1                2+1    1+0   2+1
-Queue                            2+1    2+0   3+1                2+1    2+0   3+1
+kind                         smallest: create no-op delete   largest: create no-op delete
+Repository                             2+1    2+0   3+1               10+3    4+0   3+1
+PullThroughCacheRule                   2+1    1+0   2+1                2+1    1+0   2+1
+RepositoryCreationTemplate             2+1    1+0   2+1                2+1    1+0   2+1
+Group                                  2+1    1+0   4+1                4+1    3+0   4+1
+InstanceProfile                        2+1    1+0   2+1                3+2    1+0   3+2
+OpenIDConnectProvider                  2+1    1+0   2+1                2+1    1+0   2+1
+Policy                                 2+1    3+0   3+1                2+1    3+0   3+1
+Role                                   3+1    2+0   4+1               11+4    4+0  13+4
+ServiceLinkedRole                      2+1    1+0   2+1                2+1    1+0   2+1
+User                                   2+1    1+0   4+1                6+2    3+0   7+2
+Key                                    2+1    2+0   3+1                3+1    4+0   3+1
+Alias                                  2+1    1+0   2+1                2+1    1+0   2+1
+Grant                                  2+1    1+0   2+1                2+1    1+0   2+1
+Bucket                                20+5    8+0   3+1              66+16   21+0   3+1
+Secret                                 2+1    1+0   2+1                2+1    1+0   2+1
+Topic                                  2+1    2+0   3+1                2+1    3+0   3+1
+Subscription                           2+1    1+0   2+1                2+1    1+0   2+1
+PlatformApplication                    2+1    1+0   2+1                2+1    1+0   2+1
+PlatformEndpoint                       2+1    1+0   2+1                2+1    1+0   2+1
+Queue                                  2+1    2+0   3+1                2+1    2+0   3+1
 ";
     let mut found =
-        String::from("kind                   smallest: create no-op delete   largest: create no-op delete\n");
+        String::from("kind                         smallest: create no-op delete   largest: create no-op delete\n");
     for kind in KINDS.iter() {
         let row: Vec<String> = [minimal(kind), whole(kind)]
             .iter()
@@ -73,7 +78,7 @@ Queue                            2+1    2+0   3+1                2+1    2+0   3+
             })
             .collect();
         let cells = row.iter().zip([13, 6, 5, 18, 6, 5]).map(|(cell, width)| format!(" {cell:>width$}"));
-        writeln!(found, "{:<22}{}", kind.name(), cells.collect::<String>()).expect("a String takes all");
+        writeln!(found, "{:<28}{}", kind.name(), cells.collect::<String>()).expect("a String takes all");
     }
     assert_eq!(found, golden, "\n{found}");
 }

@@ -6,7 +6,7 @@ use cso_sim::Fault;
 use proptest::prelude::*;
 
 use crate::bench::{Bench, NAMESPACE, Ran, SECRET, deleting, ensure, for_all, paused};
-use crate::wishes::{edited, wish};
+use crate::wishes::{edited, rotated, wish};
 
 const ROTATED: &str = "c0rrect-h0rse-also-never-to-be-seen";
 
@@ -30,6 +30,7 @@ fn secrets() {
                         bench.cloud.fail(Fault::refused(&update.call.operation, 1, ErrorClass::Throttled));
                     }
                 }
+                let after = rotated(kind, &after, ROTATED);
                 for (wish, secret) in [(&before, SECRET), (&after, ROTATED)] {
                     bench.secrets.set(NAMESPACE, "credentials", "password", secret);
                     let plan = bench.preview(&wish.all(), &wish.object.key).await;
@@ -56,7 +57,7 @@ fn a_rotated_secret_is_written_once() {
             bench.run(&wish.all()).await.all_settled()?;
             bench.cloud.forget_calls();
             bench.secrets.set(NAMESPACE, "credentials", "password", ROTATED);
-            bench.run(&wish.all()).await.all_settled()?;
+            bench.run(&rotated(kind, &wish, ROTATED).all()).await.all_settled()?;
             let stored = bench.cloud.alive(kind.name())[0].values.get(&field.name).cloned();
             ensure(stored == Some(cso_core::Tree::text(ROTATED)), || "the old value is still there".to_owned())?;
             ensure(bench.cloud.mutations().len() == 1, || format!("{:?}", bench.cloud.mutations()))

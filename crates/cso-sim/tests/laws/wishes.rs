@@ -102,6 +102,22 @@ pub(crate) fn edited_once(
         .boxed()
 }
 
+/// Whether a secret stands in the spec itself.
+pub(crate) fn is_plain(field: &Field) -> bool {
+    field.schema.schema_type == SchemaType::String
+}
+
+/// The wish with another value for the secrets that stand in it.
+pub(crate) fn rotated(kind: &Kind, wish: &Wish, secret: &str) -> Wish {
+    let mut wish = wish.clone();
+    for field in kind.fields.values().filter(|field| field.role == Role::Secret && is_plain(field)) {
+        if wish.object.spec.get(&field.name).is_some() {
+            wish.object.spec[&field.name] = json!(secret);
+        }
+    }
+    wish
+}
+
 /// Whether a field may change in the life of a resource.
 pub(crate) fn is_mutable(kind: &Kind, field: &Field) -> bool {
     field.role == Role::Mutable && !kind.is_identity(&field.name)
@@ -198,7 +214,8 @@ pub(crate) fn field_value(kind: &Kind, field: &Field) -> BoxedStrategy<Value> {
         return Just(json!("thing")).boxed();
     }
     if field.role == Role::Secret {
-        return Just(json!({"name": "credentials", "key": "password"})).boxed();
+        return Just(if is_plain(field) { json!(SECRET) } else { json!({"name": "credentials", "key": "password"}) })
+            .boxed();
     }
     let shape = carried_shape(kind, field);
     if field.schema.schema_type == SchemaType::String {

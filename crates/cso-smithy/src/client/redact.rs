@@ -6,27 +6,13 @@ use serde_json::Value;
 
 use base64::Engine as _;
 
-/// Below this length a text is found everywhere by chance, and replacing it would spell it out by its gaps.
-const SHORTEST_REPLACED: usize = 6;
-
 /// The error without any value of a sensitive member of the input.
 pub(super) fn conceal(mut error: CallError, service: &Service, operation: &Operation, input: &Value) -> CallError {
     let mut secrets = Vec::new();
     if let Some(shape) = operation.input {
         collect(service, shape, input, false, &mut secrets);
     }
-    // The longest first, so that no secret survives as the rest of a longer one.
-    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
-        if !error.message.contains(secret.as_str()) {
-            continue;
-        }
-        if secret.len() < SHORTEST_REPLACED {
-            "(withheld: it holds a sensitive value that was sent)".clone_into(&mut error.message);
-            return error;
-        }
-        error.message = error.message.replace(secret.as_str(), "(sensitive)");
-    }
+    error.conceal(secrets);
     error
 }
 

@@ -64,8 +64,8 @@ fn leaving(
         return Ok(None);
     }
     let (mut leaving, mut unknown) = (Vec::new(), Vec::new());
-    for manifest in set.manifests.into_iter().filter(|manifest| !manifests::is_input(&manifest.object.key)) {
-        let mut object = manifest.object;
+    for manifest in set.manifests.iter().filter(|manifest| !manifests::is_input(&manifest.object.key)) {
+        let mut object = manifests::in_its_namespace(&set, manifest.object.clone());
         if records.contains_key(&object.key) {
             object.deleting = true;
             leaving.push(object);

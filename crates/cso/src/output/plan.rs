@@ -30,16 +30,22 @@ pub(crate) struct Planned {
 
 /// How many objects would be what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Summary {
     pub(crate) create: usize,
     pub(crate) change: usize,
     pub(crate) delete: usize,
     pub(crate) release: usize,
     pub(crate) export: usize,
+    /// Objects whose resources become ours as they are.
+    pub(crate) take_over: usize,
     pub(crate) unchanged: usize,
     pub(crate) waiting: usize,
     pub(crate) blocked: usize,
+    /// Calls that make or change something.
     pub(crate) calls: usize,
+    /// Calls that put our mark on what is taken over.
+    pub(crate) marks: usize,
 }
 
 impl Report {
@@ -55,6 +61,10 @@ impl Report {
                         Verb::Update => &mut summary.change,
                         Verb::Delete => &mut summary.delete,
                     }
+                }
+                Preview::TakesOver(plan) => {
+                    summary.marks += plan.steps.len();
+                    &mut summary.take_over
                 }
                 Preview::Nothing { .. } => &mut summary.unchanged,
                 Preview::Waits { .. } => &mut summary.waiting,
@@ -98,6 +108,7 @@ impl Summary {
             (self.delete, "to delete"),
             (self.release, "to let go"),
             (self.export, "to export"),
+            (self.take_over, "to take over as they are"),
             (self.waiting, "waiting"),
             (self.blocked, "blocked"),
             (self.unchanged, "unchanged"),
@@ -110,7 +121,13 @@ impl Summary {
             return "0 objects".to_owned();
         }
         let calls = if self.calls > 0 { format!("; {}", count(self.calls, "call")) } else { String::new() };
-        format!("{}: {}{calls}", count(objects, "object"), parts.join(", "))
+        let marks = match self.marks {
+            0 => String::new(),
+            marks => format!("; {} to mark what is taken over", count(marks, "call")),
+        };
+        let head = format!("{}: {}{calls}{marks}", count(objects, "object"), parts.join(", "));
+        let busy = self.create + self.change + self.delete + self.release + self.waiting + self.blocked;
+        if busy == 0 { format!("nothing to do: {head}") } else { head }
     }
 }
 
@@ -135,6 +152,13 @@ fn describe(text: &mut String, object: &ObjectKey, preview: &Preview) {
                 Verb::Delete => styled(BAD, "delete"),
             };
             line(text, &format!("{name}: {calls}, {how}"));
+            for (number, step) in plan.steps.iter().enumerate() {
+                describe_step(text, number + 1, step);
+            }
+            &plan.notes
+        }
+        Preview::TakesOver(plan) => {
+            line(text, &format!("{name}: {}", styled(GOOD, "take over as it is")));
             for (number, step) in plan.steps.iter().enumerate() {
                 describe_step(text, number + 1, step);
             }
