@@ -383,10 +383,10 @@ fn write_steps(
         let call = wish.subject.fill(delete, &Load::default())?;
         return Ok(PartSteps { removals: vec![update_step(name.to_owned(), call, all_changes())], writes: Vec::new() });
     }
-    if !any_set && cleared.is_empty() {
+    let says_nothing = cleared.is_empty() && fields.iter().all(|field| wished(wish, field).is_none());
+    if put.send == Send::All && says_nothing {
         // All that is left out was all there was: what clears the others says so.
-        let open = fields.iter().filter(|field| wished(wish, field).is_none());
-        let values = open.filter_map(|field| match &field.clear {
+        let values = fields.iter().filter_map(|field| match &field.clear {
             Clear::Value(value) => Some((field.name.clone(), Tree::from(value.clone()))),
             _ => None,
         });
