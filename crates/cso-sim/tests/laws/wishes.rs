@@ -279,6 +279,9 @@ fn text(
     if !values.is_empty() {
         return select(values).prop_map(Value::String).boxed();
     }
+    if schema.format.as_deref() == Some("date-time") {
+        return select(vec!["2026-01-31T12:00:00Z", "2027-12-01T00:00:00Z"]).prop_map(Value::from).boxed();
+    }
     let flag = matches!(clear, Some(Clear::Value(value)) if value == "false" || value == "true");
     match compare {
         Compare::CaseInsensitive => select(vec!["true", "FALSE", "false"]).prop_map(Value::from).boxed(),
