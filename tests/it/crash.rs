@@ -69,6 +69,7 @@ fn fields(case: &Case) -> &'static [&'static str] {
             &["description", "assumeRolePolicyDocument", "permissionsBoundary", "policies", "inlinePolicies", "tags"]
         }
         "ServiceLinkedRole" => &["description"],
+        "Bucket" => &["policy", "lifecycle", "cors", "tagging"],
         "User" => &["permissionsBoundary", "policies", "inlinePolicies", "tags"],
         _ => &[],
     }
@@ -243,6 +244,7 @@ crash!(
     role: "Role",
     service_linked_role: "ServiceLinkedRole",
     user: "User",
+    bucket: "Bucket",
 );
 
 /// Ten objects of every kind, some of which refer to others.

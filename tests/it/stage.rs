@@ -142,6 +142,7 @@ impl Stage {
             ("policy", "iam", "ListPolicies", "Policies", "Arn"),
             ("role", "iam", "ListRoles", "Roles", "RoleName"),
             ("user", "iam", "ListUsers", "Users", "UserName"),
+            ("bucket", "s3", "ListBuckets", "Buckets", "Name"),
         ];
         for (what, service, operation, list, member) in listings {
             // The provider's own policies are hundreds.

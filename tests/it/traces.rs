@@ -9,11 +9,13 @@
 //! how it went; `UPDATE_EXPECT=1` writes it anew. `TRACES=sqs_Queue/update-` plays only the scenarios that begin so, and
 //! prints every difference.
 
+mod buckets;
 mod compare;
 mod reading;
 mod recording;
 mod report;
 mod responder;
+mod rest;
 mod stage;
 mod waivers;
 mod wire;
@@ -43,13 +45,14 @@ use wire::Wire;
 use crate::page;
 
 /// The recordings, in the order in which they are reported.
-const RECORDINGS: [&str; 12] = [
+const RECORDINGS: [&str; 13] = [
     "ecr_PullThroughCacheRule",
     "ecr_Repository",
     "ecr_RepositoryCreationTemplate",
     "kms_Alias",
     "kms_Grant",
     "kms_Key",
+    "s3_Bucket",
     "secretsmanager_Secret",
     "sns_PlatformApplication",
     "sns_PlatformEndpoint",
@@ -296,7 +299,7 @@ impl Play<'_> {
             self.object = object.clone();
         }
         if let Some(cloud) = &step.cloud {
-            self.cloud = reading::told(cloud);
+            self.cloud = reading::recorded(&self.recording.name, cloud);
         }
         let mutating: Vec<_> = made.iter().filter(|call| call.mutates).cloned().collect();
         let mut differences = self.bindings.surplus_calls(&step.calls, &mutating, HOME);

@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use cso_core::{Difference, DifferenceKind, Digest, Hole, Ownership, Step, Tree, Verb};
 use cso_schema::convert::as_text;
 use cso_schema::fill::{Load, Subject, Unfilled};
-use cso_schema::kind::{CallTemplate, Clear, Field, Kind, Owner, Part, Place, Role, Send, Shape, Source, Write};
+use cso_schema::kind::{
+    CallTemplate, Clear, Field, Kind, Owner, Part, Place, Role, Send, Shape, Source, TagWrite, Write,
+};
 use cso_schema::observe::{Observation, Seen};
 
 use crate::decide::{Input, spec_path};
@@ -126,38 +128,22 @@ fn verdict(wish: &Wish<'_>, field: &Field) -> Verdict {
     };
     let digest = digest_of(wish.input, &field.name, wanted);
     if wish.fresh {
-        return if is_start(field, wanted) {
+        return if is_start(field, wanted) || is_empty(wanted) {
             Verdict::Equal
         } else {
             Verdict::Differs(difference(field, None, wanted, DifferenceKind::FirstWrite))
         };
     }
-    if field.role == Role::Secret {
-        return match applied {
-            Some(applied) if *applied == digest => Verdict::Equal,
-            Some(_) => Verdict::Differs(difference(field, None, wanted, DifferenceKind::SecretRotated)),
-            // Taken back: what was applied by the lost state is believed.
-            None if matches!(wish.input.record.ownership, Ownership::TakenBack { .. }) => Verdict::Equal,
-            None => Verdict::Differs(difference(field, None, wanted, DifferenceKind::FirstWrite)),
+    if field.role == Role::Secret || field.read.is_none() {
+        return match unseen(wish, field, applied, &digest) {
+            Some(kind) => Verdict::Differs(difference(field, None, wanted, kind)),
+            None => Verdict::Equal,
         };
     }
     let kind_of_change = match applied {
         Some(applied) if *applied == digest => DifferenceKind::Drift,
         _ => DifferenceKind::UserChange,
     };
-    if field.read.is_none() {
-        // What cannot be read is compared with what was applied.
-        let is_applied = match (applied, &wish.input.record.ownership) {
-            (Some(applied), _) => *applied == digest,
-            // What we made has what we said, and no more; of what others made, nobody knows.
-            (None, ownership) => *ownership != Ownership::Created,
-        };
-        return if is_applied {
-            Verdict::Equal
-        } else {
-            Verdict::Differs(difference(field, None, wanted, DifferenceKind::UserChange))
-        };
-    }
     match wish.input.kind.seen(field, wish.observation, Some(wanted)) {
         Seen::NotAsked => Verdict::Equal,
         Seen::Unknown(why) => Verdict::Unknown(why),
@@ -170,6 +156,19 @@ fn verdict(wish: &Wish<'_>, field: &Field) -> Verdict {
                 Verdict::Differs(difference(field, Some(seen), wanted, kind_of_change))
             }
         }
+    }
+}
+
+/// Why a field that cannot be read is written: it is compared with what was applied.
+fn unseen(wish: &Wish<'_>, field: &Field, applied: Option<&Digest>, digest: &Digest) -> Option<DifferenceKind> {
+    match (applied, field.role, &wish.input.record.ownership) {
+        (Some(applied), ..) if applied == digest => None,
+        (Some(_), Role::Secret, _) => Some(DifferenceKind::SecretRotated),
+        // What we made has what we said, and no more.
+        (Some(_), ..) | (None, Role::CreateOnly, Ownership::Created) => Some(DifferenceKind::UserChange),
+        // Of what others made nobody knows; what was applied by a lost state is believed.
+        (None, Role::CreateOnly, _) | (None, _, Ownership::TakenBack { .. }) => None,
+        (None, ..) => Some(DifferenceKind::FirstWrite),
     }
 }
 
@@ -198,6 +197,7 @@ fn removed(wish: &Wish<'_>, field: &Field) -> Verdict {
         Seen::Value(seen) => Some(seen),
         Seen::Absent => None,
         Seen::Unknown(why) => return Verdict::Unknown(why),
+        Seen::NotAsked if field.read.is_none() => return removed_unseen(field),
         Seen::NotAsked => return if field.clear == Clear::Keep { Verdict::Kept } else { Verdict::Equal },
     };
     let Some(seen) = seen else { return Verdict::Equal };
@@ -220,16 +220,28 @@ fn removed(wish: &Wish<'_>, field: &Field) -> Verdict {
     }
 }
 
+/// A field that is in no answer: it was applied, so it is there.
+fn removed_unseen(field: &Field) -> Verdict {
+    let value = match &field.clear {
+        Clear::Keep => return Verdict::Kept,
+        Clear::Value(value) => Some(Tree::from(value.clone())),
+        Clear::Omit | Clear::Delete | Clear::Elements => None,
+    };
+    let path = spec_path(&field.name);
+    Verdict::Removed(Difference { path, from: None, to: value.clone(), kind: DifferenceKind::Removal }, value)
+}
+
 /// Whether the provider starts with this value: setting it on what has none is no call.
 fn is_start(field: &Field, wanted: &Tree) -> bool {
     matches!(&field.clear, Clear::Value(value) if field.compare.equal(wanted, &Tree::from(value.clone())))
 }
 
+/// Whether a value says nothing; a structure of nothing but empty members does not either.
 fn is_empty(value: &Tree) -> bool {
     match value {
         Tree::Text(text) => text.is_empty(),
         Tree::List(list) => list.is_empty(),
-        Tree::Object(members) => members.is_empty(),
+        Tree::Object(members) => members.values().all(is_empty),
         other => other.is_null(),
     }
 }
@@ -256,7 +268,7 @@ pub(crate) fn wishes(input: &Input<'_>) -> BTreeMap<String, Digest> {
         })
         .collect();
     for (key, value) in input.kind.wished_tags(input.spec).unwrap_or_default() {
-        let place = format!("tags[{key}]");
+        let Some(place) = tag_place(input.kind, &key) else { continue };
         all.insert(place.clone(), digest_of(input, &place, &value));
     }
     all
@@ -285,11 +297,19 @@ pub(crate) fn first_writes<'a>(input: &Input<'_>, carried: impl Iterator<Item = 
             Some(difference(field, None, value, DifferenceKind::FirstWrite))
         })
         .collect();
-    if let Some(tags) = input.kind.wished_tags(input.spec).filter(|_| input.kind.can_be_marked()) {
-        let to = Some(Tree::Object(tags));
-        all.push(Difference { path: spec_path("tags"), from: None, to, kind: DifferenceKind::FirstWrite });
+    if let (Some(tags), Some(wished)) = (&input.kind.tags, input.kind.wished_tags(input.spec))
+        && tags.at_create
+    {
+        let to = Some(Tree::Object(wished));
+        let path = spec_path(&tags.field.to_string());
+        all.push(Difference { path, from: None, to, kind: DifferenceKind::FirstWrite });
     }
     all
+}
+
+/// The place of a tag below the spec, for example `tags[team]`.
+fn tag_place(kind: &Kind, key: &str) -> Option<String> {
+    kind.tags.as_ref().map(|tags| format!("{}[{key}]", tags.field))
 }
 
 fn kept(field: &Field) -> String {
@@ -362,6 +382,15 @@ fn write_steps(
     if let (false, Some(delete)) = (any_set, delete) {
         let call = wish.subject.fill(delete, &Load::default())?;
         return Ok(PartSteps { removals: vec![update_step(name.to_owned(), call, all_changes())], writes: Vec::new() });
+    }
+    let says_nothing = cleared.is_empty() && fields.iter().all(|field| wished(wish, field).is_none());
+    if put.send == Send::All && says_nothing {
+        // All that is left out was all there was: what clears the others says so.
+        let values = fields.iter().filter_map(|field| match &field.clear {
+            Clear::Value(value) => Some((field.name.clone(), Tree::from(value.clone()))),
+            _ => None,
+        });
+        cleared.extend(values);
     }
     if put.send == Send::One {
         let one = |(field, difference): &(String, Difference)| {
@@ -440,7 +469,7 @@ fn tag_steps(wish: &Wish<'_>, notes: &mut Vec<String>) -> Result<PartSteps, Unfi
     let seen = match &wish.observation.tags {
         Seen::Value(Tree::Object(seen)) => seen,
         Seen::Unknown(why) => {
-            notes.push(format!("{}: {why}", spec_path(&tags.field)));
+            notes.push(format!("{}: {why}", spec_path(&tags.field.to_string())));
             return Ok(PartSteps::default());
         }
         _ => return Ok(PartSteps::default()),
@@ -457,39 +486,51 @@ fn tag_steps(wish: &Wish<'_>, notes: &mut Vec<String>) -> Result<PartSteps, Unfi
         })
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
-    let was_applied = |key: &str| input.record.applied.contains_key(&format!("tags[{key}]"));
+    let was_applied =
+        |key: &str| tag_place(input.kind, key).is_some_and(|place| input.record.applied.contains_key(&place));
     let surplus: Vec<String> = seen
         .keys()
         .filter(|key| !wanted.contains_key(*key) && !is_system_tag(key))
         .filter(|key| wished.is_some() || was_applied(key))
         .cloned()
         .collect();
-    let mut steps = PartSteps::default();
-    if !surplus.is_empty() {
-        let call = wish.subject.fill(&tags.remove, &Load { tag_keys: &surplus, ..Load::default() })?;
-        let changes = surplus.iter().map(|key| tag_change(key, seen.get(key), None, DifferenceKind::Removal)).collect();
-        steps.removals.push(update_step("tags.remove".to_owned(), call, changes));
-    }
-    if !add.is_empty() {
-        let call = wish.subject.fill(&tags.add, &Load { tags: Some(&add), ..Load::default() })?;
-        let changes = add
-            .iter()
-            .map(|(key, value)| {
-                let kind = if was_applied(key) || is_system_tag(key) {
-                    DifferenceKind::Drift
-                } else {
-                    DifferenceKind::UserChange
-                };
-                tag_change(key, seen.get(key), Some(value), kind)
-            })
-            .collect();
-        steps.writes.push(update_step("tags.add".to_owned(), call, changes));
-    }
-    Ok(steps)
-}
-
-fn tag_change(key: &str, from: Option<&Tree>, to: Option<&Tree>, kind: DifferenceKind) -> Difference {
-    Difference { path: format!("spec.tags[{key}]"), from: from.cloned(), to: to.cloned(), kind }
+    let change = |key: &String, to: Option<&Tree>, kind| Difference {
+        path: format!("{}[{key}]", spec_path(&tags.field.to_string())),
+        from: seen.get(key).cloned(),
+        to: to.cloned(),
+        kind,
+    };
+    let removed: Vec<Difference> = surplus.iter().map(|key| change(key, None, DifferenceKind::Removal)).collect();
+    let added: Vec<Difference> = add
+        .iter()
+        .map(|(key, value)| {
+            let ours = was_applied(key) || is_system_tag(key);
+            change(key, Some(value), if ours { DifferenceKind::Drift } else { DifferenceKind::UserChange })
+        })
+        .collect();
+    let step = |name: &str, call: &CallTemplate, load: &Load<'_>, changes: Vec<Difference>| {
+        if changes.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(vec![update_step(format!("tags.{name}"), wish.subject.fill(call, load)?, changes)])
+    };
+    Ok(match &tags.write {
+        TagWrite::Each { add: adds, remove } => PartSteps {
+            removals: step("remove", remove, &Load { tag_keys: &surplus, ..Load::default() }, removed)?,
+            writes: step("add", adds, &Load { tags: Some(&add), ..Load::default() }, added)?,
+        },
+        TagWrite::Whole(put) => {
+            // What is nobody's business stays.
+            let mut all = seen.clone();
+            all.retain(|key, _| !surplus.contains(key));
+            all.extend(add.clone());
+            let changes = removed.into_iter().chain(added).collect();
+            PartSteps {
+                writes: step("put", put, &Load { tags: Some(&all), ..Load::default() }, changes)?,
+                ..PartSteps::default()
+            }
+        }
+    })
 }
 
 /// `"30" -> "45"`, for sentences.

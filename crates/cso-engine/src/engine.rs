@@ -1,6 +1,7 @@
 //! The engine: its ports, its settings, what it tells, and how it remembers. Its work is in the modules below.
 
 mod export;
+pub(crate) mod looks;
 mod prepare;
 mod preview;
 mod status;
@@ -14,6 +15,7 @@ use cso_core::port::{Change, Clock, Cloud, Event, EventKind, Secrets, Store, Sto
 use cso_core::{CallError, Object, ObjectKey, Record, Step};
 use tokio::sync::mpsc::UnboundedSender;
 
+use self::looks::Looks;
 pub use self::preview::Preview;
 pub use self::turn::Turn;
 use crate::conditions::Standing;
@@ -58,6 +60,7 @@ pub struct Engine<C, S, P, K> {
     pub(crate) settings: Settings,
     world: Mutex<World>,
     marked: Marked,
+    looks: Looks,
     progress: UnboundedSender<Progress>,
 }
 
@@ -90,7 +93,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let world = Mutex::new(World::new(records, &kinds));
         let Ports { cloud, store, secrets, clock } = ports;
         let ports = Ports { cloud: Limited::new(cloud, settings.concurrency), store, secrets, clock };
-        Ok(Self { ports, kinds, settings, world, marked: Marked::default(), progress })
+        Ok(Self { ports, kinds, settings, world, marked: Marked::default(), looks: Looks::default(), progress })
     }
 
     /// The world, locked. A panic of another holder left it as it was before or after one change.

@@ -78,13 +78,18 @@ fn seen(input: &Input<'_>, field: &str) -> Option<Seen> {
     if let Some(field) = input.kind.fields.get(field) {
         return Some(input.kind.seen(field, input.observation, input.spec.member(&field.name)));
     }
-    let tags = input.kind.tags.as_ref().filter(|tags| tags.field == field)?;
+    let tags = input.kind.tags.as_ref()?;
+    let (_, rest) = tags.field.split_first().filter(|(first, _)| *first == field)?;
     let Seen::Value(Tree::Object(seen)) = &input.observation.tags else { return None };
     let own = |key: &String| !is_system_tag(key) && !input.default_tags.contains_key(key);
     let seen: BTreeMap<String, Tree> =
         seen.iter().filter(|(key, _)| own(key)).map(|(key, value)| (key.clone(), value.clone())).collect();
-    let is_nothing = seen.is_empty() && input.spec.member(&tags.field).is_none();
-    Some(if is_nothing { Seen::Absent } else { Seen::Value(input.kind.spelt_tags(&seen)) })
+    if seen.is_empty() && input.spec.at(&tags.field).is_none() {
+        return Some(Seen::Absent);
+    }
+    let mut whole = Tree::object();
+    whole.set(&rest, input.kind.spelt_tags(&seen));
+    Some(Seen::Value(whole))
 }
 
 fn is_equal(input: &Input<'_>, field: &str, below: &FieldPath, wished: Option<&Tree>, seen: Option<&Tree>) -> bool {
@@ -96,9 +101,11 @@ fn is_equal(input: &Input<'_>, field: &str, below: &FieldPath, wished: Option<&T
         Some(field) if below.is_root() => field.compare.equal_with(wished, seen, &field.nested),
         Some(_) => cso_schema::compare::Compare::Exact.equal(wished, seen),
         None => {
+            let path: FieldPath =
+                FieldPath::root().child(field).segments().iter().chain(below.segments()).cloned().collect();
             let map = |value: &Tree| {
                 let mut spec = Tree::object();
-                spec.set(&FieldPath::root().child(field), value.clone());
+                spec.set(&path, value.clone());
                 input.kind.wished_tags(&spec)
             };
             map(wished) == map(seen)
@@ -108,11 +115,11 @@ fn is_equal(input: &Input<'_>, field: &str, below: &FieldPath, wished: Option<&T
 
 /// What is left alone counts as applied as it was: later edits of it did not take effect.
 pub(crate) fn keep_applied(input: &Input<'_>, applied: &mut BTreeMap<String, Digest>) {
-    for field in
-        input.policies.ignored.iter().filter_map(|path| path.split_first()).filter(|(_, below)| below.is_root())
-    {
-        let (field, _) = field;
-        let is_of = |name: &str| name == field || name.strip_prefix(field).is_some_and(|rest| rest.starts_with('['));
+    let is_tags = |path: &FieldPath| input.kind.tags.as_ref().is_some_and(|tags| tags.field == *path);
+    let is_all_of_one = |path: &&FieldPath| path.segments().len() == 1 || is_tags(path);
+    for field in input.policies.ignored.iter().filter(is_all_of_one).map(ToString::to_string) {
+        let is_of =
+            |name: &str| name.strip_prefix(&field).is_some_and(|rest| rest.is_empty() || rest.starts_with(['[', '.']));
         let before: Vec<_> = input.record.applied.iter().filter(|(name, _)| is_of(name)).collect();
         if !before.is_empty() {
             applied.retain(|name, _| !is_of(name));

@@ -201,8 +201,10 @@ impl<C: Cloud> Importer<'_, C> {
                 .filter(|(key, _)| !dialect::is_system_tag(key))
                 .map(|(k, v)| (k.clone(), v.clone()))
                 .collect();
-            if !own.is_empty() {
-                spec.insert(tags.field.clone(), self.kind.spelt_tags(&own));
+            if let Some((first, rest)) = tags.field.split_first().filter(|_| !own.is_empty()) {
+                let mut value = Tree::object();
+                value.set(&rest, self.kind.spelt_tags(&own));
+                spec.insert(first.to_owned(), value);
             }
         }
         let name = self.called(&spec, &status, arn.as_deref());
@@ -255,9 +257,8 @@ impl<C: Cloud> Importer<'_, C> {
             now: Timestamp::UNIX_EPOCH,
         };
         let extent = Extent::All { body: known.body.as_ref() };
-        Reader { cloud: self.cloud, input: &input, purpose: Purpose::Change, extent, marked: &Marked::default() }
-            .observe()
-            .await
+        let (known, marked) = (&BTreeMap::new(), &Marked::default());
+        Reader { cloud: self.cloud, input: &input, purpose: Purpose::Change, extent, known, marked }.observe().await
     }
 
     fn subject<'s>(&'s self, spec: &'s Tree, status: &'s Tree) -> Subject<'s> {

@@ -24,6 +24,8 @@ pub(crate) struct Reader<'a, C> {
     pub(crate) input: &'a Input<'a>,
     pub(crate) purpose: Purpose,
     pub(crate) extent: Extent<'a>,
+    /// Answers of parts that were read a moment ago, and have not been written since.
+    pub(crate) known: &'a BTreeMap<String, Seen>,
     /// Resources that carry a mark, shared by the objects of an engine.
     pub(crate) marked: &'a Marked,
 }
@@ -244,8 +246,10 @@ impl<C: Cloud> Reader<'_, C> {
         }
         match &tags.read {
             TagRead::Body(_) => Ok(Seen::Value(Tree::Object(kind.tags_in(body)))),
-            TagRead::Own { call, .. } => {
-                self.part(call, status, &[], |answer| Tree::Object(kind.tags_in(&answer))).await
+            TagRead::Own { call, none, .. } => {
+                let found = self.part(call, status, none, |answer| Tree::Object(kind.tags_in(&answer))).await?;
+                // The resource is there: its body was read.
+                Ok(if found == Seen::Absent && !none.is_empty() { Seen::Value(Tree::object()) } else { found })
             }
         }
     }
@@ -262,6 +266,10 @@ impl<C: Cloud> Reader<'_, C> {
                 Extent::All { .. } => self.exists(part, status, observation),
             };
             if !is_wanted {
+                continue;
+            }
+            if let Some(known) = self.known.get(&part.name) {
+                seen.insert(part.name.clone(), known.clone());
                 continue;
             }
             let answer = match &part.read {

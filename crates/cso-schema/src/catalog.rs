@@ -68,6 +68,7 @@ mod tests {
                 "kms/Key",
                 "kms/Alias",
                 "kms/Grant",
+                "s3/Bucket",
                 "secretsmanager/Secret",
                 "sns/Topic",
                 "sns/Subscription",

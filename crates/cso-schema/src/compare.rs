@@ -78,10 +78,7 @@ impl Compare {
                 a == b || matches!((a.parse::<f64>(), b.parse::<f64>()), (Ok(a), Ok(b)) if a.total_cmp(&b).is_eq())
             }
             (Self::KmsKey, Tree::Text(a), Tree::Text(b)) => kms_tail(a) == kms_tail(b),
-            (Self::Set, Tree::List(a), Tree::List(b)) => {
-                a.len() == b.len()
-                    && a.iter().all(|x| count(a, x) == b.iter().filter(|y| Self::Exact.equal(x, y)).count())
-            }
+            (Self::Set, Tree::List(a), Tree::List(b)) => pair_up(a, b),
             (_, Tree::Object(wished), Tree::Object(seen)) => wished.iter().all(|(name, value)| {
                 let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
                 let rule = nested.get(&path).copied().unwrap_or(self);
@@ -92,13 +89,44 @@ impl Compare {
             }
             // An empty list and an absent one are the same wish.
             (_, Tree::List(a), Tree::Null) => a.is_empty(),
+            // So are an empty text, or structure, and an absent one.
+            (_, Tree::Text(a), Tree::Null) => a.is_empty(),
+            (_, Tree::Object(a), Tree::Null) => a.is_empty(),
             (_, a, b) => a == b,
         }
     }
 }
 
-fn count(list: &[Tree], element: &Tree) -> usize {
-    list.iter().filter(|other| *other == element).count()
+/// Whether each wished element has a seen one of its own, and no seen one is left over. One that says little fits many, so
+/// it may have to leave its partner to another (Kuhn's matching).
+fn pair_up(wished: &[Tree], seen: &[Tree]) -> bool {
+    let mut partners = vec![None; seen.len()];
+    wished.len() == seen.len()
+        && (0..wished.len()).all(|one| finds_partner(one, wished, seen, &mut partners, &mut vec![false; seen.len()]))
+}
+
+fn finds_partner(
+    one: usize,
+    wished: &[Tree],
+    seen: &[Tree],
+    partners: &mut [Option<usize>],
+    asked: &mut [bool],
+) -> bool {
+    for (place, other) in seen.iter().enumerate() {
+        if asked[place] || !Compare::Exact.equal(&wished[one], other) {
+            continue;
+        }
+        asked[place] = true;
+        let free = match partners[place] {
+            None => true,
+            Some(rival) => finds_partner(rival, wished, seen, partners, asked),
+        };
+        if free {
+            partners[place] = Some(one);
+            return true;
+        }
+    }
+    false
 }
 
 fn both_parse(a: &str, b: &str, same: impl Fn(&Value, &Value) -> bool) -> bool {
@@ -202,6 +230,10 @@ mod tests {
             (Compare::Set, json!(["a", "b"]), json!(["b", "a"]), true),
             (Compare::Set, json!(["a", "a"]), json!(["a", "b"]), false),
             (Compare::Set, json!(["a"]), json!(["a", "b"]), false),
+            (Compare::Set, json!([{"a": 1}, {"a": 1, "b": 2}]), json!([{"a": 1, "b": 2}, {"a": 1, "c": 3}]), true),
+            (Compare::Set, json!([{"a": 1, "b": 2}, {"a": 1, "b": 2}]), json!([{"a": 1, "b": 2}, {"a": 1}]), false),
+            (Compare::Exact, json!(""), json!(null), true),
+            (Compare::Exact, json!({"a": {}}), json!({}), true),
             (Compare::Json, json!("{\"a\": 1}"), json!("{\"a\":1}"), true),
             (Compare::Json, json!("{\"a\": 1}"), json!("{\"a\":2}"), false),
             (Compare::Json, json!("{\"a\": \"3\"}"), json!("{\"a\":3}"), true),

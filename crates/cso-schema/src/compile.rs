@@ -102,7 +102,7 @@ pub fn compile(file: &str, text: &str, facts: &dyn Facts) -> Result<Vec<Kind>, V
         }
     }
     let surfaces: Vec<_> = parsed.kinds.keys().filter_map(|kind| facts.surface(&group, kind)).collect();
-    found.extend(errors::unknown(&parsed.errors, &api, &surfaces).into_iter().map(|(list, message)| Violation {
+    found.extend(errors::unknown(&parsed, &api, &surfaces).into_iter().map(|(list, message)| Violation {
         file: file.to_owned(),
         line: line_of(text, &["errors", list]),
         kind: String::new(),
@@ -172,8 +172,7 @@ impl<'a> Compiler<'a> {
             Some(tags) => self.tags(tags, body),
             None => None,
         };
-        self.check_at_create();
-        let create = CallTemplate { tags: spec.tags.as_ref().and_then(|tags| tags.at_create.clone()), ..create };
+        let create = CallTemplate { tags: self.at_create(), ..create };
         self.check_fields(&fields, &parts, &create, update.as_ref());
         let kind = Kind {
             service: self.file.service.clone(),

@@ -298,12 +298,17 @@ pub(crate) struct RevisionsSpec {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct TagsSpec {
+    pub(crate) field: Option<String>,
     pub(crate) at_create: Option<String>,
     #[serde(default)]
     pub(crate) read: Option<CallSpec>,
     pub(crate) seen: Option<String>,
-    pub(crate) add: CallSpec,
-    pub(crate) remove: CallSpec,
+    #[serde(default)]
+    pub(crate) add: Option<CallSpec>,
+    #[serde(default)]
+    pub(crate) remove: Option<CallSpec>,
+    #[serde(default)]
+    pub(crate) put: Option<CallSpec>,
 }
 
 /// A status axis.

@@ -76,6 +76,7 @@ impl Subject<'_> {
             Source::List(sources) => {
                 sources.iter().map(|source| self.source(source)).collect::<Option<_>>().map(Tree::List)
             }
+            Source::Unless(source, value) => self.source(source).filter(|known| *known != Tree::from(value.clone())),
             Source::ChangeKey
             | Source::ChangeValue
             | Source::Items(_)
@@ -144,9 +145,7 @@ impl Subject<'_> {
                 Source::ChangeValue => carried.first().map(|(_, _, value)| as_text(value)),
                 Source::Items(part) => Some(self.items(template, member, part.as_deref(), load.items)),
                 Source::Item(part) => self.item(template, member, part.as_deref(), load.items),
-                Source::Tags => load.tags.map(|tags| self.tags(tags)),
-                Source::TagKeys => Some(Tree::List(load.tag_keys.iter().map(Tree::text).collect())),
-                _ => self.source(source),
+                _ => self.loaded(source, load),
             };
             if let Some(value) = value {
                 input.insert(member.clone(), value);
@@ -163,19 +162,30 @@ impl Subject<'_> {
                 input.insert(map.to_owned(), Tree::object());
             }
         }
-        if let (Some(member), Some(tags)) = (&template.tags, load.tags) {
-            input.insert(member.clone(), self.tags(tags));
+        let mut input = Tree::Object(input);
+        for (path, source) in template.nested.iter().filter(|(path, _)| input.at(path).is_none()).collect::<Vec<_>>() {
+            if let Some(value) = self.loaded(source, load) {
+                input.set(path, value);
+            }
         }
-        if let Some(member) = &template.token {
+        if let (Some(path), Some(tags)) = (&template.tags, load.tags) {
+            input.set(path, self.tags(tags));
+        }
+        if let Some(member) = template.token.as_ref().filter(|member| input.member(member).is_none()) {
             // What the user says himself makes the call repeatable just as well.
-            input.entry(member.clone()).or_insert(Tree::Hole(Hole::Token));
+            input.set(&FieldPath::root().child(member), Tree::Hole(Hole::Token));
         }
         self.check_required(template, &input)?;
-        Ok(Call {
-            service: template.service.clone(),
-            operation: template.operation.clone(),
-            input: Tree::Object(input),
-        })
+        Ok(Call { service: template.service.clone(), operation: template.operation.clone(), input })
+    }
+
+    /// A source that may be the tags of this call.
+    fn loaded(&self, source: &Source, load: &Load<'_>) -> Option<Tree> {
+        match source {
+            Source::Tags => load.tags.map(|tags| self.tags(tags)),
+            Source::TagKeys => Some(Tree::List(load.tag_keys.iter().map(Tree::text).collect())),
+            _ => self.source(source),
+        }
     }
 
     /// The fields that ride along, with their values in the provider's spelling.
@@ -253,12 +263,16 @@ impl Subject<'_> {
         }
     }
 
-    fn check_required(&self, template: &CallTemplate, input: &BTreeMap<String, Tree>) -> Result<(), Unfilled> {
+    fn check_required(&self, template: &CallTemplate, input: &Tree) -> Result<(), Unfilled> {
         // A call of another service's facts (the tagging API) has constant inputs only.
         if template.service != self.kind.service {
             return Ok(());
         }
-        match self.kind.members_of(template).iter().find(|member| member.required && !input.contains_key(&member.name))
+        match self
+            .kind
+            .members_of(template)
+            .iter()
+            .find(|member| member.required && input.member(&member.name).is_none())
         {
             Some(member) => Err(Unfilled { operation: template.operation.clone(), member: member.name.clone() }),
             None => Ok(()),

@@ -133,12 +133,14 @@ pub struct CallTemplate {
     pub operation: String,
     /// Top-level members and where their values come from.
     pub inputs: Vec<(String, Source)>,
+    /// Values inside members. What a field carries there stands before them.
+    pub nested: Vec<(FieldPath, Source)>,
     /// Fields that ride along, when they are set.
     pub carries: Vec<Carried>,
     /// Member that takes the idempotency token.
     pub token: Option<String>,
-    /// Member that takes the desired tags.
-    pub tags: Option<String>,
+    /// Where the desired tags go.
+    pub tags: Option<FieldPath>,
 }
 
 /// A field in a call's input.
@@ -188,6 +190,8 @@ pub enum Source {
     /// The first that is known.
     FirstKnown(Vec<Source>),
     List(Vec<Source>),
+    /// The source, unless it has this value.
+    Unless(Box<Source>, Value),
     /// Wire key and value of the one field that a `send: one` write is for.
     ChangeKey,
     ChangeValue,
@@ -418,11 +422,10 @@ pub struct Revisions {
 /// Tags: a table with the service's calling convention.
 #[derive(Clone, Debug)]
 pub struct Tags {
-    /// Spec field, normally `tags`.
-    pub field: String,
+    /// Path below spec, normally `tags`.
+    pub field: FieldPath,
     pub read: TagRead,
-    pub add: CallTemplate,
-    pub remove: CallTemplate,
+    pub write: TagWrite,
     /// Member of create that takes them.
     pub at_create: bool,
     /// Member names of key and value in list form, surface spelling; `None` for a map.
@@ -439,7 +442,18 @@ pub enum TagRead {
     Own {
         call: CallTemplate,
         at: FieldPath,
+        /// Error codes that mean "there are none".
+        none: Vec<String>,
     },
+}
+
+/// How tags are written.
+#[derive(Clone, Debug)]
+pub enum TagWrite {
+    /// Those that lack are added, surplus ones are removed.
+    Each { add: CallTemplate, remove: CallTemplate },
+    /// One call replaces them all.
+    Whole(CallTemplate),
 }
 
 /// One status axis of the resource.

@@ -64,8 +64,10 @@ impl Kind {
             Owner::Body => &observation.body,
         };
         match answer {
-            Seen::Value(answer) => match read_place(answer, place) {
-                Some(value) => Seen::Value(field.lens.get(&from_api(&value, &field.schema), wished)),
+            Seen::Value(answer) => match read_place(answer, place).map(|value| from_api(&value, &field.schema)) {
+                // An answer that is the field itself always is there.
+                Some(Tree::Object(members)) if members.is_empty() && is_root(place) => Seen::Absent,
+                Some(value) => Seen::Value(field.lens.get(&value, wished)),
                 None => Seen::Absent,
             },
             other => other.clone(),
@@ -118,9 +120,7 @@ impl Kind {
     /// Tags that the user wishes, by key; `None` if he says nothing about them.
     pub fn wished_tags(&self, spec: &Tree) -> Option<BTreeMap<String, Tree>> {
         let tags = self.tags.as_ref()?;
-        spec.member(&tags.field)
-            .filter(|value| !value.is_null())
-            .map(|value| tag_map(value, tags.surface_names.as_ref()))
+        spec.at(&tags.field).filter(|value| !value.is_null()).map(|value| tag_map(value, tags.surface_names.as_ref()))
     }
 }
 
@@ -137,6 +137,10 @@ fn tag_map(value: &Tree, names: Option<&(String, String)>) -> BTreeMap<String, T
             .collect(),
         _ => BTreeMap::new(),
     }
+}
+
+fn is_root(place: &Place) -> bool {
+    matches!(place, Place::Path(path) if path.is_root())
 }
 
 /// The value at a place of an answer. Attribute names are matched whatever their spelling; an empty attribute is absent.

@@ -322,6 +322,16 @@ fn calls() {
         ),
         (
             "delete: DeleteThing",
+            "delete: {op: DeleteThing, in: {Name.First: spec.name}}",
+            "10: toy/Thing: DeleteThing takes no Name.First",
+        ),
+        (
+            "delete: DeleteThing",
+            "delete: {op: DeleteThing, in: {Name: {source: spec.nam, unless: a}}}",
+            "10: toy/Thing: Thing has no field spec.nam; did you mean spec.name?",
+        ),
+        (
+            "delete: DeleteThing",
             "delete: {op: DeleteThing, in: {Name: spec.nam}}",
             "10: toy/Thing: Thing has no field spec.nam; did you mean spec.name?",
         ),
@@ -333,7 +343,7 @@ fn calls() {
         (
             "delete: DeleteThing",
             "delete: {op: DeleteThing, in: {Name: {a: 1}}}",
-            "10: toy/Thing: Name: a value is a source, a constant, {text: ...} or {pattern: ...}",
+            "10: toy/Thing: Name: a value is a source, a constant, {text: ...}, {pattern: ...} or {source: ..., unless: ...}",
         ),
         (
             "delete: DeleteThing",
@@ -565,7 +575,11 @@ fn parts() {
             "        fields: [rule]\n        clear: {rull: omit}",
             "22: toy/Thing: `clear` speaks of rull, which is not a field of the part",
         ),
-        ("none: [NoRule]", "none: [NoLaw]", "22: toy/Thing: toy has no error NoLaw"),
+        (
+            "none: [NoRule]",
+            "none: [NoLaw]",
+            "22: toy/Thing: toy has no error NoLaw; if it answers it all the same, say so in `unlisted`",
+        ),
         (
             "          put: PutRule\n",
             "          put: PutRule\n        switch: {enable: Ping, disable: Ping}\n",
@@ -678,6 +692,13 @@ fn revisions() {
 fn tags_and_states() {
     check(&[
         ("at-create: Tags", "at-create: Tag", "32: toy/Thing: CreateThing takes no member Tag"),
+        ("{at-create", "{field: labels, at-create", "32: toy/Thing: the published kind has no field spec.labels"),
+        ("add: Tag, ", "", "32: toy/Thing: say either `add` and `remove`, or `put` (a call that replaces all tags)"),
+        (
+            "read: ListTags",
+            "read: {op: ListTags, none: [NoTags]}",
+            "32: toy/Thing: toy has no error NoTags; if it answers it all the same, say so in `unlisted`",
+        ),
         ("read: ListTags", "read: GetRule", "32: toy/Thing: GetRule does not answer with tags"),
         ("read: ListTags", "seen: Tags", "32: toy/Thing: the body has no member Tags"),
         ("read: ListTags, ", "", "32: toy/Thing: say either `read` (a call) or `seen` (a member of the body)"),

@@ -118,6 +118,11 @@ impl Answers<'_> {
         }
         let spelt = match (place, member) {
             (Place::Attribute { .. }, _) => as_text(&value),
+            // The path leads to each element.
+            (Place::Path(path), Some(shape)) if before_each(path).1 => match &value {
+                Tree::List(elements) => Tree::List(elements.iter().map(|one| to_api(one, api, shape)).collect()),
+                one => to_api(one, api, shape),
+            },
             (Place::Path(_), Some(shape)) => to_api(&value, api, shape),
             (Place::Path(_), None) => value,
         };

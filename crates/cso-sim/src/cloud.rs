@@ -175,7 +175,11 @@ impl ModelCloud {
 }
 
 impl Cloud for ModelCloud {
+    /// A read is no point to die at: it changes nothing, so that it is the same death as after the change before it.
     async fn call(&self, request: Request) -> Result<Value, CallError> {
+        if request.effect == Effect::Reads {
+            return self.answer(&request);
+        }
         self.kill.point().await;
         let answer = self.answer(&request);
         self.kill.point().await;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cso_core::port::Effect;
-use cso_schema::kind::{CallTemplate, Kind, PartRead, Recovery, Revisions, Shape, Table, TagRead};
+use cso_schema::kind::{CallTemplate, Kind, PartRead, Recovery, Revisions, Shape, Table, TagRead, TagWrite};
 
 /// What an operation does for one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub(crate) enum Role {
     TagRead,
     Tag,
     Untag,
+    /// Replaces all tags.
+    Retag,
 }
 
 impl Role {
@@ -114,7 +116,10 @@ fn templates(kind: &Kind) -> Vec<(Role, &CallTemplate)> {
         }
     }
     if let Some(tags) = &kind.tags {
-        all.extend([(Role::Tag, &tags.add), (Role::Untag, &tags.remove)]);
+        match &tags.write {
+            TagWrite::Each { add, remove } => all.extend([(Role::Tag, add), (Role::Untag, remove)]),
+            TagWrite::Whole(put) => all.push((Role::Retag, put)),
+        }
         if let TagRead::Own { call, .. } = &tags.read {
             all.push((Role::TagRead, call));
         }

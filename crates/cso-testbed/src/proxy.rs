@@ -2,6 +2,7 @@
 
 mod call;
 mod failure;
+mod rest;
 mod rule;
 
 use std::io::{self, BufReader, Write as _};

@@ -4,6 +4,7 @@ use anyhow::Result;
 use cso_testbed::{ReadError, Reader};
 use serde_json::{Map, Value, json};
 
+use super::buckets;
 use super::recording::Recording;
 use super::responder::Responder;
 use super::stage::HOME;
@@ -41,6 +42,7 @@ pub(super) fn read(recording: &Recording, sources: &Sources<'_>, id: Option<&str
         "sqs_Queue" => queue(&aws)?,
         "kms_Key" => key(&aws, id)?,
         "kms_Alias" => aliases(&aws)?,
+        "s3_Bucket" => bucket(&aws, sources.responder)?,
         "secretsmanager_Secret" => secret(&aws)?,
         "ecr_Repository" => repository(&aws)?,
         "sns_Topic" => topic(&aws)?,
@@ -48,6 +50,12 @@ pub(super) fn read(recording: &Recording, sources: &Sources<'_>, id: Option<&str
         other => anyhow::bail!("nobody knows how to read {other}"),
     };
     Ok(told(&value))
+}
+
+/// What a recording says the cloud holds, in the form in which we read it.
+pub(super) fn recorded(recording: &str, cloud: &Value) -> Value {
+    let told = told(cloud);
+    if recording == "s3_Bucket" { buckets::modelled(&told) } else { told }
 }
 
 /// The value without what is not compared.
@@ -212,4 +220,40 @@ fn platform_endpoint(aws: &Aws<'_>, responder: &Responder) -> Result<Value> {
         }
     }
     Ok(if made.is_empty() { Value::Null } else { json!({"error": "NotFound"}) })
+}
+
+/// The settings of a bucket, and the calls that read them. The recordings do not tell of object lock.
+const SETTINGS: [(&str, &str); 15] = [
+    ("accelerate_configuration", "GetBucketAccelerateConfiguration"),
+    ("acl", "GetBucketAcl"),
+    ("cors", "GetBucketCors"),
+    ("encryption", "GetBucketEncryption"),
+    ("lifecycle_configuration", "GetBucketLifecycleConfiguration"),
+    ("location", "GetBucketLocation"),
+    ("logging", "GetBucketLogging"),
+    ("notification_configuration", "GetBucketNotificationConfiguration"),
+    ("ownership_controls", "GetBucketOwnershipControls"),
+    ("policy", "GetBucketPolicy"),
+    ("public_access_block", "GetPublicAccessBlock"),
+    ("replication", "GetBucketReplication"),
+    ("tagging", "GetBucketTagging"),
+    ("versioning", "GetBucketVersioning"),
+    ("website", "GetBucketWebsite"),
+];
+
+/// What is set, and what the emulator lacks and is kept for it.
+fn bucket(aws: &Aws<'_>, responder: &Responder) -> Result<Value> {
+    let about = json!({"Bucket": "bkt1"});
+    if aws.ask("s3", "HeadBucket", about.clone())?.is_none() {
+        return Ok(Value::Null);
+    }
+    let mut all = buckets::state(&responder.buckets(), "bkt1");
+    for (name, operation) in SETTINGS {
+        let Some(Value::Object(mut answer)) = aws.ask("s3", operation, about.clone())? else { continue };
+        answer.retain(|_, value| !value.is_null());
+        if !answer.is_empty() {
+            all.insert(name.to_owned(), Value::Object(answer));
+        }
+    }
+    Ok(Value::Object(all))
 }

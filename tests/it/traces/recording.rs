@@ -8,6 +8,8 @@ use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::rest;
+
 /// One file: a kind and its scenarios.
 pub(super) struct Recording {
     /// `sqs_Queue`, as the file is named.
@@ -81,7 +83,7 @@ pub(super) struct RecordedCall {
 impl RecordedCall {
     /// Whether it may have changed something.
     pub(super) fn mutates(&self) -> bool {
-        !["Get", "List", "Describe"].iter().any(|verb| self.operation.starts_with(verb))
+        !["Get", "List", "Describe", "Head"].iter().any(|verb| self.operation.starts_with(verb))
     }
 }
 
@@ -198,9 +200,9 @@ fn calls(recorded: &[Value], header: &Header) -> Result<Vec<RecordedCall>> {
         } else {
             all.push(RecordedCall {
                 operation: call["operation"].as_str().context("a call without operation")?.to_owned(),
-                params: structured(&call["params"]),
+                params: rest::input(call).unwrap_or_else(|| structured(&call["params"])),
                 region: call.get("region").and_then(Value::as_str).map(ToOwned::to_owned),
-                succeeded: call["status"] == 200 && call.get("fault").is_none(),
+                succeeded: matches!(call["status"].as_u64(), Some(200..300)) && call.get("fault").is_none(),
             });
         }
     }

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Map, Value, json};
 
+use super::buckets;
+
 /// When everything happened.
 const TIME: f64 = 1_700_000_000.0;
 
@@ -34,6 +36,8 @@ struct Registry {
     templates: BTreeMap<String, Value>,
     /// ARNs of platform endpoints that somebody made.
     endpoints: BTreeSet<String>,
+    /// Settings of buckets.
+    buckets: buckets::Kept,
 }
 
 impl Responder {
@@ -48,6 +52,11 @@ impl Responder {
         let registry = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of = format!("{}/", text(application));
         registry.endpoints.iter().filter(|arn| arn.starts_with(&of)).cloned().collect()
+    }
+
+    /// Settings of buckets that were put.
+    pub(super) fn buckets(&self) -> buckets::Kept {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).buckets.clone()
     }
 
     /// The answer, if the operation is one of these kinds'.
@@ -91,7 +100,7 @@ impl Responder {
                     .ok_or(missing)
                     .map(|template| json!({"repositoryCreationTemplate": template}))
             }
-            _ => return None,
+            _ => return buckets::answer(&mut registry.buckets, operation, input),
         })
     }
 }

@@ -6,7 +6,7 @@ use cso_core::FieldPath;
 use cso_schema::kind::{
     Arn, CallTemplate, Clear, Context, Field, Finder, Identity, Kind, Lookup, OptionKind, Owner, Part, PartRead,
     Pattern, PatternPart, Pick, PickTest, Place, Predicate, Recovery, Revisions, Role, Scope, Send, Shape, Source,
-    State, Table, TagRead, Tags, Write,
+    State, Table, TagRead, TagWrite, Tags, Write,
 };
 use cso_schema::lens::Lens;
 
@@ -135,7 +135,7 @@ fn calls(page: &mut Page, kind: &Kind) {
 }
 
 fn call(page: &mut Page, depth: usize, what: &str, call: &CallTemplate) {
-    let CallTemplate { service: _, operation, inputs, carries, token, tags } = call;
+    let CallTemplate { service: _, operation, inputs, nested, carries, token, tags } = call;
     page.line(depth, format!("{what} {operation}"));
     for (member, from) in inputs {
         page.line(depth + 1, format!("{member} <- {}", source(from)));
@@ -146,8 +146,11 @@ fn call(page: &mut Page, depth: usize, what: &str, call: &CallTemplate) {
     if let Some(member) = token {
         page.line(depth + 1, format!("{member} <- idempotency token"));
     }
-    if let Some(member) = tags {
-        page.line(depth + 1, format!("{member} <- tags"));
+    for (path, from) in nested {
+        page.line(depth + 1, format!("{path} <- {}", source(from)));
+    }
+    if let Some(path) = tags {
+        page.line(depth + 1, format!("{path} <- tags"));
     }
 }
 
@@ -239,7 +242,7 @@ fn part(page: &mut Page, part: &Part) {
 }
 
 fn tags(page: &mut Page, tags: &Tags) {
-    let Tags { field, read, add, remove, at_create, surface_names, api_names } = tags;
+    let Tags { field, read, write, at_create, surface_names, api_names } = tags;
     let at_create = if *at_create { ", create carries them" } else { "" };
     page.line(0, format!("tags: spec.{field}{at_create}"));
     for (whose, names) in [("surface", surface_names), ("API", api_names)] {
@@ -249,13 +252,21 @@ fn tags(page: &mut Page, tags: &Tags) {
     }
     match read {
         TagRead::Body(path) => page.line(1, format!("read at body.{path}")),
-        TagRead::Own { call, at } => {
+        TagRead::Own { call, at, none } => {
             self::call(page, 1, "read", call);
             page.line(2, format!("at {at}"));
+            if !none.is_empty() {
+                page.line(2, format!("none: {}", none.join(", ")));
+            }
         }
     }
-    call(page, 1, "add", add);
-    call(page, 1, "remove", remove);
+    match write {
+        TagWrite::Each { add, remove } => {
+            call(page, 1, "add", add);
+            call(page, 1, "remove", remove);
+        }
+        TagWrite::Whole(put) => call(page, 1, "put", put),
+    }
 }
 
 fn rest(page: &mut Page, kind: &Kind) {
@@ -315,6 +326,7 @@ fn source(source: &Source) -> String {
         Source::Token => "token".to_owned(),
         Source::FirstKnown(sources) => sources.iter().map(self::source).collect::<Vec<_>>().join(" or "),
         Source::List(sources) => format!("[{}]", sources.iter().map(self::source).collect::<Vec<_>>().join(", ")),
+        Source::Unless(source, value) => format!("{} unless {value}", self::source(source)),
         Source::ChangeKey => "change.key".to_owned(),
         Source::ChangeValue => "change.value".to_owned(),
         Source::Items(None) => "items".to_owned(),

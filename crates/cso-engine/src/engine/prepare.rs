@@ -11,6 +11,7 @@ use cso_schema::observe::Observation;
 use serde_json::Value;
 
 use super::Engine;
+use super::looks::Look;
 use super::turn::{Turn, failed};
 use crate::conditions::Standing;
 use crate::decide::Input;
@@ -22,6 +23,8 @@ use crate::resolve::{self, Mode, Others, Resolver, Unresolved};
 /// What a turn prepared before it looked.
 pub(super) struct Prepared {
     pub(super) purpose: Purpose,
+    /// What the look before the last write saw of other parts.
+    pub(super) known: Look,
     pub(super) kind: Arc<Kind>,
     pub(super) object: Arc<Object>,
     /// The create under another name of which nobody knows whether it took effect; `spec` has that name.
@@ -112,7 +115,21 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let mark = OwnerMark::new(&self.ports.store.meta().id, key);
         let tags = dialect::default_tags(&kind, &object, &self.settings.version, &self.settings.default_tags);
         let surroundings = Surroundings { account: identity.account, partition: identity.partition, region };
-        Ok(Prepared { purpose, kind, object, renamed, record, spec, policies, options, surroundings, mark, tags })
+        let known = self.looks.take(key, self.ports.clock.now());
+        Ok(Prepared {
+            purpose,
+            known,
+            kind,
+            object,
+            renamed,
+            record,
+            spec,
+            policies,
+            options,
+            surroundings,
+            mark,
+            tags,
+        })
     }
 
     fn wait_for_dependents(&self, key: &ObjectKey) -> Result<(), Unprepared> {
@@ -205,8 +222,9 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let nothing = Observation::nothing();
         let input = self.input(prepared, &nothing);
         let Prepared { purpose, .. } = *prepared;
+        let known = &prepared.known.parts;
         let extent = if fresh { Extent::Fresh } else { Extent::Stake };
-        Reader { cloud: &self.ports.cloud, input: &input, purpose, extent, marked: &self.marked }.observe().await
+        Reader { cloud: &self.ports.cloud, input: &input, purpose, extent, known, marked: &self.marked }.observe().await
     }
 }
 

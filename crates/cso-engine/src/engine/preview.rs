@@ -1,15 +1,18 @@
 //! A turn that only says what it would do.
 
+use std::sync::Arc;
+
 use cso_core::export::{Target, is_export};
 use cso_core::port::{Clock, Cloud, Purpose, Secrets, Store};
 use cso_core::{ErrorClass, ObjectKey, Plan};
+use cso_schema::kind::Kind;
 use cso_schema::observe::Seen;
 use tracing::Instrument as _;
 
 use super::Engine;
 use super::prepare::{UNOWNED, Unprepared};
 use super::turn::{Turn, failed, is_nothing_of_ours, span};
-use crate::decide::{Decision, decide};
+use crate::decide::{Decision, decide, spec_path};
 use crate::dialect::is_system_tag;
 use crate::resolve::Mode;
 
@@ -84,6 +87,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         }
         let mut first = None;
         // Taking ownership is a decision of its own, without a call: show what comes after it.
+        let kind = Arc::clone(&prepared.kind);
         let mut owned = prepared;
         if let Decision::Own { how, message } = decision {
             owned.record.ownership = how;
@@ -97,7 +101,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         }
         match decision {
             Decision::Act(mut plan) => {
-                let takes_over = first.is_some() && only_marks(&plan);
+                let takes_over = first.is_some() && only_marks(&kind, &plan);
                 plan.notes.splice(0..0, first);
                 if takes_over { Preview::TakesOver(plan) } else { Preview::Steps(plan) }
             }
@@ -113,8 +117,10 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
 }
 
 /// Whether a plan changes nothing but the tags that every resource of ours carries.
-fn only_marks(plan: &Plan) -> bool {
-    let key = |path: &str| path.strip_prefix("spec.tags[")?.strip_suffix(']').map(str::to_owned);
+fn only_marks(kind: &Kind, plan: &Plan) -> bool {
+    let Some(tags) = &kind.tags else { return plan.steps.is_empty() };
+    let field = spec_path(&tags.field.to_string());
+    let key = |path: &str| path.strip_prefix(&field)?.strip_prefix('[')?.strip_suffix(']').map(str::to_owned);
     let mut changes = plan.steps.iter().flat_map(|step| &step.changes);
     changes.all(|change| key(&change.path).is_some_and(|key| is_system_tag(&key)))
 }

@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tracing::{Instrument as _, Span, debug, info_span};
 
+use super::looks::Look;
 use super::prepare::{Prepared, UNOWNED, Unprepared};
 use super::status::created_status;
 use super::{Engine, Progress};
@@ -102,7 +103,10 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         }
         match decision {
             Decision::Settle(settled) => self.settle(prepared, &observation, settled).await,
-            Decision::Act(plan) => self.act(prepared, plan).await,
+            Decision::Act(plan) => {
+                let look = Look { parts: observation.parts, at: prepared.known.at };
+                self.act(prepared, plan, look).await
+            }
             Decision::Own { how, message } => {
                 if how == Ownership::Created {
                     prepared.record.fulfil();
@@ -149,7 +153,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     }
 
     /// Writes the intent, makes the first step's call, writes the outcome.
-    async fn act(&self, mut prepared: Prepared, plan: Plan) -> Result<Turn, StoreError> {
+    async fn act(&self, mut prepared: Prepared, plan: Plan, look: Look) -> Result<Turn, StoreError> {
         let Some(step) = plan.steps.into_iter().next() else { return Ok(Turn::Settled) };
         let key = prepared.object.key.clone();
         let intent = self.intent(&prepared, &step);
@@ -177,6 +181,10 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             error
         });
         self.tell(Progress::Called { object: key.clone(), step: step.clone(), error: result.as_ref().err().cloned() });
+        // What a delete looks at is less than what others need.
+        if result.is_ok() && step.verb == Verb::Update && !prepared.object.deleting {
+            self.looks.keep(&key, look, &step.part);
+        }
         match result {
             Ok(answer) => self.succeeded(prepared, &step, answer).await,
             Err(error) => self.call_failed(prepared, &step, error, sent_before).await,
@@ -210,20 +218,22 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     fn applies(&self, prepared: &Prepared, step: &Step) -> BTreeMap<String, Option<Digest>> {
         let nothing = Observation::nothing();
         let wishes = differ::wishes(&self.input(prepared, &nothing));
+        let tags = prepared.kind.tags.as_ref().map(|tags| tags.field.to_string());
+        let is_tags = |name: &str| tags.as_deref() == Some(name);
         let mut applies = BTreeMap::new();
         for name in step.changes.iter().filter_map(|change| change.path.strip_prefix("spec.")) {
             // A tag is a wish of its own; an element is part of one.
-            let element_of = name.split_once('[').map(|(field, _)| field).filter(|field| *field != "tags");
+            let element_of = name.split_once('[').map(|(field, _)| field).filter(|field| !is_tags(field));
             if let Some(field) = element_of {
                 // There may be more elements to remove: nothing is given up before all are gone.
                 applies.extend(wishes.get(field).map(|digest| (field.to_owned(), Some(digest.clone()))));
                 continue;
             }
             applies.insert(name.to_owned(), wishes.get(name).cloned());
-            if name == "tags" {
-                let tags = wishes.iter().filter(|(name, _)| name.starts_with("tags["));
-                applies.extend(tags.map(|(name, digest)| (name.clone(), Some(digest.clone()))));
-                applies.remove("tags");
+            if is_tags(name) {
+                let each = wishes.iter().filter(|(place, _)| place.split('[').next().is_some_and(is_tags));
+                applies.extend(each.map(|(place, digest)| (place.clone(), Some(digest.clone()))));
+                applies.remove(name);
             }
         }
         applies

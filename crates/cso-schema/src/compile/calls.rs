@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cso_core::FieldPath;
-use cso_facts::api::{Member, Shape, ShapeId, ShapeKind};
+use cso_facts::api::{Shape, ShapeId, ShapeKind};
 use serde_json::Value;
 
 use super::lookup::{member_like, member_place, shape_at};
@@ -55,6 +55,10 @@ impl Compiler<'_> {
         let api = Arc::clone(&self.api);
         for member in operation.input.map(|id| api.shape(id).members()).unwrap_or_default() {
             let known = create.inputs.iter().any(|(name, _)| *name == member.name)
+                || create
+                    .nested
+                    .iter()
+                    .any(|(path, _)| path.split_first().is_some_and(|(name, _)| name == member.name))
                 || create.carries.iter().any(|carried| is_below(&carried.place, &member.name))
                 || create.token.as_ref() == Some(&member.name);
             if member.required && !known {
@@ -170,16 +174,28 @@ impl Compiler<'_> {
     pub(super) fn call(&mut self, at: &[&str], spec: &CallSpec, extra: Extra) -> Option<CallTemplate> {
         let operation = self.operation(at, &spec.op)?;
         let mut inputs: Vec<(String, Source)> = Vec::new();
+        let mut nested = Vec::new();
         let api = Arc::clone(&self.api);
         let input = operation.input.map(|id| api.shape(id));
         for (member, value) in &spec.inputs {
+            if member.contains('.') {
+                let path = self.path(at, member);
+                match operation.input.and_then(|input| shape_at(&api, input, &path)) {
+                    Some(shape) => {
+                        nested
+                            .extend(self.value_source(at, (member, shape), value, extra).map(|source| (path, source)));
+                    }
+                    None => self.fail(at, format!("{} takes no {member}", spec.op)),
+                }
+                continue;
+            }
             let Some(found) = input.and_then(|shape| shape.member(member)) else {
                 let hint = input.and_then(|shape| nearest(member, shape.members().iter().map(|m| m.name.as_str())));
                 let hint = hint.map(|hint| format!("; did you mean {hint}?")).unwrap_or_default();
                 self.fail(at, format!("{} takes no member {member}{hint}", spec.op));
                 continue;
             };
-            if let Some(source) = self.value_source(at, found, value, extra) {
+            if let Some(source) = self.value_source(at, (member, found.shape), value, extra) {
                 inputs.push((member.clone(), source));
             }
         }
@@ -212,6 +228,7 @@ impl Compiler<'_> {
             service: self.file.service.clone(),
             operation: spec.op.clone(),
             inputs,
+            nested,
             carries: Vec::new(),
             token,
             tags: None,
@@ -248,11 +265,18 @@ impl Compiler<'_> {
         member_like(self.api.shape(shape), name).map(|member| member.name.clone())
     }
 
-    fn value_source(&mut self, at: &[&str], member: &Member, value: &Value, extra: Extra) -> Option<Source> {
+    /// The value of a member of a shape.
+    fn value_source(
+        &mut self,
+        at: &[&str],
+        (member, shape): (&str, ShapeId),
+        value: &Value,
+        extra: Extra,
+    ) -> Option<Source> {
         match value {
             Value::String(text) => match self.try_source(at, text, extra) {
                 Some(source) => Some(source),
-                None => self.constant(at, member.shape, text),
+                None => self.constant(at, shape, text),
             },
             Value::Object(map) if map.len() == 1 && map.contains_key("text") => {
                 Some(Source::Const(map["text"].clone()))
@@ -260,12 +284,17 @@ impl Compiler<'_> {
             Value::Object(map) if map.len() == 1 && map.contains_key("pattern") => {
                 Some(Source::Pattern(self.pattern(at, map["pattern"].as_str()?)?))
             }
+            Value::Object(map) if map.len() == 2 && map.contains_key("source") && map.contains_key("unless") => {
+                let source = self.source(at, map["source"].as_str().unwrap_or_default(), extra)?;
+                Some(Source::Unless(Box::new(source), map["unless"].clone()))
+            }
             Value::Array(list) => {
                 let api = Arc::clone(&self.api);
-                let ShapeKind::List { member: element, .. } = &api.shape(member.shape).kind else {
-                    self.fail(at, format!("{} is not a list", member.name));
+                let ShapeKind::List { member: element, .. } = &api.shape(shape).kind else {
+                    self.fail(at, format!("{member} is not a list"));
                     return None;
                 };
+                let element = (element.name.as_str(), element.shape);
                 let all: Vec<Source> =
                     list.iter().filter_map(|one| self.value_source(at, element, one, extra)).collect();
                 Some(Source::List(all))
@@ -274,7 +303,7 @@ impl Compiler<'_> {
             _ => {
                 self.fail(
                     at,
-                    format!("{}: a value is a source, a constant, {{text: ...}} or {{pattern: ...}}", member.name),
+                    format!("{member}: a value is a source, a constant, {{text: ...}}, {{pattern: ...}} or {{source: ..., unless: ...}}"),
                 );
                 None
             }

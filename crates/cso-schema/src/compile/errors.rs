@@ -7,7 +7,8 @@ use cso_facts::api::{Service, ShapeKind};
 use cso_facts::surface::Surface;
 
 use super::Compiler;
-use crate::descriptor::Errors;
+use super::parts::part_get;
+use crate::descriptor::{CallSpec, Errors, File, KindSpec};
 use crate::kind::ErrorTable;
 
 /// Codes that any service may answer, less `Exception`.
@@ -26,9 +27,15 @@ const COMMON: [&str; 11] = [
 ];
 
 impl Compiler<'_> {
-    /// Whether facts know the code as an error of the service.
-    pub(super) fn is_error(&self, code: &str) -> bool {
-        is_known(code, &self.api, std::slice::from_ref(&self.surface))
+    /// Codes that mean "not set" are errors of the service, or listed as what it answers all the same.
+    pub(super) fn check_none(&mut self, at: &[&str], call: &CallSpec) {
+        for code in &call.none {
+            let known = is_known(code, &self.api, std::slice::from_ref(&self.surface));
+            if !known && !self.file.errors.unlisted.contains(code) {
+                let message = format!("{} has no error {code}; {}", self.api.name, SAY_UNLISTED);
+                self.fail(at, message);
+            }
+        }
     }
 
     pub(super) fn errors(&mut self, spec: &Errors) -> ErrorTable {
@@ -54,8 +61,9 @@ impl Compiler<'_> {
 }
 
 /// Codes that no facts know, with the list that has them; `unlisted` names those that are right all the same.
-pub(super) fn unknown(errors: &Errors, api: &Service, surfaces: &[Arc<Surface>]) -> Vec<(&'static str, String)> {
-    let Errors { absent, invalid, conflict, denied, foreign, later, unlisted } = errors;
+pub(super) fn unknown(file: &File, api: &Service, surfaces: &[Arc<Surface>]) -> Vec<(&'static str, String)> {
+    let Errors { absent, invalid, conflict, denied, foreign, later, unlisted } = &file.errors;
+    let not_set: Vec<&String> = file.kinds.values().flat_map(not_set).collect();
     let later: Vec<String> = later.keys().cloned().collect();
     let lists =
         [("absent", absent), ("invalid", invalid), ("conflict", conflict), ("denied", denied), ("foreign", foreign)];
@@ -65,13 +73,20 @@ pub(super) fn unknown(errors: &Errors, api: &Service, surfaces: &[Arc<Surface>])
         .flat_map(|(list, codes)| codes.iter().map(move |code| (list, code)))
         .collect();
     let unknown = used.iter().filter(|(_, code)| !is_known(code, api, surfaces) && !unlisted.contains(code));
-    let unused = unlisted.iter().filter(|code| !used.iter().any(|(_, used)| used == code));
+    let unused = unlisted.iter().filter(|code| !used.iter().any(|(_, used)| used == code) && !not_set.contains(code));
     unknown
-        .map(|(list, code)| {
-            (*list, format!("{} has no error {code}; if it answers it all the same, say so in `unlisted`", api.name))
-        })
+        .map(|(list, code)| (*list, format!("{} has no error {code}; {SAY_UNLISTED}", api.name)))
         .chain(unused.map(|code| ("unlisted", format!("{code} is in no other list"))))
         .collect()
+}
+
+const SAY_UNLISTED: &str = "if it answers it all the same, say so in `unlisted`";
+
+/// The codes by which a kind's reads say "not set".
+fn not_set(kind: &KindSpec) -> impl Iterator<Item = &String> {
+    let of_parts = kind.parts.values().filter_map(part_get);
+    let of_tags = kind.tags.iter().filter_map(|tags| tags.read.as_ref());
+    of_parts.chain(of_tags).flat_map(|call| &call.none)
 }
 
 /// Services spell a code with and without `Exception`, and older protocols put a name space in front.

@@ -29,13 +29,14 @@ impl Compiler<'_> {
             }
         }
         self.check_names(read, body);
-        let tags = self.spec.tags.is_some();
+        let tags = self.spec.tags.as_ref().map(|tags| tags.field.as_deref().unwrap_or("tags"));
+        let holds_tags = |name: &str| tags.is_some_and(|path| path.split('.').next() == Some(name));
         surface
             .spec
             .properties
             .iter()
             .filter(|(name, _)| !is_reference(name, &surface.spec))
-            .filter(|(name, _)| !tags || *name != "tags")
+            .filter(|(name, _)| !holds_tags(name))
             .map(|(name, schema)| (name.clone(), self.field(name, schema, read, body)))
             .collect()
     }
@@ -146,6 +147,9 @@ impl Compiler<'_> {
             return Some(Place::Path(self.answer_path(&at, elements, shape)));
         }
         if let Some(seen) = spec.seen.as_deref().or_else(|| part.and_then(|part| part.seen.as_deref())) {
+            if seen == "." {
+                return Some(Place::Path(FieldPath::root()));
+            }
             let shape = self.answer_shape(part, body);
             self.answer_path(&at, seen, shape);
             return Some(place(seen, read.attributes.as_deref()));
@@ -323,7 +327,10 @@ fn has_type(value: &Value, schema: &Schema) -> bool {
     }
 }
 
-/// The schema at a dotted path below a field; elements of lists and maps have no step of their own.
+/// The schema at a dotted path below a field; `[]` stands for the elements of a list.
 fn nested_schema<'a>(schema: &'a Schema, path: &str) -> Option<&'a Schema> {
-    path.split('.').try_fold(schema, |schema, name| schema.element().properties.get(name))
+    path.split('.').try_fold(schema, |schema, name| {
+        let found = schema.properties.get(name.trim_end_matches("[]"))?;
+        if name.ends_with("[]") { found.items.as_deref() } else { Some(found) }
+    })
 }

@@ -61,10 +61,8 @@ impl Compiler<'_> {
                 self.fail(&at, format!("`clear` speaks of {field}, which is not a field of the part"));
             }
         }
-        for code in part_get(part).iter().flat_map(|get| &get.none) {
-            if !self.is_error(code) {
-                self.fail(&at, format!("{} has no error {code}", self.api.name));
-            }
+        if let Some(get) = part_get(part) {
+            self.check_none(&at, get);
         }
     }
 

@@ -63,7 +63,7 @@ impl Inner {
             }
         }
         values.retain(|_, value| !is_nothing(value));
-        let tags = template.tags.as_ref().and_then(|member| input.member(member)).map(|tags| tags_of(kind, tags));
+        let tags = template.tags.as_ref().and_then(|path| input.at(path)).map(|tags| tags_of(kind, tags));
         let token = template.token.as_ref().and_then(|member| input.member(member)).cloned();
         let identity = identity_of(kind, &values);
         if let Some(position) = self.namesake(kind, region, &identity, token.as_ref())
@@ -183,8 +183,11 @@ fn apply(
                 _ => {}
             }
         }
-        Role::Tag => {
+        Role::Tag | Role::Retag => {
             let tags = member_of(template, input, &Source::Tags).map(|tags| tags_of(kind, tags));
+            if role == Role::Retag {
+                resource.tags.clear();
+            }
             resource.tags.extend(tags.unwrap_or_default());
         }
         Role::Untag => {
@@ -204,8 +207,10 @@ fn is_nothing(value: &Tree) -> bool {
 }
 
 fn member_of<'a>(template: &CallTemplate, input: &'a Tree, wanted: &Source) -> Option<&'a Tree> {
-    let (member, _) = template.inputs.iter().find(|(_, source)| source == wanted)?;
-    input.member(member)
+    match template.inputs.iter().find(|(_, source)| source == wanted) {
+        Some((member, _)) => input.member(member),
+        None => input.at(&template.nested.iter().find(|(_, source)| source == wanted)?.0),
+    }
 }
 
 /// Adds elements that are not there, changes or removes elements that are; anything else is refused.

@@ -41,19 +41,20 @@ fn whole(kind: &Arc<Kind>) -> Wish {
 fn bounded() {
     let golden = "\
 kind                         smallest: create no-op delete   largest: create no-op delete
-Repository                             2+1    2+0   3+1               12+3    4+0   3+1
+Repository                             2+1    2+0   3+1               10+3    4+0   3+1
 PullThroughCacheRule                   2+1    1+0   2+1                2+1    1+0   2+1
 RepositoryCreationTemplate             2+1    1+0   2+1                2+1    1+0   2+1
 Group                                  2+1    1+0   4+1                4+1    3+0   4+1
 InstanceProfile                        2+1    1+0   2+1                3+2    1+0   3+2
 OpenIDConnectProvider                  2+1    1+0   2+1                2+1    1+0   2+1
 Policy                                 2+1    3+0   3+1                2+1    3+0   3+1
-Role                                   3+1    2+0   4+1               14+4    4+0  13+4
+Role                                   3+1    2+0   4+1               11+4    4+0  13+4
 ServiceLinkedRole                      2+1    1+0   2+1                2+1    1+0   2+1
-User                                   2+1    1+0   4+1                7+2    3+0   7+2
+User                                   2+1    1+0   4+1                6+2    3+0   7+2
 Key                                    2+1    2+0   3+1                3+1    4+0   3+1
 Alias                                  2+1    1+0   2+1                2+1    1+0   2+1
 Grant                                  2+1    1+0   2+1                2+1    1+0   2+1
+Bucket                                19+4   10+0   3+1              60+14   21+0   3+1
 Secret                                 2+1    1+0   2+1                2+1    1+0   2+1
 Topic                                  2+1    2+0   3+1                2+1    3+0   3+1
 Subscription                           2+1    1+0   2+1                2+1    1+0   2+1

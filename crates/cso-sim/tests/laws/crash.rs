@@ -23,10 +23,11 @@ struct Story {
     end: Option<Wish>,
 }
 
-/// A wish of a kind with everything set, and the longest of many edits of it; the same every time.
+/// A wish of a kind with everything set, and the longest of many edits that change something; the same every time.
 fn wishes(kind: &Arc<Kind>) -> (Wish, Wish) {
     let mut runner = TestRunner::deterministic();
     let edits = (0..40).map(|_| edited_from_maximal(kind).new_tree(&mut runner).expect("an edit").current());
+    let edits = edits.filter(|(before, after)| before.object.spec != after.object.spec);
     edits.max_by_key(|(before, after)| before.others.len() * 10_000 + after.object.spec.to_string().len()).expect("one")
 }
 
@@ -89,7 +90,7 @@ fn crash() {
                         broken.push(format!("{name}, killed at {n}, down {pause} s, {lag} old answers: {why}"));
                     }
                 }
-                assert!(n > 4, "{} {}: a story of {n} points is none", kind.name(), story.name);
+                assert!(n > 1, "{} {}: a story without a point is none", kind.name(), story.name);
             }
         }
     }

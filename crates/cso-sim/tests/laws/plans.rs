@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cso_core::{ErrorClass, Plan, Step, Tree, Verb};
 use cso_engine::engine::Preview;
-use cso_schema::kind::{Field, Kind, Owner, PartRead, Shape, Table, TagRead};
+use cso_schema::kind::{Field, Kind, Owner, PartRead, Shape, Table, TagRead, TagWrite};
 use cso_sim::Fault;
 
 use crate::bench::{Bench, deleting, ensure, for_all, paused};
@@ -119,7 +119,8 @@ fn check_presence(kind: &Kind, plan: &Plan, wishes: &[&Wish]) -> Result<(), Stri
     };
     let names = paths(&plan.steps).filter_map(|path| path.strip_prefix("spec.")?.split('[').next());
     // The owner mark and the other tags of ours are wished for by us.
-    let strange = names.filter(|name| !name.starts_with("tags")).find(|name| !is_said(name));
+    let tags = kind.tags.as_ref().map(|tags| tags.field.to_string());
+    let strange = names.filter(|name| tags.as_deref() != Some(name)).find(|name| !is_said(name));
     ensure(strange.is_none(), || format!("nobody wished for {strange:?}"))
 }
 
@@ -247,7 +248,10 @@ fn place_of(kind: &Kind, step: &Step) -> (bool, usize) {
     let removes = match position.map(|position| &kind.parts[position].shape) {
         Some(Shape::Config { delete: Some(delete), .. }) => step.call.operation == delete.operation,
         Some(Shape::Table(_) | Shape::Revisions(_)) => step.part.ends_with(".remove"),
-        _ => kind.tags.as_ref().is_some_and(|tags| step.call.operation == tags.remove.operation),
+        _ => matches!(
+            kind.tags.as_ref().map(|tags| &tags.write),
+            Some(TagWrite::Each { remove, .. }) if step.call.operation == remove.operation
+        ),
     };
     // Tags are removed after the parts' removals and written after the parts' writes.
     let last = if removes { 0 } else { kind.parts.len() + 1 };

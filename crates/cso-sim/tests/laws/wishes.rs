@@ -179,12 +179,16 @@ fn spec(kind: &Arc<Kind>, maximal: bool) -> BoxedStrategy<Value> {
         let named = field_value(kind, field).prop_map(move |value| (name.clone(), value));
         members.push(if always { named.prop_map(Some).boxed() } else { prop::option::of(named).boxed() });
     }
+    let path = kind.tags.as_ref().map(|tags| tags.field.clone());
     let tags = if kind.tags.is_some() { tags(kind, maximal) } else { Just(None).boxed() };
     (members, tags)
-        .prop_map(|(members, tags)| {
-            let mut spec: Map<String, Value> = members.into_iter().flatten().collect();
-            spec.extend(tags.map(|tags| ("tags".to_owned(), tags)));
-            Value::Object(spec)
+        .prop_map(move |(members, tags)| {
+            let spec: Map<String, Value> = members.into_iter().flatten().collect();
+            let mut spec = Tree::from(Value::Object(spec));
+            if let (Some(path), Some(tags)) = (&path, tags) {
+                spec.set(path, Tree::from(tags));
+            }
+            spec.shown()
         })
         .boxed()
 }
@@ -219,7 +223,18 @@ pub(crate) fn field_value(kind: &Kind, field: &Field) -> BoxedStrategy<Value> {
     }
     let key = table_of(kind, field).and_then(|table| table.key.as_deref());
     let rules = Rules { whole: field.compare, nested: &field.nested };
+    if let (None, Some(element), Some(items)) = (shape, element_shape(kind, field), &field.schema.items) {
+        let (elements, key) = (structured(items, &kind.api, Some(element), rules, key, "[]"), key.map(str::to_owned));
+        return prop::collection::vec(elements, 0..3).prop_map(move |list| unique(list, key.as_deref())).boxed();
+    }
     structured(&field.schema, &kind.api, shape, rules, key, "")
+}
+
+/// The API's shape of a table's elements, where each is added by a call of its own.
+fn element_shape(kind: &Kind, field: &Field) -> Option<ShapeId> {
+    let add = &table_of(kind, field)?.add;
+    let (member, _) = add.inputs.iter().find(|(_, source)| *source == Source::Item(None))?;
+    input(&kind.api, &add.operation, member).map(|(shape, _)| shape)
 }
 
 /// The table that a field is the elements of.
@@ -263,6 +278,9 @@ fn text(
     };
     if !values.is_empty() {
         return select(values).prop_map(Value::String).boxed();
+    }
+    if schema.format.as_deref() == Some("date-time") {
+        return select(vec!["2026-01-31T12:00:00Z", "2027-12-01T00:00:00Z"]).prop_map(Value::from).boxed();
     }
     let flag = matches!(clear, Some(Clear::Value(value)) if value == "false" || value == "true");
     match compare {
@@ -466,15 +484,20 @@ fn has_no_surplus(wanted: &Tree, stored: &Tree) -> bool {
     }
 }
 
+/// Whether a value says nothing, nor anything in it.
+fn is_empty(value: &Tree) -> bool {
+    match value {
+        Tree::List(list) => list.is_empty(),
+        Tree::Object(members) => members.values().all(is_empty),
+        Tree::Text(text) => text.is_empty(),
+        other => other.is_null(),
+    }
+}
+
 /// Wishing for what the provider starts with needs no write.
 fn is_start(field: &Field, wanted: &Tree) -> bool {
-    let empty = match wanted {
-        Tree::List(list) => list.is_empty(),
-        Tree::Object(members) => members.is_empty(),
-        Tree::Text(text) => text.is_empty(),
-        _ => false,
-    };
-    empty || matches!(&field.clear, Clear::Value(value) if field.compare.equal(wanted, &Tree::from(value.clone())))
+    is_empty(wanted)
+        || matches!(&field.clear, Clear::Value(value) if field.compare.equal(wanted, &Tree::from(value.clone())))
 }
 
 /// Whether the field's part exists for such an object.

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde_json::{Map, Value};
 
+use super::rest;
 use crate::http::Message;
 
 /// Names of operations that change nothing begin with one of these. Everything else counts as mutating, so that a name
@@ -21,9 +22,10 @@ pub struct AwsCall {
     pub service: String,
     /// Region that the request is signed for. Empty if it is not signed.
     pub region: String,
-    /// `CreateQueue`; for the REST protocols the request itself, `PUT /bucket`.
+    /// `CreateQueue`; where the facts do not know it, the request itself, `PUT /bucket`.
     pub operation: String,
-    /// Members of the input: JSON as sent, or the form's fields as strings. `Null` for anything else.
+    /// Members of the input: JSON as sent, the form's fields as strings, or what path, query and body of a REST request
+    /// say. `Null` for anything else.
     pub input: Value,
     /// When it had been read from the caller.
     pub arrived: Instant,
@@ -68,7 +70,7 @@ impl AwsCall {
 
     pub(crate) fn read(sequence: usize, request: &Message) -> Self {
         let (region, service) = request.head.header("authorization").and_then(scope).unwrap_or_default();
-        let (operation, input) = operation(request);
+        let (operation, input) = operation(service, request);
         let (service, region) = (service.to_owned(), region.to_owned());
         let (arrived, ended, outcome) = (Instant::now(), None, Outcome::Pending);
         Self { sequence, service, region, operation, input, arrived, ended, outcome }
@@ -89,7 +91,7 @@ fn scope(authorization: &str) -> Option<(&str, &str)> {
     Some((parts.next()?, parts.next()?))
 }
 
-fn operation(request: &Message) -> (String, Value) {
+fn operation(service: &str, request: &Message) -> (String, Value) {
     if let Some(target) = request.head.header("x-amz-target") {
         let operation = target.rsplit('.').next().unwrap_or(target);
         return (operation.to_owned(), serde_json::from_slice(&request.body).unwrap_or_default());
@@ -98,6 +100,9 @@ fn operation(request: &Message) -> (String, Value) {
     if let Some(Value::String(action)) = fields.get("Action") {
         return (action.clone(), Value::Object(fields));
     }
+    if let Some(named) = rest::name(service, request) {
+        return named;
+    }
     let path = request.head.target().split('?').next().unwrap_or_default();
     (format!("{} {path}", request.head.method()), serde_json::from_slice(&request.body).unwrap_or_default())
 }
@@ -105,16 +110,17 @@ fn operation(request: &Message) -> (String, Value) {
 fn form(body: &[u8]) -> Map<String, Value> {
     let text = String::from_utf8_lossy(body);
     let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.map(|(name, value)| (percent_decoded(name), Value::String(percent_decoded(value)))).collect()
+    let decoded = |text: &str| percent_decoded(&text.replace('+', " "));
+    pairs.map(|(name, value)| (decoded(name), Value::String(decoded(value)))).collect()
 }
 
-fn percent_decoded(text: &str) -> String {
+pub(super) fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
         let escaped = (first == b'%').then(|| after.get(..2)).flatten();
         let escaped = escaped.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
-        bytes.push(escaped.unwrap_or(if first == b'+' { b' ' } else { first }));
+        bytes.push(escaped.unwrap_or(first));
         rest = if escaped.is_some() { &after[2..] } else { after };
     }
     String::from_utf8_lossy(&bytes).into_owned()
@@ -146,6 +152,9 @@ mod tests {
         assert_eq!(query.input["Endpoint"], "arn:aws:sqs x");
         assert_eq!(query.input["Broken"], "%4");
 
+        let signed = ("Authorization", "AWS4-HMAC-SHA256 Credential=AK/20260101/eu-west-1/s3/aws4_request");
+        let rest = call("PUT /bucket?versioning", &[signed], "<VersioningConfiguration/>");
+        assert_eq!((rest.operation.as_str(), &rest.input["Bucket"]), ("PutBucketVersioning", &json!("bucket")));
         assert_eq!(call("PUT /bucket?versioning", &[], "").operation, "PUT /bucket");
     }
 
