@@ -10,6 +10,7 @@ use cso_engine::engine::{Engine, Ports, Progress, Settings};
 use cso_engine::world::Kinds;
 use cso_facts::Catalog;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::task::JoinSet;
 
 use crate::args::Global;
 use crate::clock::SystemClock;
@@ -27,8 +28,10 @@ impl Account {
     /// Finds credentials and asks whose they are, so that a missing one is told once and not for every object. The work
     /// begins at once: who has something else to do meanwhile awaits the account after it.
     pub(crate) fn of(global: &Global) -> impl Future<Output = Result<Self>> + use<> {
-        let found = tokio::spawn(Self::find(global.region.clone()));
-        async { found.await? }
+        // Ended with the future that owns it.
+        let mut found = JoinSet::new();
+        found.spawn(Self::find(global.region.clone()));
+        async move { found.join_next().await.context("nobody looks for the account")?? }
     }
 
     async fn find(region: Option<String>) -> Result<Self> {
