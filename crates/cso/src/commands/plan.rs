@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::{Exit, validate};
 use crate::args::{self, Global};
-use crate::kinds::builtin;
+use crate::kinds::of_session;
 use crate::manifests::{self, Remembered};
 use crate::output::{self, plan};
 use crate::session::{self, Account};
@@ -20,7 +20,7 @@ use crate::snapshot::Snapshot;
 
 /// Shows a plan.
 pub(super) async fn run(global: &Global, args: &args::Plan) -> Result<Exit> {
-    let kinds = builtin()?;
+    let kinds = of_session(global)?;
     let snapshot = Snapshot::of(&global.state)?;
     let namespace = session::namespace(global);
     let known = Remembered::of(snapshot.records());
