@@ -13,7 +13,7 @@ use cso_schema::kind::Role;
 use super::drive::{Editor, Nobody, drive};
 use super::{Exit, plan, validate};
 use crate::args::{self, Global};
-use crate::kinds::builtin;
+use crate::kinds::of_session;
 use crate::logs;
 use crate::manifests::{self, Declared, Remembered};
 use crate::output;
@@ -24,7 +24,7 @@ use crate::snapshot::Snapshot;
 pub(super) async fn run(global: &Global, args: &args::Apply) -> Result<Exit> {
     // Asked for while manifests are read.
     let account = Account::of(global);
-    let kinds = builtin()?;
+    let kinds = of_session(global)?;
     let namespace = session::namespace(global);
     let paths = &args.manifests.paths;
     // Watched before they are read, so that no edit falls between the two.

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::{Exit, validate};
 use crate::args::{self, Global};
-use crate::kinds::builtin;
+use crate::kinds::of_session;
 use crate::manifests::{self, Remembered};
 use crate::output::{self, plan};
 use crate::session::{self, Account};
@@ -22,7 +22,7 @@ use crate::snapshot::Snapshot;
 pub(super) async fn run(global: &Global, args: &args::Plan) -> Result<Exit> {
     // Asked for while manifests are read.
     let account = Account::of(global);
-    let kinds = builtin()?;
+    let kinds = of_session(global)?;
     let snapshot = Snapshot::of(&global.state)?;
     let namespace = session::namespace(global);
     let known = Remembered::of(snapshot.records());
