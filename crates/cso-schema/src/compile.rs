@@ -28,6 +28,7 @@ mod outputs;
 mod parts;
 mod position;
 mod refs;
+mod spelling;
 mod states;
 mod tags;
 

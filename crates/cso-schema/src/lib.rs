@@ -17,4 +17,5 @@ pub mod kind;
 pub mod lens;
 pub mod names;
 pub mod observe;
+mod partial;
 pub mod validate;
