@@ -70,6 +70,7 @@ fn fields(case: &Case) -> &'static [&'static str] {
         }
         "ServiceLinkedRole" => &["description"],
         "Bucket" => &["policy", "lifecycle", "cors", "tagging"],
+        "Table" => &["streamSpecification", "timeToLive", "tags"],
         "User" => &["permissionsBoundary", "policies", "inlinePolicies", "tags"],
         _ => &[],
     }

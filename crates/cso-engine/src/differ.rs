@@ -417,9 +417,37 @@ fn write_steps(
             cleared.insert(field.name.clone(), value);
         }
     }
+    let mut writes = Vec::new();
+    for (changed, difference) in &changes {
+        if let Some(field) = fields.iter().find(|field| field.restart && field.name == *changed) {
+            writes.extend(switched_off(wish, name, field, put, difference)?);
+        }
+    }
     let fields = (put.send == Send::Changed).then_some(&sent);
     let call = wish.subject.fill(&put.call, &Load { fields, cleared: Some(&cleared), ..Load::default() })?;
-    Ok(PartSteps { writes: vec![update_step(name.to_owned(), call, all_changes())], ..PartSteps::default() })
+    writes.push(update_step(name.to_owned(), call, all_changes()));
+    Ok(PartSteps { writes, ..PartSteps::default() })
+}
+
+/// The step before the change of a setting that cannot be changed while it is on.
+fn switched_off(
+    wish: &Wish<'_>,
+    name: &str,
+    field: &Field,
+    put: &Write,
+    change: &Difference,
+) -> Result<Option<Step>, Unfilled> {
+    let is_on = |value: Option<&Tree>| value.is_some_and(|value| field.is_on(value));
+    let Clear::Value(off) = &field.clear else { return Ok(None) };
+    if !(is_on(change.from.as_ref()) && is_on(change.to.as_ref())) {
+        return Ok(None);
+    }
+    let off = Tree::from(off.clone());
+    let cleared = BTreeMap::from([(field.name.clone(), completed(wish, field, &put.call, off.clone()))]);
+    let load = Load { fields: Some(&BTreeSet::new()), cleared: Some(&cleared), ..Load::default() };
+    let call = wish.subject.fill(&put.call, &load)?;
+    let change = Difference { to: Some(off), ..change.clone() };
+    Ok(Some(update_step(name.to_owned(), call, vec![change])))
 }
 
 /// The value that clears a structure, with what the call must have beside it as it is.

@@ -308,6 +308,8 @@ pub struct Field {
     pub when: Predicate,
     /// Truth member that is false of a setting that is off: its other members say nothing then.
     pub off: Option<String>,
+    /// A setting that is on can only be changed by switching it off and on again.
+    pub restart: bool,
     /// Member that names the elements of a list that grows with other fields: only those that are wished for and seen
     /// are compared.
     pub shared: Option<String>,

@@ -16,11 +16,16 @@ impl Field {
         self.compare.equal_with(&wanted, &seen, &self.nested)
     }
 
-    /// What a value says: of a setting that is off, only that.
+    /// Whether a value says that the setting is on.
+    pub fn is_on(&self, value: &Tree) -> bool {
+        self.off.as_ref().is_some_and(|member| value.member(member) == Some(&Tree::Bool(true)))
+    }
+
+    /// What a value says: of a setting that is off, or does not say that it is on, only that.
     #[must_use]
     pub fn meant(&self, value: &Tree) -> Tree {
         match &self.off {
-            Some(member) if value.member(member) == Some(&Tree::Bool(false)) => {
+            Some(member) if value.as_object().is_some() && !self.is_on(value) => {
                 Tree::Object(BTreeMap::from([(member.clone(), Tree::Bool(false))]))
             }
             _ => value.clone(),
@@ -51,7 +56,8 @@ impl Kind {
         let carried = call.carries.iter().find(|carried| carried.field == field).map(|carried| &carried.place);
         let Some(Place::Path(path)) = carried else { return false };
         let input = self.api.operation(&call.operation).and_then(|operation| operation.input);
-        let members = input.and_then(|input| shape_at(&self.api, input, path)).map(|shape| self.api.shape(shape).members());
+        let members =
+            input.and_then(|input| shape_at(&self.api, input, path)).map(|shape| self.api.shape(shape).members());
         members.unwrap_or_default().iter().any(|one| one.required && same_name(&one.name, member))
     }
 

@@ -157,8 +157,23 @@ fn call(page: &mut Page, depth: usize, what: &str, call: &CallTemplate) {
 }
 
 fn field(page: &mut Page, field: &Field, parts: &[Part]) {
-    let Field { name, schema: _, owner, role, read, compare, nested, lens, clear, late, start, when, off, shared } =
-        field;
+    let Field {
+        name,
+        schema: _,
+        owner,
+        role,
+        read,
+        compare,
+        nested,
+        lens,
+        clear,
+        late,
+        start,
+        when,
+        off,
+        restart,
+        shared,
+    } = field;
     let owner = match owner {
         Owner::Body => "body".to_owned(),
         Owner::Part(at) => format!("part {}", parts.get(*at).map_or("?", |part| part.name.as_str())),
@@ -201,7 +216,8 @@ fn field(page: &mut Page, field: &Field, parts: &[Part]) {
     }
     tests(page, when);
     if let Some(member) = off {
-        page.line(2, format!("off where {member} is false"));
+        let restart = if *restart { ", changed by off and on again" } else { "" };
+        page.line(2, format!("off where {member} is false{restart}"));
     }
     if let Some(key) = shared {
         page.line(2, format!("shared by {key}"));

@@ -38,7 +38,13 @@ fn once() {
                 ensure(steps.len() <= most, || format!("{} calls for {field}", steps.len()))?;
                 let paths: BTreeSet<&str> = paths(&steps).collect();
                 let of_field = |path: &str| path.split('[').next() == Some(&format!("spec.{field}"));
-                let strange = paths.iter().find(|path| !of_field(path));
+                // What has a meaning only with this value of the field comes or goes with it.
+                let hangs_on_it = |path: &&str| {
+                    let other = path.strip_prefix("spec.").and_then(|name| kind.fields.get(name));
+                    let mut tests = other.into_iter().flat_map(|other| &other.when.0);
+                    tests.any(|(source, _)| source.spec_paths().iter().any(|path| path.to_string() == field))
+                };
+                let strange = paths.iter().find(|path| !of_field(path) && !hangs_on_it(path));
                 ensure(strange.is_none(), || format!("a change of {field} touches {paths:?}"))?;
                 let alive = bench.cloud.alive(kind.name());
                 let open = unfulfilled(kind, &alive[0], &after, Some(&before), |reference| bench.companion(reference));
@@ -60,6 +66,7 @@ fn most_calls(kind: &Kind, field: &Field, before: &Wish, after: &Wish) -> usize 
     match &kind.parts[position].shape {
         Shape::Table(table) if table.add.is_for_one() => elements(before) + elements(after),
         Shape::Table(_) | Shape::Revisions(_) => 2,
+        Shape::Config { .. } if field.restart => 2,
         Shape::Config { .. } | Shape::Switch { .. } => 1,
     }
 }
