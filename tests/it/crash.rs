@@ -246,6 +246,8 @@ crash!(
     service_linked_role: "ServiceLinkedRole",
     user: "User",
     bucket: "Bucket",
+    table: "Table",
+    backup: "Backup",
 );
 
 /// Ten objects of every kind, some of which refer to others.
