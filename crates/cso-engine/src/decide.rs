@@ -602,21 +602,24 @@ fn decide_delete(input: &Input<'_>, body: Option<&Tree>, status: &Tree) -> Decis
         }
     }
     let subject = input.subject(status, None);
-    let call = match subject.fill(&input.kind.delete, &Load::default()) {
-        Ok(call) => call,
+    let delete = input.kind.delete.iter().map(|delete| {
+        let call = subject.fill(delete, &Load::default())?;
+        Ok(Step { verb: Verb::Delete, part: "body".to_owned(), call, changes: Vec::new(), note: None })
+    });
+    let delete: Vec<Step> = match delete.collect::<Result<_, _>>() {
+        Ok(delete) => delete,
         Err(unfilled) => return unfilled_decision(&unfilled),
     };
-    let step = Step { verb: Verb::Delete, part: "body".to_owned(), call, changes: Vec::new(), note: None };
     let window = input.window(input.kind.consistency);
     if let Some(written) = input.record.writes.get(DELETED) {
         let waited = input.since(written.at);
         let goes = input.kind.state(body).0 == State::Busy;
         if goes || waited < window {
-            return Decision::Wait {
-                reason: "Deleting",
-                message: "the delete was accepted; waiting until the resource is gone".to_owned(),
-                after: if goes { BUSY_PAUSE } else { window.saturating_sub(waited).min(Duration::from_secs(2)) },
-            };
+            return wait_until_gone(if goes {
+                BUSY_PAUSE
+            } else {
+                window.saturating_sub(waited).min(Duration::from_secs(2))
+            });
         }
     }
     let wish = Wish { input, subject: &subject, observation: input.observation, fresh: false };
@@ -628,10 +631,16 @@ fn decide_delete(input: &Input<'_>, body: Option<&Tree>, status: &Tree) -> Decis
     match guarded(input, emptying, &mut notes, &mut BTreeSet::new()) {
         Err(wait) => wait,
         Ok(mut steps) => {
-            steps.push(step);
-            Decision::Act(Plan { steps, notes })
+            steps.extend(delete);
+            // What is gone once it is empty, and is not gone yet.
+            if steps.is_empty() { wait_until_gone(BUSY_PAUSE) } else { Decision::Act(Plan { steps, notes }) }
         }
     }
+}
+
+fn wait_until_gone(after: Duration) -> Decision {
+    let message = "the delete was accepted; waiting until the resource is gone".to_owned();
+    Decision::Wait { reason: "Deleting", message, after }
 }
 
 /// A path below `spec`, as people read it.

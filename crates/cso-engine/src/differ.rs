@@ -341,7 +341,14 @@ fn part_steps_noting(wish: &Wish<'_>, position: usize, notes: &mut Vec<String>) 
             write_steps(wish, &part.name, &fields, put, delete.as_ref(), notes)
         }
         Shape::Switch { enable, disable } => switch_steps(wish, part, enable, disable, notes),
-        Shape::Table(table) => elements::table_steps(wish, part, table, notes),
+        Shape::Table(table) => {
+            let mut steps = elements::table_steps(wish, part, table, notes)?;
+            if wish.input.kind.ends_with(position) {
+                // In between it must not be empty.
+                steps.writes.append(&mut steps.removals);
+            }
+            Ok(steps)
+        }
         Shape::Revisions(revisions) => elements::revision_steps(wish, part, revisions, notes),
     }
 }

@@ -55,6 +55,9 @@ mod tests {
         assert_eq!(
             names,
             [
+                "dynamodb/Table",
+                "dynamodb/GlobalTable",
+                "dynamodb/Backup",
                 "ecr/Repository",
                 "ecr/PullThroughCacheRule",
                 "ecr/RepositoryCreationTemplate",

@@ -124,7 +124,8 @@ fn is_element(source: &Source) -> bool {
 }
 
 fn templates(kind: &Kind) -> Vec<(Role, &CallTemplate)> {
-    let mut all = vec![(Role::Create, &kind.create), (Role::Read, &kind.read.call), (Role::Delete, &kind.delete)];
+    let mut all = vec![(Role::Create, &kind.create), (Role::Read, &kind.read.call)];
+    all.extend(kind.delete.iter().map(|delete| (Role::Delete, delete)));
     all.extend(kind.identity.lookup.iter().map(|lookup| (Role::Lookup, &lookup.call)));
     all.extend(kind.update.iter().map(|update| (Role::Update, &update.call)));
     if let Recovery::Natural(finder) = &kind.recovery {

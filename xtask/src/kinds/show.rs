@@ -130,7 +130,10 @@ fn calls(page: &mut Page, kind: &Kind) {
         None => page.line(0, "update none"),
         Some(write) => writes(page, 0, "update", write),
     }
-    call(page, 0, "delete", &kind.delete);
+    match &kind.delete {
+        Some(delete) => call(page, 0, "delete", delete),
+        None => page.line(0, "delete none"),
+    }
     for part in kind.empties.iter().filter_map(|position| kind.parts.get(*position)) {
         page.line(1, format!("first empties {}", part.name));
     }

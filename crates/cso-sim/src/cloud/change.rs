@@ -54,6 +54,9 @@ impl Inner {
         }
         resource.values.retain(|name, _| !ignored.contains(name));
         resource.values.extend(kept);
+        if kind.delete.is_none() && !kind.empties.is_empty() && still_full(kind, resource).is_none() {
+            self.delete(kind, position);
+        }
         Ok(Tree::object())
     }
 

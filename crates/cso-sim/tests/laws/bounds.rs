@@ -42,6 +42,7 @@ fn bounded() {
     let golden = "\
 kind                         smallest: create no-op delete   largest: create no-op delete
 Table                                  2+1    2+0   3+1               13+4    6+0   7+3
+GlobalTable                            2+1    1+0   2+1                2+1    1+0   3+2
 Backup                                 2+1    1+0   2+1                2+1    1+0   2+1
 Repository                             2+1    2+0   3+1               10+3    4+0   3+1
 PullThroughCacheRule                   2+1    1+0   2+1                2+1    1+0   2+1

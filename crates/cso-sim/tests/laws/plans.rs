@@ -254,6 +254,8 @@ fn place_of(kind: &Kind, step: &Step) -> (bool, usize) {
     let position = kind.parts.iter().position(|part| part.name == name);
     let removes = match position.map(|position| &kind.parts[position].shape) {
         Some(Shape::Config { delete: Some(delete), .. }) => step.call.operation == delete.operation,
+        // What must not be empty in between is filled first.
+        Some(Shape::Table(_)) if position.is_some_and(|position| kind.ends_with(position)) => false,
         Some(Shape::Table(_) | Shape::Revisions(_)) => step.part.ends_with(".remove"),
         _ => matches!(
             kind.tags.as_ref().map(|tags| &tags.write),

@@ -208,8 +208,16 @@ fn tags(kind: &Kind, maximal: bool) -> BoxedStrategy<Option<Value>> {
     if maximal { tags.prop_map(Some).boxed() } else { prop::option::of(tags).boxed() }
 }
 
-/// Any value of a field.
+/// Any value of a field. What ends its resource when it is empty is not.
 pub(crate) fn field_value(kind: &Kind, field: &Field) -> BoxedStrategy<Value> {
+    let value = any_value(kind, field);
+    if matches!(field.owner, Owner::Part(position) if kind.ends_with(position)) {
+        return value.prop_filter("an empty resource is none", |value| *value != json!([])).boxed();
+    }
+    value
+}
+
+fn any_value(kind: &Kind, field: &Field) -> BoxedStrategy<Value> {
     if kind.identity.name.iter().any(|path| path.to_string() == field.name) {
         return Just(json!("thing")).boxed();
     }
