@@ -23,6 +23,8 @@ use crate::lens::Lens;
 pub struct Kind {
     /// Facts section of its API, for example `sqs`.
     pub service: String,
+    /// The file of its descriptor.
+    pub file: String,
     pub scope: Scope,
     pub api: Arc<Service>,
     pub surface: Arc<Surface>,

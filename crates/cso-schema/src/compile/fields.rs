@@ -24,7 +24,7 @@ impl Compiler<'_> {
             if !surface.spec.properties.contains_key(name) {
                 let hint = nearest(name, surface.spec.properties.keys().map(String::as_str));
                 let hint = hint.map(|hint| format!("; did you mean {hint}?")).unwrap_or_default();
-                self.fail(&["fields", name], format!("the published kind has no field spec.{name}{hint}"));
+                self.fail(&["fields", name], format!("the kind has no field spec.{name}{hint}"));
             }
         }
         self.check_names(read, body);
@@ -188,7 +188,7 @@ impl Compiler<'_> {
         let spec = self.spec;
         for field in spec.names.keys() {
             if !surface.spec.properties.contains_key(field) {
-                self.fail(&["names", field], format!("the published kind has no field spec.{field}"));
+                self.fail(&["names", field], format!("the kind has no field spec.{field}"));
             }
         }
         for (field, member) in spec.names.iter().filter_map(|(field, named)| Some((field, named.all.as_ref()?))) {
@@ -210,7 +210,7 @@ impl Compiler<'_> {
             for (field, key) in keys {
                 let at = ["inside", map, field];
                 if !surface.spec.properties.contains_key(field) {
-                    self.fail(&at, format!("the published kind has no field spec.{field}"));
+                    self.fail(&at, format!("the kind has no field spec.{field}"));
                 }
                 let known = FieldPath::root().child(map).child(key);
                 if read.attributes.as_ref() == Some(map) && shape_at(&api, body, &known).is_none() {
@@ -232,7 +232,7 @@ impl Compiler<'_> {
     ) {
         let Clear::Value(value) = clear else { return };
         if !has_type(value, schema) {
-            self.fail(at, format!("`clear: {value}` is not a value of the published field"));
+            self.fail(at, format!("`clear: {value}` is not a value of the field"));
         }
         let api = Arc::clone(&self.api);
         let shape = self.read_shape(read, part, body);
@@ -249,7 +249,7 @@ impl Compiler<'_> {
             return Some(Source::Context(Context::Account));
         }
         if !has_type(value, schema) {
-            self.fail(at, format!("`start: {value}` is not a value of the published field"));
+            self.fail(at, format!("`start: {value}` is not a value of the field"));
             return None;
         }
         Some(Source::Const(value.clone()))

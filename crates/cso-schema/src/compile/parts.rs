@@ -29,7 +29,7 @@ impl Compiler<'_> {
         let owned: Vec<String> = part_fields(part).map(str::to_owned).collect();
         for field in &owned {
             if !fields.contains_key(field) {
-                self.fail(&at, format!("the published kind has no field spec.{field}"));
+                self.fail(&at, format!("the kind has no field spec.{field}"));
             }
         }
         self.check_part_clear(name, part, &owned);
