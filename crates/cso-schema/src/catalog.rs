@@ -63,6 +63,9 @@ mod tests {
         assert_eq!(
             names,
             [
+                "dynamodb/Table",
+                "dynamodb/GlobalTable",
+                "dynamodb/Backup",
                 "ecr/Repository",
                 "ecr/PullThroughCacheRule",
                 "ecr/RepositoryCreationTemplate",
