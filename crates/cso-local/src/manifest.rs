@@ -112,10 +112,23 @@ pub fn load<P: AsRef<Path>>(paths: &[P], default_namespace: &str) -> ManifestSet
             Err(problem) => set.problems.push(*problem),
         }
     }
-    set.manifests.sort_by(|a, b| a.object.key.cmp(&b.object.key));
-    refuse_twins(&mut set);
-    set.problems.sort_by(|a, b| a.place().cmp(&b.place()));
+    finish(&mut set);
     set
+}
+
+/// Reads manifests from a text. `file` is its name for messages.
+pub fn parse(file: &Path, text: &str, default_namespace: &str) -> ManifestSet {
+    let mut set = ManifestSet::default();
+    read(file, text, default_namespace, &mut set);
+    finish(&mut set);
+    set
+}
+
+/// Puts everything in order, and takes out what is declared twice.
+fn finish(set: &mut ManifestSet) {
+    set.manifests.sort_by(|a, b| a.object.key.cmp(&b.object.key));
+    refuse_twins(set);
+    set.problems.sort_by(|a, b| a.place().cmp(&b.place()));
 }
 
 /// Reads the documents of one file.

@@ -29,6 +29,7 @@ mod outputs;
 mod parts;
 mod position;
 mod refs;
+mod spelling;
 mod states;
 mod surfaces;
 mod tags;

@@ -247,6 +247,24 @@ pub(crate) struct FieldSpec {
     pub(crate) unreadable: bool,
     #[serde(default)]
     pub(crate) late: bool,
+    #[serde(default)]
+    pub(crate) when: IndexMap<String, Vec<String>>,
+    pub(crate) off: Option<String>,
+    pub(crate) shared: Option<String>,
+    /// Words of answers, and the values they stand for.
+    #[serde(default, rename = "enum")]
+    pub(crate) words: BTreeMap<String, Value>,
+    #[serde(default)]
+    pub(crate) members: BTreeMap<String, MemberSpec>,
+}
+
+/// How answers have a member of a structure.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct MemberSpec {
+    pub(crate) seen: Option<String>,
+    #[serde(default, rename = "enum")]
+    pub(crate) words: BTreeMap<String, Value>,
 }
 
 /// A part: one shape, its fields, and rules for them.
@@ -267,6 +285,12 @@ pub(crate) struct PartSpec {
     pub(crate) clear: Option<Value>,
     #[serde(default)]
     pub(crate) when: IndexMap<String, Vec<String>>,
+    /// Fields of others that the additions of a table carry.
+    #[serde(default)]
+    pub(crate) with: Vec<String>,
+    /// Elements of a table that are nobody's: a member, and the source of its value.
+    #[serde(default)]
+    pub(crate) skip: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -18,4 +18,5 @@ pub mod lens;
 pub mod lint;
 pub mod names;
 pub mod observe;
+mod partial;
 pub mod validate;

@@ -21,7 +21,7 @@ use cso_facts::partition::Partition;
 use serde_json::Value;
 
 use crate::protocol::{self, Answer, WireRequest, WireResponse};
-use credentials::Credentials;
+use credentials::{Chain, Credentials};
 use endpoint::{Endpoint, Endpoints};
 use failure::{Failure, Proof};
 use retry::{Clock, Next, Quota};
@@ -56,7 +56,7 @@ pub struct Config {
     pub backoff: Duration,
     /// Longest pause between two attempts. A service that asks for more gets the call ended instead.
     pub max_backoff: Duration,
-    /// Longest answer that is read.
+    /// Longest answer that is read. Calls run side by side, and each may hold as much.
     pub max_answer_bytes: usize,
     /// Most pages that [`Client::call_all_pages`] reads.
     pub max_pages: usize,
@@ -71,7 +71,7 @@ impl Default for Config {
             max_attempts: 4,
             backoff: Duration::from_millis(200),
             max_backoff: Duration::from_secs(20),
-            max_answer_bytes: 64 << 20,
+            max_answer_bytes: 16 << 20,
             max_pages: 10_000,
         }
     }
@@ -126,13 +126,17 @@ impl Client {
     /// the environment and from the profile.
     /// Everywhere else the facts tell the host; `partitions` are the catalogue's.
     pub async fn from_environment(config: Config, partitions: &[Partition]) -> Self {
-        Self::load(aws_config::defaults(aws_config::BehaviorVersion::latest()), config, partitions).await
+        Self::load(|| aws_config::defaults(aws_config::BehaviorVersion::latest()), config, partitions).await
     }
 
-    async fn load(chain: aws_config::ConfigLoader, config: Config, partitions: &[Partition]) -> Self {
-        let sdk = chain.load().await;
+    async fn load(
+        chain: impl Fn() -> aws_config::ConfigLoader + Send + Sync + 'static,
+        config: Config,
+        partitions: &[Partition],
+    ) -> Self {
+        let sdk = chain().load().await;
         let region = sdk.region().map(ToString::to_string);
-        let credentials = Credentials::new(sdk.credentials_provider());
+        let credentials = Credentials::new(sdk.credentials_provider(), Chain::Standard(Box::new(chain)));
         Self::assemble(config, region, credentials, Endpoints::from_sdk(&sdk, partitions.to_vec()))
     }
 
@@ -140,7 +144,7 @@ impl Client {
     pub fn fixed(endpoint: &str, key_id: &str, secret: &SecretValue, config: Config) -> Self {
         let keys = aws_credential_types::Credentials::new(key_id, secret.reveal(), None, None, "fixed");
         let provider = aws_credential_types::provider::SharedCredentialsProvider::new(keys);
-        Self::assemble(config, None, Credentials::new(Some(provider)), Endpoints::fixed(endpoint))
+        Self::assemble(config, None, Credentials::new(Some(provider), Chain::Fixed), Endpoints::fixed(endpoint))
     }
 
     fn assemble(config: Config, region: Option<String>, credentials: Credentials, endpoints: Endpoints) -> Self {
@@ -269,9 +273,8 @@ mod tests {
         let mut all = vec![("HOME", "/home"), ("AWS_EC2_METADATA_DISABLED", "true")];
         all.extend(variables);
         let files = [("/home/.aws/config".to_owned(), profile.as_bytes().to_vec())];
-        let chain = aws_config::defaults(aws_config::BehaviorVersion::latest())
-            .env(Env::from_slice(&all))
-            .fs(Fs::from_map(files.into()));
+        let (env, fs) = (Env::from_slice(&all), Fs::from_map(files.into()));
+        let chain = move || aws_config::defaults(aws_config::BehaviorVersion::latest()).env(env.clone()).fs(fs.clone());
         Client::load(chain, Config::default(), Catalog::builtin().partitions().unwrap()).await
     }
 

@@ -115,6 +115,18 @@ impl Message {
     }
 
     fn write_with_length(&self, to: &mut impl Write, persist: bool, length: u64) -> io::Result<()> {
+        let mut bytes = self.head_bytes(persist, length)?;
+        bytes.extend_from_slice(&self.body);
+        to.write_all(&bytes)?;
+        to.flush()
+    }
+
+    /// Sends the head alone, with a length that is the caller's to keep.
+    pub(crate) fn write_head(&self, to: &mut impl Write, length: u64) -> io::Result<()> {
+        to.write_all(&self.head_bytes(true, length)?)
+    }
+
+    fn head_bytes(&self, persist: bool, length: u64) -> io::Result<Vec<u8>> {
         let mut bytes = format!("{}\r\n", self.head.start).into_bytes();
         let end_to_end = |name: &str| !HOP_HEADERS.iter().any(|hop| name.eq_ignore_ascii_case(hop));
         for (name, value) in self.head.headers.iter().filter(|(name, _)| end_to_end(name)) {
@@ -122,9 +134,7 @@ impl Message {
         }
         let connection = if persist { "keep-alive" } else { "close" };
         write!(bytes, "content-length: {length}\r\nconnection: {connection}\r\n\r\n")?;
-        bytes.extend_from_slice(&self.body);
-        to.write_all(&bytes)?;
-        to.flush()
+        Ok(bytes)
     }
 }
 

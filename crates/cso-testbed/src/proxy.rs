@@ -1,10 +1,12 @@
 //! A proxy in front of an emulator: records every call, and does to chosen ones what networks and crashes do.
 
 mod call;
+mod delivery;
 mod failure;
 mod rest;
 mod rule;
 
+use std::collections::HashMap;
 use std::io::{self, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +17,8 @@ use std::time::Instant;
 use crate::emulator::Endpoint;
 use crate::error::{Context as _, Error};
 use crate::http::{self, Head, Message};
+
+use delivery::Delivery;
 
 pub use call::{AwsCall, Outcome};
 pub use failure::Failure;
@@ -34,6 +38,8 @@ struct Shared {
     upstream: SocketAddr,
     calls: Mutex<Calls>,
     rules: Mutex<Vec<Rule>>,
+    /// The last answer to each reading request, for [`Action::Stale`].
+    answers: Mutex<HashMap<Vec<u8>, Message>>,
     closing: AtomicBool,
 }
 
@@ -54,6 +60,7 @@ impl Proxy {
             upstream: upstream.address,
             calls: Mutex::default(),
             rules: Mutex::default(),
+            answers: Mutex::default(),
             closing: AtomicBool::new(false),
         });
         thread::spawn({
@@ -121,8 +128,15 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 
 /// What the caller gets.
 enum Reply {
-    Send(Message),
+    Send(Message, Delivery),
     HangUp,
+    Reset,
+}
+
+impl Reply {
+    fn whole(answer: Message) -> Self {
+        Self::Send(answer, Delivery::Whole)
+    }
 }
 
 impl Shared {
@@ -143,8 +157,15 @@ impl Shared {
             self.conclude(call.sequence, outcome);
             match reply {
                 Reply::HangUp => break,
-                Reply::Send(answer) if request.head.method() == "HEAD" => answer.write_head_only(&mut writer, true)?,
-                Reply::Send(answer) => answer.write(&mut writer, true)?,
+                Reply::Reset => return delivery::reset(&writer),
+                Reply::Send(answer, _) if request.head.method() == "HEAD" => {
+                    answer.write_head_only(&mut writer, true)?;
+                }
+                Reply::Send(answer, how) => {
+                    if !how.write(&answer, &mut writer)? {
+                        break;
+                    }
+                }
             }
         }
         Ok(())
@@ -153,34 +174,61 @@ impl Shared {
     fn answer(&self, call: &AwsCall, request: &Message) -> (Reply, Outcome) {
         let action = locked(&self.rules).iter().find_map(|rule| rule.apply(call).cloned());
         match action {
-            None => self.forward(request, || Then::GoOn),
-            Some(Action::DropReply) => self.forward(request, || Then::HangUp),
+            None => self.forward(call, request, || Then::GoOn),
+            Some(Action::DropReply) => self.forward(call, request, || Then::HangUp),
             Some(Action::DropRequest) => (Reply::HangUp, Outcome::NeverSent),
+            Some(Action::Reset) => match self.forward(call, request, || Then::HangUp) {
+                (Reply::HangUp, outcome) => (Reply::Reset, outcome),
+                other => other,
+            },
+            Some(Action::Truncate(bytes)) => match self.forward(call, request, || Then::GoOn) {
+                (Reply::Send(answer, _), Outcome::Answered { status }) => {
+                    (Reply::Send(answer, Delivery::Truncated(bytes)), Outcome::ReplyLost { status })
+                }
+                other => other,
+            },
+            Some(Action::Drip(pause)) => match self.forward(call, request, || Then::GoOn) {
+                (Reply::Send(answer, _), outcome) => (Reply::Send(answer, Delivery::Dripping(pause)), outcome),
+                other => other,
+            },
+            Some(Action::Flood(bytes)) => {
+                let (answer, delivery) = delivery::flood(request, bytes);
+                (Reply::Send(answer, delivery), Outcome::Refused { code: "flood".to_owned() })
+            }
+            Some(Action::Stale) => match locked(&self.answers).get(&request_key(call, request)).cloned() {
+                Some(answer) => (Reply::whole(answer), Outcome::Refused { code: "stale".to_owned() }),
+                None => self.forward(call, request, || Then::GoOn),
+            },
             Some(Action::Fail(failure)) => {
                 let answer = failure.answer(request, &call.service);
-                (Reply::Send(answer), Outcome::Refused { code: failure.code().to_owned() })
+                (Reply::whole(answer), Outcome::Refused { code: failure.code().to_owned() })
             }
             Some(Action::Delay(time)) => {
                 thread::sleep(time);
-                self.forward(request, || Then::GoOn)
+                self.forward(call, request, || Then::GoOn)
             }
             Some(Action::Before(hook)) => match hook(call) {
-                Then::GoOn => self.forward(request, || Then::GoOn),
+                Then::GoOn => self.forward(call, request, || Then::GoOn),
                 Then::HangUp => (Reply::HangUp, Outcome::NeverSent),
             },
-            Some(Action::After(hook)) => self.forward(request, || hook(call)),
+            Some(Action::After(hook)) => self.forward(call, request, || hook(call)),
         }
     }
 
     /// Lets the cloud carry the call out, and asks what then.
-    fn forward(&self, request: &Message, then: impl FnOnce() -> Then) -> (Reply, Outcome) {
+    fn forward(&self, call: &AwsCall, request: &Message, then: impl FnOnce() -> Then) -> (Reply, Outcome) {
         let answer = http::send(self.upstream, request);
         let then = then();
         match answer {
             Err(error) => (Reply::HangUp, Outcome::Broken { why: error.to_string() }),
             Ok(answer) => match (answer.status(), then) {
                 (None, _) => (Reply::HangUp, Outcome::Broken { why: answer.head.start }),
-                (Some(status), Then::GoOn) => (Reply::Send(answer), Outcome::Answered { status }),
+                (Some(status), Then::GoOn) => {
+                    if !call.is_mutating() {
+                        locked(&self.answers).insert(request_key(call, request), answer.clone());
+                    }
+                    (Reply::whole(answer), Outcome::Answered { status })
+                }
                 (Some(status), Then::HangUp) => (Reply::HangUp, Outcome::ReplyLost { status }),
             },
         }
@@ -202,6 +250,12 @@ impl Shared {
             call.outcome = outcome;
         }
     }
+}
+
+/// What makes two requests the same: who is asked for what, not when and by whom.
+fn request_key(call: &AwsCall, request: &Message) -> Vec<u8> {
+    let asked = format!("{} {} {} {}\n", call.service, call.region, call.operation, request.head.target());
+    [asked.as_bytes(), &request.body].concat()
 }
 
 /// A panicking hook poisons nothing that matters: what is behind the locks is whole after every statement.

@@ -286,6 +286,9 @@ impl Compiler<'_> {
                 Some(source) => Some(source),
                 None => self.constant(at, shape, text),
             },
+            Value::Object(map) if matches!(self.api.shape(shape).kind, ShapeKind::Structure { .. }) => {
+                self.structure(at, (member, shape), map, extra)
+            }
             Value::Object(map) if map.len() == 1 && map.contains_key("text") => {
                 Some(Source::Const(map["text"].clone()))
             }
@@ -316,6 +319,26 @@ impl Compiler<'_> {
                 None
             }
         }
+    }
+
+    /// A structure member by member.
+    fn structure(
+        &mut self,
+        at: &[&str],
+        (member, shape): (&str, ShapeId),
+        said: &serde_json::Map<String, Value>,
+        extra: Extra,
+    ) -> Option<Source> {
+        let api = Arc::clone(&self.api);
+        let mut members = BTreeMap::new();
+        for (name, value) in said {
+            let Some(found) = api.shape(shape).member(name) else {
+                self.fail(at, format!("{member} has no member {name}"));
+                return None;
+            };
+            members.insert(name.clone(), self.value_source(at, (name, found.shape), value, extra)?);
+        }
+        Some(Source::Structure(members))
     }
 
     /// A bare word is a constant only where the API has an enum with that value.

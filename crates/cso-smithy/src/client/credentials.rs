@@ -1,9 +1,11 @@
 //! Credentials: fetched when needed, kept until they run out.
 
 use std::error::Error;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use aws_config::ConfigLoader;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_smithy_runtime_api::client::identity::Identity;
@@ -14,10 +16,21 @@ use super::retry::system_time;
 
 /// A source of credentials with its last answer.
 pub(super) struct Credentials {
-    provider: Option<SharedCredentialsProvider>,
+    chain: Chain,
     held: Mutex<Option<Identity>>,
+    /// The service refused what the provider gave.
+    refused: AtomicBool,
     /// One fetch at a time: a hundred calls that find nothing must not ask a hundred times.
-    fetching: tokio::sync::Mutex<()>,
+    provider: tokio::sync::Mutex<Option<SharedCredentialsProvider>>,
+}
+
+/// Where providers come from. One that was made once may read its files once: who rewrites a profile means the process
+/// that runs, too.
+pub(super) enum Chain {
+    /// There is no other.
+    Fixed,
+    /// The standard chain, looked through anew.
+    Standard(Box<dyn Fn() -> ConfigLoader + Send + Sync>),
 }
 
 /// Fetched anew this long before the end, so that no request is signed with a credential that ends on its way.
@@ -27,8 +40,9 @@ const NO_CREDENTIALS: &str = "no AWS credentials were found: set AWS_ACCESS_KEY_
     AWS_PROFILE, or run where the platform gives a role (web identity, container, instance)";
 
 impl Credentials {
-    pub(super) const fn new(provider: Option<SharedCredentialsProvider>) -> Self {
-        Self { provider, held: Mutex::new(None), fetching: tokio::sync::Mutex::const_new(()) }
+    pub(super) fn new(provider: Option<SharedCredentialsProvider>, chain: Chain) -> Self {
+        let (held, refused) = (Mutex::new(None), AtomicBool::new(false));
+        Self { chain, held, refused, provider: tokio::sync::Mutex::new(provider) }
     }
 
     /// The current credential.
@@ -36,11 +50,16 @@ impl Credentials {
         if let Some(identity) = self.good_for(MARGIN) {
             return Ok(identity);
         }
-        let _turn = self.fetching.lock().await;
+        let mut provider = self.provider.lock().await;
         if let Some(identity) = self.good_for(MARGIN) {
             return Ok(identity);
         }
-        let Some(provider) = &self.provider else { return Err(denied("no-credentials", NO_CREDENTIALS)) };
+        if self.refused.swap(false, Ordering::Relaxed)
+            && let Chain::Standard(loader) = &self.chain
+        {
+            *provider = loader().load().await.credentials_provider();
+        }
+        let Some(provider) = &*provider else { return Err(denied("no-credentials", NO_CREDENTIALS)) };
         match provider.provide_credentials().await {
             Ok(credentials) => {
                 let identity = Identity::from(credentials);
@@ -59,6 +78,7 @@ impl Credentials {
         let mut held = self.lock();
         if held.as_ref().is_some_and(|identity| key(identity) == key(refused)) {
             *held = None;
+            self.refused.store(true, Ordering::Relaxed);
         }
     }
 

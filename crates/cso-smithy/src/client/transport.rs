@@ -69,14 +69,19 @@ impl Transport {
         let request = request.try_into().map_err(|error| unsendable(&error))?;
         let answer = self.connector.call(request).await.map_err(|error| lost(&error, host))?;
         let (parts, body) = answer.try_into_http1x().map_err(|error| lost(&error, host))?.into_parts();
+        let too_large = || {
+            let message = format!("the answer of {host} is longer than {} bytes", self.max_answer_bytes);
+            Failure { class: ErrorClass::Unsupported, ..Failure::lost("answer-too-large", message) }
+        };
+        // What announces that it is too long is not read at all.
+        if body.content_length().is_some_and(|length| length > self.max_answer_bytes as u64) {
+            return Err(too_large());
+        }
         match Limited::new(body, self.max_answer_bytes).collect().await {
             Ok(body) => {
                 Ok(Delivery { status: parts.status.as_u16(), headers: parts.headers, body: body.to_bytes().into() })
             }
-            Err(error) if error.is::<LengthLimitError>() => {
-                let message = format!("the answer of {host} is longer than {} bytes", self.max_answer_bytes);
-                Err(Failure { class: ErrorClass::Unsupported, ..Failure::lost("answer-too-large", message) })
-            }
+            Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
             Err(error) => {
                 Err(Failure::lost("connection-lost", format!("the answer of {host} was cut short: {}", chain(&*error))))
             }

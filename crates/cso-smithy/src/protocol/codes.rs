@@ -52,9 +52,17 @@ pub fn is_throttling(code: &str) -> bool {
     )
 }
 
-/// The credential was good once: a fresh one may be accepted.
+/// The credential was good once: a fresh one may be accepted. A key that was rotated away is unknown.
 pub fn is_stale_credential(code: &str) -> bool {
-    matches!(code, "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired")
+    matches!(
+        code,
+        "ExpiredToken"
+            | "ExpiredTokenException"
+            | "InvalidAccessKeyId"
+            | "InvalidClientTokenId"
+            | "TokenRefreshRequired"
+            | "UnrecognizedClientException"
+    )
 }
 
 /// The bucket is elsewhere. The last two are what is left of the others where an answer has no body.
@@ -83,8 +91,6 @@ fn is_denial(code: &str) -> bool {
             | "AuthFailure"
             | "AuthorizationError"
             | "IncompleteSignature"
-            | "InvalidAccessKeyId"
-            | "InvalidClientTokenId"
             | "InvalidSignatureException"
             | "MissingAuthenticationToken"
             | "MissingAuthenticationTokenException"
@@ -93,7 +99,6 @@ fn is_denial(code: &str) -> bool {
             | "SignatureDoesNotMatch"
             | "SubscriptionRequiredException"
             | "UnauthorizedOperation"
-            | "UnrecognizedClientException"
     )
 }
 

@@ -22,6 +22,10 @@ pub struct AwsCall {
     pub service: String,
     /// Region that the request is signed for. Empty if it is not signed.
     pub region: String,
+    /// Access key that the request is signed with. Empty if it is not signed.
+    pub key_id: String,
+    /// Time of the signature, `20260701T100000Z`. Empty if it is not signed.
+    pub signed_at: String,
     /// `CreateQueue`; where the facts do not know it, the request itself, `PUT /bucket`.
     pub operation: String,
     /// Members of the input: JSON as sent, the form's fields as strings, or what path, query and body of a REST request
@@ -69,11 +73,13 @@ impl AwsCall {
     }
 
     pub(crate) fn read(sequence: usize, request: &Message) -> Self {
-        let (region, service) = request.head.header("authorization").and_then(scope).unwrap_or_default();
+        let Scope { key_id, region, service } =
+            request.head.header("authorization").and_then(scope).unwrap_or_default();
+        let signed_at = request.head.header("x-amz-date").unwrap_or_default().to_owned();
         let (operation, input) = operation(service, request);
-        let (service, region) = (service.to_owned(), region.to_owned());
+        let (key_id, service, region) = (key_id.to_owned(), service.to_owned(), region.to_owned());
         let (arrived, ended, outcome) = (Instant::now(), None, Outcome::Pending);
-        Self { sequence, service, region, operation, input, arrived, ended, outcome }
+        Self { sequence, service, region, key_id, signed_at, operation, input, arrived, ended, outcome }
     }
 }
 
@@ -84,11 +90,20 @@ impl fmt::Display for AwsCall {
     }
 }
 
-/// Region and service of `AWS4-HMAC-SHA256 Credential=KEY/DATE/REGION/SERVICE/aws4_request, ...`.
-fn scope(authorization: &str) -> Option<(&str, &str)> {
+/// Who signed, and for what.
+#[derive(Default)]
+struct Scope<'a> {
+    key_id: &'a str,
+    region: &'a str,
+    service: &'a str,
+}
+
+/// Reads `AWS4-HMAC-SHA256 Credential=KEY/DATE/REGION/SERVICE/aws4_request, ...`.
+fn scope(authorization: &str) -> Option<Scope<'_>> {
     let credential = authorization.split("Credential=").nth(1)?;
-    let mut parts = credential.split([',', ' ']).next()?.split('/').skip(2);
-    Some((parts.next()?, parts.next()?))
+    let mut parts = credential.split([',', ' ']).next()?.split('/');
+    let (key_id, _date) = (parts.next()?, parts.next()?);
+    Some(Scope { key_id, region: parts.next()?, service: parts.next()? })
 }
 
 fn operation(service: &str, request: &Message) -> (String, Value) {

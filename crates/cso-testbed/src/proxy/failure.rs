@@ -12,13 +12,21 @@ pub struct Failure {
     message: String,
     query_code: Option<String>,
     page: bool,
+    headers: Vec<(String, String)>,
 }
 
 impl Failure {
     /// An error of the caller (status 400) with a code, as `ThrottlingException` or `AccessDenied`.
     pub fn new(code: impl Into<String>) -> Self {
         let code = code.into();
-        Self { status: 400, message: format!("injected {code}"), code, query_code: None, page: false }
+        Self {
+            status: 400,
+            message: format!("injected {code}"),
+            code,
+            query_code: None,
+            page: false,
+            headers: Vec::new(),
+        }
     }
 
     /// ... with another status; from 500 on the fault is the service's.
@@ -43,6 +51,13 @@ impl Failure {
     #[must_use]
     pub fn page(self) -> Self {
         Self { page: true, ..self }
+    }
+
+    /// ... with a header more, as `Date` or `Retry-After`.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
     }
 
     /// The code that the caller sees.
@@ -74,6 +89,7 @@ impl Failure {
         };
         let mut headers: Vec<_> = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         headers.push(("x-amzn-requestid".to_owned(), REQUEST_ID.to_owned()));
+        headers.extend(self.headers.iter().cloned());
         Message { head: Head { start: format!("HTTP/1.1 {} Injected", self.status), headers }, body: body.into_bytes() }
     }
 

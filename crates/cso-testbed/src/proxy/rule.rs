@@ -15,6 +15,7 @@ pub struct Match {
     operation: Option<String>,
     containing: Option<String>,
     mutating_only: bool,
+    condition: Option<Condition>,
     skip: usize,
     times: usize,
 }
@@ -22,7 +23,15 @@ pub struct Match {
 impl Match {
     /// Every call.
     pub fn any() -> Self {
-        Self { service: None, operation: None, containing: None, mutating_only: false, skip: 0, times: 1 }
+        Self {
+            service: None,
+            operation: None,
+            containing: None,
+            mutating_only: false,
+            condition: None,
+            skip: 0,
+            times: 1,
+        }
     }
 
     /// Calls that may change something.
@@ -45,6 +54,12 @@ impl Match {
     #[must_use]
     pub fn containing(self, text: impl Into<String>) -> Self {
         Self { containing: Some(text.into()), ..self }
+    }
+
+    /// ... for which this holds. Asked once for each call that fits otherwise, in the order of arrival.
+    #[must_use]
+    pub fn when(self, condition: impl Fn(&AwsCall) -> bool + Send + Sync + 'static) -> Self {
+        Self { condition: Some(Condition(Arc::new(condition))), ..self }
     }
 
     /// ... only the `n`th of them, counted from 1 and from when the rule was made.
@@ -71,6 +86,16 @@ impl Match {
             && same(&self.operation, &call.operation)
             && self.containing.as_ref().is_none_or(|text| call.input.to_string().contains(text))
             && (!self.mutating_only || call.is_mutating())
+            && self.condition.as_ref().is_none_or(|condition| condition.0(call))
+    }
+}
+
+#[derive(Clone)]
+struct Condition(Arc<dyn Fn(&AwsCall) -> bool + Send + Sync>);
+
+impl fmt::Debug for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Condition")
     }
 }
 
@@ -92,6 +117,18 @@ pub enum Action {
     DropReply,
     /// The cloud never sees the call, and the caller's connection closes.
     DropRequest,
+    /// The cloud carries the call out, and the caller's connection is reset instead of an answer.
+    Reset,
+    /// The cloud carries the call out, and the caller's connection closes after so many bytes of the answer's body, of
+    /// which all were announced.
+    Truncate(usize),
+    /// The cloud carries the call out, and each byte of the answer's body comes this long after the one before.
+    Drip(Duration),
+    /// The cloud never sees the call, and the caller is sent so many bytes of a good answer's beginning.
+    Flood(u64),
+    /// The cloud never sees the call, and the caller is sent what the same request was answered last. A request that was
+    /// never answered goes on.
+    Stale,
     /// The cloud never sees the call, and the caller is told this.
     Fail(Failure),
     /// The call goes on after this long.
@@ -119,6 +156,11 @@ impl fmt::Debug for Action {
         match self {
             Self::DropReply => f.write_str("DropReply"),
             Self::DropRequest => f.write_str("DropRequest"),
+            Self::Reset => f.write_str("Reset"),
+            Self::Truncate(bytes) => f.debug_tuple("Truncate").field(bytes).finish(),
+            Self::Drip(pause) => f.debug_tuple("Drip").field(pause).finish(),
+            Self::Flood(bytes) => f.debug_tuple("Flood").field(bytes).finish(),
+            Self::Stale => f.write_str("Stale"),
             Self::Fail(failure) => f.debug_tuple("Fail").field(failure).finish(),
             Self::Delay(time) => f.debug_tuple("Delay").field(time).finish(),
             Self::Before(_) => f.write_str("Before"),
@@ -170,9 +212,18 @@ mod tests {
     use super::*;
 
     fn call(service: &str, operation: &str) -> AwsCall {
-        let (service, operation, region) = (service.to_owned(), operation.to_owned(), String::new());
-        let (input, outcome) = (json!({"QueueName": "orders"}), Outcome::Pending);
-        AwsCall { sequence: 0, service, region, operation, input, arrived: Instant::now(), ended: None, outcome }
+        AwsCall {
+            sequence: 0,
+            service: service.to_owned(),
+            region: String::new(),
+            key_id: String::new(),
+            signed_at: String::new(),
+            operation: operation.to_owned(),
+            input: json!({"QueueName": "orders"}),
+            arrived: Instant::now(),
+            ended: None,
+            outcome: Outcome::Pending,
+        }
     }
 
     fn turns(matches: Match, calls: &[AwsCall]) -> Vec<bool> {
@@ -192,5 +243,7 @@ mod tests {
         assert_eq!(turns(Match::any().of("sns").always(), &calls), [false; 4]);
         assert_eq!(turns(Match::any().containing("orders").always(), &calls), [true; 4]);
         assert_eq!(turns(Match::any().containing("billing").always(), &calls), [false; 4]);
+        let listing = |call: &AwsCall| call.operation == "ListQueues";
+        assert_eq!(turns(Match::any().when(listing).always(), &calls), [false, true, false, false]);
     }
 }

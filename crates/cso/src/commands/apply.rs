@@ -22,6 +22,8 @@ use crate::snapshot::Snapshot;
 
 /// Applies manifests.
 pub(super) async fn run(global: &Global, args: &args::Apply) -> Result<Exit> {
+    // Asked for while manifests are read.
+    let account = Account::of(global);
     let kinds = of_session(global)?;
     let namespace = session::namespace(global);
     let paths = &args.manifests.paths;
@@ -36,7 +38,7 @@ pub(super) async fn run(global: &Global, args: &args::Apply) -> Result<Exit> {
     let secrets = FileSecrets::new(&set, namespace);
     // The text of every manifest and the place of every field: more than all that a run which stays must keep.
     drop(set);
-    let account = Account::of(global).await?;
+    let account = account.await?;
     let store = StateFile::open(&global.state)?;
     let (engine, happens) = session::open(global, account, store, secrets, kinds, args.take_back).await?;
 
