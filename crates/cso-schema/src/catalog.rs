@@ -67,6 +67,7 @@ mod tests {
         assert_eq!(
             names,
             [
+                "dynamodb/Table",
                 "ecr/Repository",
                 "ecr/PullThroughCacheRule",
                 "ecr/RepositoryCreationTemplate",
