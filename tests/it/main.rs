@@ -31,3 +31,4 @@ mod structure;
 mod terminal;
 mod traces;
 mod watch;
+mod weather;
