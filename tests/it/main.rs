@@ -32,3 +32,4 @@ mod terminal;
 mod traces;
 mod watch;
 mod weather;
+mod writes;
