@@ -119,6 +119,9 @@ fn wished<'a>(wish: &Wish<'a>, field: &Field) -> Option<&'a Tree> {
 }
 
 fn verdict(wish: &Wish<'_>, field: &Field) -> Verdict {
+    if !field.when.holds(|source| wish.subject.source(source)) {
+        return Verdict::Equal;
+    }
     if !wish.fresh && ignore::is_whole(wish.input, field) {
         return Verdict::Equal;
     }
@@ -150,7 +153,7 @@ fn verdict(wish: &Wish<'_>, field: &Field) -> Verdict {
         Seen::Absent if is_empty(wanted) || is_start(field, wanted) => Verdict::Equal,
         Seen::Absent => Verdict::Differs(difference(field, None, wanted, kind_of_change)),
         Seen::Value(seen) => {
-            if field.compare.equal_with(wanted, &seen, &field.nested) {
+            if field.fits(wanted, &seen) {
                 nested_removal(wish, field, applied, &digest, wanted, &seen)
             } else {
                 Verdict::Differs(difference(field, Some(seen), wanted, kind_of_change))
@@ -207,6 +210,7 @@ fn removed(wish: &Wish<'_>, field: &Field) -> Verdict {
         Clear::Keep => Verdict::Kept,
         Clear::Value(value) => {
             let value = Tree::from(value.clone());
+            let seen = field.meant(&seen);
             // Members beside the cleared ones were set by us.
             let whole = seen.as_object().is_none() || field.compare.equal(&seen, &value);
             if (whole && field.compare.equal(&value, &seen)) || as_text(&value) == as_text(&seen) {
@@ -233,7 +237,8 @@ fn removed_unseen(field: &Field) -> Verdict {
 
 /// Whether the provider starts with this value: setting it on what has none is no call.
 fn is_start(field: &Field, wanted: &Tree) -> bool {
-    matches!(&field.clear, Clear::Value(value) if field.compare.equal(wanted, &Tree::from(value.clone())))
+    let wanted = field.meant(wanted);
+    matches!(&field.clear, Clear::Value(value) if field.compare.equal(&wanted, &Tree::from(value.clone())))
 }
 
 /// Whether a value says nothing; a structure of nothing but empty members does not either.
@@ -361,7 +366,8 @@ fn write_steps(
         match verdict(wish, field) {
             Verdict::Differs(difference) => changes.push((field.name.clone(), difference)),
             Verdict::Removed(difference, value) => {
-                cleared.extend(value.map(|value| (field.name.clone(), value)));
+                let value = value.map(|value| (field.name.clone(), completed(wish, field, &put.call, value)));
+                cleared.extend(value);
                 changes.push((field.name.clone(), difference));
             }
             Verdict::Kept => notes.push(kept(field)),
@@ -414,6 +420,19 @@ fn write_steps(
     let fields = (put.send == Send::Changed).then_some(&sent);
     let call = wish.subject.fill(&put.call, &Load { fields, cleared: Some(&cleared), ..Load::default() })?;
     Ok(PartSteps { writes: vec![update_step(name.to_owned(), call, all_changes())], ..PartSteps::default() })
+}
+
+/// The value that clears a structure, with what the call must have beside it as it is.
+fn completed(wish: &Wish<'_>, field: &Field, call: &CallTemplate, value: Tree) -> Tree {
+    let kind = wish.input.kind;
+    let Seen::Value(seen) = kind.seen(field, wish.observation, None) else { return value };
+    let (Tree::Object(seen), Tree::Object(mut members)) = (seen, value.clone()) else { return value };
+    for (name, seen) in seen {
+        if kind.requires_inside(call, &field.name, &name) {
+            members.entry(name).or_insert(seen);
+        }
+    }
+    Tree::Object(members)
 }
 
 /// Whether a call cannot be made without the field.

@@ -98,6 +98,12 @@ impl Catalog {
             .ok_or_else(|| CatalogError::Unknown { what: "kind", name: format!("{kind}.{group}") })
     }
 
+    /// The surfaces of the kinds of a group, sorted by kind; none when nothing is published there.
+    pub fn surfaces_of(&self, group: &str) -> Result<Vec<Arc<Surface>>, CatalogError> {
+        let page = group.split('.').next().unwrap_or(group);
+        Ok(self.page(page)?.iter().filter(|surface| surface.group == group).cloned().collect())
+    }
+
     /// The surfaces of all kinds, sorted by page and kind. Decodes every page.
     pub fn surfaces(&self) -> Result<Vec<Arc<Surface>>, CatalogError> {
         let mut all = Vec::new();

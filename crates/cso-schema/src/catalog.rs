@@ -17,6 +17,12 @@ impl Facts for Catalog {
     fn surface(&self, group: &str, kind: &str) -> Option<Arc<Surface>> {
         Self::surface(self, group, kind).ok()
     }
+
+    fn published(&self, group: &str) -> Vec<String> {
+        // A page that does not parse is told where a surface of it is asked for.
+        let surfaces = Self::surfaces_of(self, group).unwrap_or_default();
+        surfaces.iter().map(|surface| surface.kind.clone()).collect()
+    }
 }
 
 /// Compiles every descriptor of a catalogue; all that is wrong, if anything is.
@@ -37,7 +43,9 @@ pub fn service_kinds(catalog: &Catalog, service: &str) -> Result<Vec<Kind>, Vec<
     let file = format!("kinds/aws/{service}.yaml");
     match catalog.descriptor(service) {
         Ok(text) => compile(&file, text, catalog),
-        Err(error) => Err(vec![Violation { file, line: 1, kind: String::new(), message: error.to_string() }]),
+        Err(error) => {
+            Err(vec![Violation { file, line: 1, column: None, kind: String::new(), message: error.to_string() }])
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! A descriptor that compiles cannot make the engine fail: operations, members, fields and codes exist, each field has
 //! one owner and a way to be written and read, and each create can be recovered.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use crate::kind::{CallTemplate, Kind, Scope};
 use crate::names::nearest;
 
 mod calls;
+mod derive;
 mod errors;
 mod fields;
 mod identity;
@@ -28,15 +29,19 @@ mod outputs;
 mod parts;
 mod position;
 mod refs;
+mod spelling;
 mod states;
+mod surfaces;
 mod tags;
 
 /// Facts by name, as the compiler asks for them.
 pub trait Facts {
     /// The API of a service.
     fn service(&self, name: &str) -> Option<Arc<Service>>;
-    /// The published surface of a kind.
+    /// The surface of a kind.
     fn surface(&self, group: &str, kind: &str) -> Option<Arc<Surface>>;
+    /// The kinds that have a surface in a group.
+    fn published(&self, group: &str) -> Vec<String>;
 }
 
 /// Something wrong with a descriptor.
@@ -45,6 +50,8 @@ pub struct Violation {
     pub file: String,
     /// First line is 1.
     pub line: usize,
+    /// Where in the line, from 1, if it is known: where a file is not even in the form of one.
+    pub column: Option<usize>,
     /// For example `kms/Key`; empty when the whole file is meant.
     pub kind: String,
     pub message: String,
@@ -60,58 +67,128 @@ impl std::fmt::Display for Violation {
     }
 }
 
+/// A file of descriptors: its name for messages, and its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    pub file: String,
+    pub text: String,
+}
+
 /// Compiles a file of descriptors. `file` is its name for messages.
 pub fn compile(file: &str, text: &str, facts: &dyn Facts) -> Result<Vec<Kind>, Vec<Violation>> {
-    let parsed: File = match serde_saphyr::from_str(text) {
-        Ok(parsed) => parsed,
-        Err(error) => {
-            let line = error.location().map_or(1, |location| usize::try_from(location.line()).unwrap_or(1));
-            let message = error.without_snippet().to_string();
-            return Err(vec![Violation { file: file.to_owned(), line, kind: String::new(), message }]);
-        }
-    };
+    compile_all(&[Document { file: file.to_owned(), text: text.to_owned() }], facts)
+}
+
+/// Compiles files whose kinds may refer to each other.
+///
+/// A kind has its published surface; one that is not published, or says `surface`, has one that is derived from the API.
+///
+/// # Errors
+/// All that is wrong, in the order of files and kinds.
+pub fn compile_all(documents: &[Document], facts: &dyn Facts) -> Result<Vec<Kind>, Vec<Violation>> {
     let mut found = Vec::new();
-    let mut kinds = Vec::new();
-    let Some(api) = facts.service(&parsed.service) else {
-        let message = format!("there are no facts of service `{}`", parsed.service);
-        return Err(vec![Violation {
-            file: file.to_owned(),
-            line: line_of(text, &["service"]),
-            kind: String::new(),
-            message,
-        }]);
-    };
-    let group = format!("{}.services.k8s.aws", parsed.service);
-    for (name, spec) in &parsed.kinds {
-        let kind = format!("{}/{name}", parsed.service);
-        let Some(surface) = facts.surface(&group, name) else {
-            let message = format!("no kind `{name}` is published for service `{}`", parsed.service);
-            found.push(Violation { file: file.to_owned(), line: line_of(text, &["kinds", name]), kind, message });
-            continue;
-        };
-        let mut compiler = Compiler::new(&parsed, name, spec, &api, surface, facts);
-        kinds.extend(compiler.kind());
-        for (path, message) in compiler.found {
-            let path: Vec<&str> = ["kinds", name].into_iter().chain(path.iter().map(String::as_str)).collect();
-            let violation =
-                Violation { file: file.to_owned(), line: line_of(text, &path), kind: kind.clone(), message };
-            // A handle is looked at for every call; its mistake is one.
-            if !found.contains(&violation) {
-                found.push(violation);
+    let mut opened = Vec::new();
+    for document in documents {
+        match Opened::of(document, facts) {
+            Ok((file, wrong)) => {
+                opened.push(file);
+                found.extend(wrong);
             }
+            Err(violation) => found.push(violation),
         }
     }
-    let surfaces: Vec<_> = parsed.kinds.keys().filter_map(|kind| facts.surface(&group, kind)).collect();
-    found.extend(errors::unknown(&parsed, &api, &surfaces).into_iter().map(|(list, message)| Violation {
-        file: file.to_owned(),
-        line: line_of(text, &["errors", list]),
-        kind: String::new(),
-        message,
-    }));
+    found.extend(surfaces::twice(&opened));
+    let known = surfaces::WithDerived::new(facts, &opened);
+    let mut kinds = Vec::new();
+    for file in &opened {
+        match file.compile(&known) {
+            Ok(compiled) => kinds.extend(compiled),
+            Err(violations) => found.extend(violations),
+        }
+    }
     if found.is_empty() { Ok(kinds) } else { Err(found) }
 }
 
+/// A file that parsed, with what its kinds are compiled against.
+struct Opened<'a> {
+    document: &'a Document,
+    parsed: File,
+    api: Arc<Service>,
+    /// By kind; one that has none is told as wrong.
+    surfaces: BTreeMap<String, Arc<Surface>>,
+}
+
+impl<'a> Opened<'a> {
+    /// Parses a file and finds the surfaces of its kinds; what is wrong with these.
+    fn of(document: &'a Document, facts: &dyn Facts) -> Result<(Self, Vec<Violation>), Violation> {
+        let parsed: File = serde_saphyr::from_str(&document.text).map_err(|error| {
+            let location = error.location().map(|at| (usize::try_from(at.line()), usize::try_from(at.column())));
+            let (line, column) = location.map_or((1, None), |(line, column)| (line.unwrap_or(1), column.ok()));
+            let message = error.without_snippet().to_string();
+            Violation { file: document.file.clone(), line, column, kind: String::new(), message }
+        })?;
+        let Some(api) = facts.service(&parsed.service) else {
+            let message = format!("there are no facts of service `{}`", parsed.service);
+            return Err(document.violation(&["service"], "", message));
+        };
+        let group = surfaces::group(&parsed).map_err(|message| document.violation(&["group"], "", message))?;
+        let mut found = Vec::new();
+        let mut surfaces = BTreeMap::new();
+        for (name, spec) in &parsed.kinds {
+            match surfaces::of_kind(&parsed, &group, (name, spec), &api, facts) {
+                Ok(surface) => {
+                    surfaces.insert(name.clone(), surface);
+                }
+                Err((path, message)) => {
+                    let path: Vec<&str> = ["kinds", name].into_iter().chain(path).collect();
+                    found.push(document.violation(&path, &format!("{}/{name}", parsed.service), message));
+                }
+            }
+        }
+        Ok((Self { document, parsed, api, surfaces }, found))
+    }
+
+    fn compile(&self, facts: &dyn Facts) -> Result<Vec<Kind>, Vec<Violation>> {
+        let Self { document, parsed, api, surfaces } = self;
+        let mut found = Vec::new();
+        let mut kinds = Vec::new();
+        for (name, spec) in &parsed.kinds {
+            let Some(surface) = surfaces.get(name) else { continue };
+            let kind = format!("{}/{name}", parsed.service);
+            let mut compiler = Compiler::new(&document.file, parsed, name, spec, api, Arc::clone(surface), facts);
+            kinds.extend(compiler.kind());
+            for (path, message) in compiler.found {
+                let path: Vec<&str> = ["kinds", name].into_iter().chain(path.iter().map(String::as_str)).collect();
+                let violation = document.violation(&path, &kind, message);
+                // A handle is looked at for every call; its mistake is one.
+                if !found.contains(&violation) {
+                    found.push(violation);
+                }
+            }
+        }
+        let surfaces: Vec<_> = surfaces.values().cloned().collect();
+        let codes = errors::unknown(parsed, api, &surfaces);
+        found.extend(codes.into_iter().map(|(list, message)| document.violation(&["errors", list], "", message)));
+        if found.is_empty() { Ok(kinds) } else { Err(found) }
+    }
+}
+
+impl Document {
+    /// Something wrong at a path of keys.
+    pub(crate) fn violation(&self, path: &[&str], kind: &str, message: String) -> Violation {
+        Violation {
+            file: self.file.clone(),
+            line: line_of(&self.text, path),
+            column: None,
+            kind: kind.to_owned(),
+            message,
+        }
+    }
+}
+
 struct Compiler<'a> {
+    /// The file's name.
+    document: &'a str,
     file: &'a File,
     name: &'a str,
     spec: &'a KindSpec,
@@ -139,6 +216,7 @@ enum Extra {
 
 impl<'a> Compiler<'a> {
     fn new(
+        document: &'a str,
         file: &'a File,
         name: &'a str,
         spec: &'a KindSpec,
@@ -147,7 +225,7 @@ impl<'a> Compiler<'a> {
         facts: &'a dyn Facts,
     ) -> Self {
         let api = Arc::clone(api);
-        Self { file, name, spec, api, surface, facts, handles: BTreeSet::new(), found: Vec::new() }
+        Self { document, file, name, spec, api, surface, facts, handles: BTreeSet::new(), found: Vec::new() }
     }
 
     fn fail(&mut self, path: &[&str], message: impl Into<String>) {
@@ -156,11 +234,15 @@ impl<'a> Compiler<'a> {
 
     fn kind(&mut self) -> Option<Kind> {
         let spec = self.spec;
+        if !self.operations_exist() {
+            return None;
+        }
         let identity = self.identity()?;
         let read = self.body_read()?;
         let body = self.body_shape(&read)?;
         let fields = self.fields(&read, body);
         let parts = self.parts(&fields)?;
+        self.check_without(body);
         let create = self.create(&fields)?;
         self.check_tokens();
         let create_answer = self.api.operation(&spec.api.create.op).and_then(|operation| operation.output);
@@ -176,6 +258,7 @@ impl<'a> Compiler<'a> {
         self.check_fields(&fields, &parts, &create, update.as_ref());
         let kind = Kind {
             service: self.file.service.clone(),
+            file: self.document.to_owned(),
             scope: self.scope(),
             empties: self.empties(&parts),
             api: Arc::clone(&self.api),

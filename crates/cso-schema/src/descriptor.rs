@@ -18,6 +18,8 @@ use serde_json::Value;
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct File {
     pub(crate) service: String,
+    /// API group of the kinds, where it is not `SERVICE.services.k8s.aws`.
+    pub(crate) group: Option<String>,
     pub(crate) scope: Option<String>,
     #[serde(default)]
     pub(crate) errors: Errors,
@@ -52,6 +54,7 @@ pub(crate) struct Errors {
 pub(crate) struct KindSpec {
     pub(crate) api: Api,
     pub(crate) identity: IdentitySpec,
+    pub(crate) surface: Option<SurfaceSpec>,
     pub(crate) recover: Option<RecoverSpec>,
     pub(crate) tombstone: Option<String>,
     #[serde(default)]
@@ -85,6 +88,22 @@ pub(crate) struct Api {
     pub(crate) update: CallSpec,
     pub(crate) delete: CallSpec,
     pub(crate) list: Option<ListSpec>,
+}
+
+/// The surface of a kind that is not the published one: the word `derived`, or details.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct SurfaceSpec {
+    /// By rule where it is not said.
+    pub(crate) plural: Option<String>,
+    #[serde(default)]
+    pub(crate) short_names: Vec<String>,
+    /// Members of the API that the kind leaves out.
+    #[serde(default)]
+    pub(crate) without: Vec<String>,
+    /// Said alone: not a key of the mapping.
+    #[serde(skip)]
+    pub(crate) word: Option<String>,
 }
 
 /// A list of all resources.
@@ -228,6 +247,24 @@ pub(crate) struct FieldSpec {
     pub(crate) unreadable: bool,
     #[serde(default)]
     pub(crate) late: bool,
+    #[serde(default)]
+    pub(crate) when: IndexMap<String, Vec<String>>,
+    pub(crate) off: Option<String>,
+    pub(crate) shared: Option<String>,
+    /// Words of answers, and the values they stand for.
+    #[serde(default, rename = "enum")]
+    pub(crate) words: BTreeMap<String, Value>,
+    #[serde(default)]
+    pub(crate) members: BTreeMap<String, MemberSpec>,
+}
+
+/// How answers have a member of a structure.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct MemberSpec {
+    pub(crate) seen: Option<String>,
+    #[serde(default, rename = "enum")]
+    pub(crate) words: BTreeMap<String, Value>,
 }
 
 /// A part: one shape, its fields, and rules for them.
@@ -248,6 +285,12 @@ pub(crate) struct PartSpec {
     pub(crate) clear: Option<Value>,
     #[serde(default)]
     pub(crate) when: IndexMap<String, Vec<String>>,
+    /// Fields of others that the additions of a table carry.
+    #[serde(default)]
+    pub(crate) with: Vec<String>,
+    /// Elements of a table that are nobody's: a member, and the source of its value.
+    #[serde(default)]
+    pub(crate) skip: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -408,6 +451,16 @@ impl Short for NameSpec {
     }
 }
 
+impl Short for SurfaceSpec {
+    fn short(word: String) -> Self {
+        Self { word: Some(word), ..Self::default() }
+    }
+
+    fn long<'de, A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
+        Self::deserialize(MapAccessDeserializer::new(map))
+    }
+}
+
 struct ShortOrLong<T>(PhantomData<T>);
 
 impl<'de, T: Short> Visitor<'de> for ShortOrLong<T> {
@@ -439,6 +492,12 @@ impl<'de> Deserialize<'de> for FieldSpec {
 }
 
 impl<'de> Deserialize<'de> for NameSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ShortOrLong(PhantomData))
+    }
+}
+
+impl<'de> Deserialize<'de> for SurfaceSpec {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ShortOrLong(PhantomData))
     }

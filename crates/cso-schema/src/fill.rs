@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cso_core::{Call, FieldPath, Hole, Tree};
+use cso_facts::api::{ShapeId, ShapeKind};
 use serde_json::Value;
 
 use crate::convert::{as_text, shape_at, to_api};
@@ -76,6 +77,11 @@ impl Subject<'_> {
             Source::List(sources) => {
                 sources.iter().map(|source| self.source(source)).collect::<Option<_>>().map(Tree::List)
             }
+            Source::Structure(members) => members
+                .iter()
+                .map(|(name, source)| Some((name.clone(), self.source(source)?)))
+                .collect::<Option<_>>()
+                .map(Tree::Object),
             Source::Unless(source, value) => self.source(source).filter(|known| *known != Tree::from(value.clone())),
             Source::ChangeKey
             | Source::ChangeValue
@@ -143,9 +149,7 @@ impl Subject<'_> {
             let value = match source {
                 Source::ChangeKey => carried.first().map(|(_, place, _)| Tree::Text(wire_name(place))),
                 Source::ChangeValue => carried.first().map(|(_, _, value)| as_text(value)),
-                Source::Items(part) => Some(self.items(template, member, part.as_deref(), load.items)),
-                Source::Item(part) => self.item(template, member, part.as_deref(), load.items),
-                _ => self.loaded(source, load),
+                _ => self.loaded(source, self.shape(template, &FieldPath::root().child(member)), load),
             };
             if let Some(value) = value {
                 input.insert(member.clone(), value);
@@ -164,7 +168,7 @@ impl Subject<'_> {
         }
         let mut input = Tree::Object(input);
         for (path, source) in template.nested.iter().filter(|(path, _)| input.at(path).is_none()).collect::<Vec<_>>() {
-            if let Some(value) = self.loaded(source, load) {
+            if let Some(value) = self.loaded(source, self.shape(template, path), load) {
                 input.set(path, value);
             }
         }
@@ -179,9 +183,26 @@ impl Subject<'_> {
         Ok(Call { service: template.service.clone(), operation: template.operation.clone(), input })
     }
 
-    /// A source that may be the tags of this call.
-    fn loaded(&self, source: &Source, load: &Load<'_>) -> Option<Tree> {
+    /// A source that may be of this call alone: its tags, its elements, alone or inside lists and structures.
+    fn loaded(&self, source: &Source, shape: Option<ShapeId>, load: &Load<'_>) -> Option<Tree> {
+        let api = &self.kind.api;
         match source {
+            Source::Items(part) => Some(self.items(shape, part.as_deref(), load.items)),
+            Source::Item(part) => self.item(shape, part.as_deref(), load.items),
+            Source::List(sources) => {
+                let element = match shape.map(|shape| &api.shape(shape).kind) {
+                    Some(ShapeKind::List { member, .. }) => Some(member.shape),
+                    _ => None,
+                };
+                sources.iter().map(|source| self.loaded(source, element, load)).collect::<Option<_>>().map(Tree::List)
+            }
+            Source::Structure(members) => {
+                let member = |(name, source): (&String, &Source)| {
+                    let shape = shape.and_then(|shape| api.shape(shape).member(name)).map(|member| member.shape);
+                    Some((name.clone(), self.loaded(source, shape, load)?))
+                };
+                members.iter().map(member).collect::<Option<_>>().map(Tree::Object)
+            }
             Source::Tags => load.tags.map(|tags| self.tags(tags)),
             Source::TagKeys => Some(Tree::List(load.tag_keys.iter().map(Tree::text).collect())),
             _ => self.source(source),
@@ -193,7 +214,8 @@ impl Subject<'_> {
         let mut all = Vec::new();
         for carried in &template.carries {
             let Some(field) = self.kind.fields.get(&carried.field) else { continue };
-            let wanted = load.fields.is_none_or(|fields| fields.contains(&field.name)) || field.role == Role::Option;
+            let named = load.fields.is_none_or(|fields| fields.contains(&field.name));
+            let wanted = named && field.when.holds(|source| self.source(source)) || field.role == Role::Option;
             let value = match load.cleared.and_then(|cleared| cleared.get(&field.name)) {
                 Some(cleared) => Some(cleared.clone()),
                 None if wanted => self.spec.member(&field.name).filter(|value| !value.is_null()).cloned(),
@@ -216,7 +238,7 @@ impl Subject<'_> {
             }
             Place::Path(path) => {
                 let mut whole = Tree::Object(std::mem::take(input));
-                whole.set(path, self.spelt(template, path, value));
+                whole.set(path, self.spelt(self.shape(template, path), value));
                 if let Tree::Object(members) = whole {
                     *input = members;
                 }
@@ -224,29 +246,32 @@ impl Subject<'_> {
         }
     }
 
-    fn items(&self, template: &CallTemplate, member: &str, part: Option<&str>, items: &[Tree]) -> Tree {
+    fn items(&self, shape: Option<ShapeId>, part: Option<&str>, items: &[Tree]) -> Tree {
         let list = match part {
             Some(part) => Tree::List(items.iter().filter_map(|item| item.member(part).cloned()).collect()),
             None => Tree::List(items.to_vec()),
         };
-        self.spelt(template, &FieldPath::root().child(member), &list)
+        self.spelt(shape, &list)
     }
 
-    fn item(&self, template: &CallTemplate, member: &str, part: Option<&str>, items: &[Tree]) -> Option<Tree> {
+    fn item(&self, shape: Option<ShapeId>, part: Option<&str>, items: &[Tree]) -> Option<Tree> {
         let item = items.first()?;
         let value = match part {
             Some(part) => item.member(part)?,
             None => item,
         };
-        Some(self.spelt(template, &FieldPath::root().child(member), value))
+        Some(self.spelt(shape, value))
     }
 
-    /// A value in the spelling of a call's input at a path.
-    fn spelt(&self, template: &CallTemplate, path: &FieldPath, value: &Tree) -> Tree {
-        let api = &self.kind.api;
-        let input = api.operation(&template.operation).and_then(|operation| operation.input);
-        let shape = input.and_then(|input| shape_at(api, input, path));
-        shape.map_or_else(|| value.clone(), |shape| to_api(value, api, shape))
+    /// The shape of a call's input at a path.
+    fn shape(&self, template: &CallTemplate, path: &FieldPath) -> Option<ShapeId> {
+        let input = self.kind.api.operation(&template.operation).and_then(|operation| operation.input)?;
+        shape_at(&self.kind.api, input, path)
+    }
+
+    /// A value in the spelling of a shape.
+    fn spelt(&self, shape: Option<ShapeId>, value: &Tree) -> Tree {
+        shape.map_or_else(|| value.clone(), |shape| to_api(value, &self.kind.api, shape))
     }
 
     /// Tags as the API wants them: a map, or a list of key and value.

@@ -9,7 +9,7 @@ use cso_facts::surface::SchemaType;
 
 use crate::convert::as_text;
 use crate::fill::Subject;
-use crate::kind::{Arn, Clear, Field, Kind, Listing, Owner, Pattern, PatternPart, Role, Target};
+use crate::kind::{Arn, Clear, Field, Kind, Listing, Owner, Pattern, PatternPart, Predicate, Role, Target};
 use crate::observe::{Observation, Seen};
 
 /// The wish for a resource as it is.
@@ -46,12 +46,12 @@ impl Kind {
     /// its surroundings.
     pub fn draft(&self, subject: &Subject<'_>, observation: &Observation) -> Draft {
         let mut draft = Draft::default();
-        // Parts come last: whether they exist is said by the body.
-        for in_parts in [false, true] {
-            for field in self.fields.values().filter(|field| matches!(field.owner, Owner::Part(_)) == in_parts) {
-                if self.exists(field, &draft.spec) {
-                    self.draft_field(field, subject, observation, &mut draft);
-                }
+        // What depends on other fields comes after them: parts after the body, and fields with a condition last.
+        let mut fields: Vec<&Field> = self.fields.values().collect();
+        fields.sort_by_key(|field| (field.when != Predicate::default(), matches!(field.owner, Owner::Part(_))));
+        for field in fields {
+            if self.exists(field, &draft.spec) {
+                self.draft_field(field, subject, observation, &mut draft);
             }
         }
         draft
@@ -83,11 +83,10 @@ impl Kind {
         }
     }
 
-    /// Whether the field's part exists for a resource with these fields.
+    /// Whether the field has a meaning for a resource with these fields.
     fn exists(&self, field: &Field, spec: &BTreeMap<String, Tree>) -> bool {
-        let Owner::Part(position) = field.owner else { return true };
         let spec = Tree::Object(spec.clone());
-        self.parts.get(position).is_some_and(|part| part.when.holds(|source| source.in_spec(&spec).cloned()))
+        self.applies(field, |source| source.in_spec(&spec).cloned())
     }
 
     /// The naming fields that an ARN tells.

@@ -5,9 +5,11 @@
 //! spec has exactly one owner. Order of parts is meaning: writes go down the list, removals go up.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cso_core::path::Segment;
 use cso_core::{ErrorClass, FieldPath, Tree};
 use cso_facts::api::{Member, Service};
 use cso_facts::surface::{Schema, Surface};
@@ -21,6 +23,8 @@ use crate::lens::Lens;
 pub struct Kind {
     /// Facts section of its API, for example `sqs`.
     pub service: String,
+    /// The file of its descriptor.
+    pub file: String,
     pub scope: Scope,
     pub api: Arc<Service>,
     pub surface: Arc<Surface>,
@@ -190,6 +194,8 @@ pub enum Source {
     /// The first that is known.
     FirstKnown(Vec<Source>),
     List(Vec<Source>),
+    /// A structure, by the API's names of its members.
+    Structure(BTreeMap<String, Source>),
     /// The source, unless it has this value.
     Unless(Box<Source>, Value),
     /// Wire key and value of the one field that a `send: one` write is for.
@@ -300,6 +306,13 @@ pub struct Field {
     pub start: Option<Source>,
     /// The dialect shows the provider's choice when the user left it open.
     pub late: bool,
+    /// The field has a meaning only for objects of which this holds.
+    pub when: Predicate,
+    /// Truth member that is false of a setting that is off: its other members say nothing then.
+    pub off: Option<String>,
+    /// Member that names the elements of a list that grows with other fields: only those that are wished for and seen
+    /// are compared.
+    pub shared: Option<String>,
 }
 
 /// Who writes a field.
@@ -400,7 +413,11 @@ pub struct Table {
     pub add: CallTemplate,
     /// For an element whose key is there already; without it, it is removed and added.
     pub change: Option<CallTemplate>,
+    /// Members that the change cannot carry: where they differ, the element is removed and added.
+    pub fixed: Vec<String>,
     pub remove: CallTemplate,
+    /// Elements with these values belong to nobody: they are neither compared nor written.
+    pub skip: Vec<(String, Source)>,
 }
 
 /// The calls for the versions of one field.
@@ -528,6 +545,22 @@ pub struct ErrorTable {
     pub later: BTreeMap<String, Duration>,
 }
 
+impl Axis {
+    /// Whether each element of a list has a state of its own.
+    pub fn is_of_elements(&self) -> bool {
+        matches!(&self.at, Place::Path(path) if path.segments().contains(&Segment::Each))
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => path.fmt(f),
+            Self::Attribute { map, key } => write!(f, "{map}.{key}"),
+        }
+    }
+}
+
 impl Predicate {
     /// Whether all tests pass, given the values of sources.
     pub fn holds(&self, value: impl Fn(&Source) -> Option<Tree>) -> bool {
@@ -557,8 +590,19 @@ impl Source {
             Self::Spec(path) => vec![path],
             Self::Pattern(pattern) => pattern.spec_paths(),
             Self::FirstKnown(sources) | Self::List(sources) => sources.iter().flat_map(Self::spec_paths).collect(),
+            Self::Structure(members) => members.values().flat_map(Self::spec_paths).collect(),
             _ => Vec::new(),
         }
+    }
+
+    /// The source, and those inside it.
+    pub fn all(&self) -> Vec<&Self> {
+        let inside: Vec<&Self> = match self {
+            Self::List(sources) => sources.iter().flat_map(Self::all).collect(),
+            Self::Structure(members) => members.values().flat_map(Self::all).collect(),
+            _ => Vec::new(),
+        };
+        std::iter::once(self).chain(inside).collect()
     }
 
     /// Whether the token of an open create may be what counts.
@@ -607,7 +651,12 @@ impl Pick {
 impl CallTemplate {
     /// Whether it is made for one element at a time.
     pub fn is_for_one(&self) -> bool {
-        self.inputs.iter().any(|(_, source)| matches!(source, Source::Item(_)))
+        self.sources().any(|source| matches!(source, Source::Item(_)))
+    }
+
+    /// The sources of its members, and those inside them.
+    pub fn sources(&self) -> impl Iterator<Item = &Source> {
+        self.inputs.iter().flat_map(|(_, source)| source.all())
     }
 }
 

@@ -1,7 +1,10 @@
 //! Lenses: one mapping between the user's spelling of a value and the provider's, used in both directions.
 
-use cso_core::Tree;
+use std::collections::BTreeMap;
+
+use cso_core::{FieldPath, Tree};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use serde_json::Value;
 
 /// How a value is spelt in the API. Of a list or a map, how each element is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,6 +15,19 @@ pub enum Lens {
     Prefix(String),
     /// Answers have the text URL-encoded (RFC 3986); requests have it plain.
     UrlEncoded,
+    /// Answers have words for values.
+    Words(BTreeMap<String, Value>),
+    /// Answers have members of the structure, or of each element of the list, elsewhere or in other words.
+    Members(BTreeMap<String, Answered>),
+}
+
+/// How answers have a member.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answered {
+    /// Where, if not in the member of its name.
+    pub at: Option<FieldPath>,
+    /// Its words for values; none if it has the values themselves.
+    pub words: BTreeMap<String, Value>,
 }
 
 impl Lens {
@@ -44,6 +60,38 @@ impl Lens {
             }
             (Self::UrlEncoded, Tree::Text(text), _) => Tree::Text(decoded(text)),
             (Self::UrlEncoded, Tree::List(_) | Tree::Object(_), _) => each(seen, |element| self.get(element, None)),
+            (Self::Words(words), Tree::Text(word), _) => meaning(words, word),
+            (Self::Members(_), Tree::List(elements), _) => {
+                Tree::List(elements.iter().map(|element| self.get(element, None)).collect())
+            }
+            (Self::Members(rules), Tree::Object(members), _) => {
+                let mut members = members.clone();
+                for (name, rule) in rules {
+                    if let Some(Tree::Text(word)) = members.get(name) {
+                        let value = meaning(&rule.words, word);
+                        members.insert(name.clone(), value);
+                    }
+                }
+                Tree::Object(members)
+            }
+            _ => seen.clone(),
+        }
+    }
+
+    /// An answer with its members under the user's names.
+    #[must_use]
+    pub fn named(&self, seen: &Tree) -> Tree {
+        match (self, seen) {
+            (Self::Members(_), Tree::List(elements)) => {
+                Tree::List(elements.iter().map(|element| self.named(element)).collect())
+            }
+            (Self::Members(rules), Tree::Object(members)) => {
+                let elsewhere = rules.iter().filter_map(|(name, rule)| {
+                    let value = seen.at(rule.at.as_ref()?)?;
+                    Some((name.clone(), value.clone()))
+                });
+                Tree::Object(members.clone().into_iter().chain(elsewhere).collect())
+            }
             _ => seen.clone(),
         }
     }
@@ -53,6 +101,19 @@ impl Lens {
         match (self, put) {
             (Self::UrlEncoded, Tree::Text(text)) => Tree::Text(utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()),
             (Self::UrlEncoded, Tree::List(_) | Tree::Object(_)) => each(put, |element| self.answered(element)),
+            (Self::Words(words), value) => word(words, value),
+            (Self::Members(_), Tree::List(elements)) => {
+                Tree::List(elements.iter().map(|element| self.answered(element)).collect())
+            }
+            (Self::Members(rules), Tree::Object(members)) => {
+                let mut answer = Tree::object();
+                for (name, value) in members {
+                    let rule = rules.get(name);
+                    let at = rule.and_then(|rule| rule.at.clone()).unwrap_or_else(|| FieldPath::root().child(name));
+                    answer.set(&at, rule.map_or_else(|| value.clone(), |rule| word(&rule.words, value)));
+                }
+                answer
+            }
             _ => put.clone(),
         }
     }
@@ -73,6 +134,17 @@ fn decoded(text: &str) -> String {
         return text.to_owned();
     }
     percent_decode_str(text).decode_utf8().map_or_else(|_| text.to_owned(), Into::into)
+}
+
+/// The value that a word stands for; a word that stands for nothing is itself.
+fn meaning(words: &BTreeMap<String, Value>, word: &str) -> Tree {
+    words.get(word).map_or_else(|| Tree::text(word), |value| Tree::from(value.clone()))
+}
+
+/// The first word for a value.
+fn word(words: &BTreeMap<String, Value>, value: &Tree) -> Tree {
+    let word = words.iter().find(|(_, meant)| Tree::from((*meant).clone()) == *value);
+    word.map_or_else(|| value.clone(), |(word, _)| Tree::text(word))
 }
 
 fn each(value: &Tree, map: impl Fn(&Tree) -> Tree) -> Tree {
@@ -100,6 +172,24 @@ mod tests {
             assert_eq!(lens.get(&Tree::text("a"), Some(&wish)), wish);
         }
         assert_eq!((lens.bare("alias/a"), lens.bare("a")), ("a", "a"));
+    }
+
+    #[test]
+    fn words_stand_for_values_and_members_may_be_elsewhere() {
+        let truth = |words: [(&str, bool); 3]| words.map(|(word, on)| (word.to_owned(), Value::Bool(on))).into();
+        let words: BTreeMap<String, Value> = truth([("DISABLED", false), ("ENABLED", true), ("ENABLING", true)]);
+        let lens = Lens::Words(words.clone());
+        assert_eq!(lens.get(&Tree::text("ENABLING"), None), Tree::Bool(true));
+        assert_eq!(lens.get(&Tree::text("FAILED"), None), Tree::text("FAILED"));
+        assert_eq!(lens.answered(&Tree::Bool(true)), Tree::text("ENABLED"));
+
+        let at = Some(FieldPath::root().child("Summary").child("Status"));
+        let lens = Lens::Members([("enabled".to_owned(), Answered { at, words })].into());
+        let wish = Tree::from(serde_json::json!([{"enabled": true, "name": "a"}]));
+        let answer = lens.answered(&wish);
+        assert_eq!(answer.shown(), serde_json::json!([{"Summary": {"Status": "ENABLED"}, "name": "a"}]));
+        let named = lens.get(&lens.named(&answer), None);
+        assert_eq!(named.shown()[0]["enabled"], true);
     }
 
     #[test]

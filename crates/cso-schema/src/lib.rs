@@ -15,6 +15,8 @@ pub mod fill;
 pub mod import;
 pub mod kind;
 pub mod lens;
+pub mod lint;
 pub mod names;
 pub mod observe;
+mod partial;
 pub mod validate;

@@ -64,7 +64,7 @@ impl Kind {
             Owner::Body => &observation.body,
         };
         match answer {
-            Seen::Value(answer) => match read_place(answer, place).map(|value| from_api(&value, &field.schema)) {
+            Seen::Value(answer) => match read_place(answer, place).map(|value| from_api(&field.lens.named(&value), &field.schema)) {
                 // An answer that is the field itself always is there.
                 Some(Tree::Object(members)) if members.is_empty() && is_root(place) => Seen::Absent,
                 Some(value) => Seen::Value(field.lens.get(&value, wished)),
@@ -95,14 +95,20 @@ impl Kind {
     /// The class of the resource's state, over all axes: the first that is not ready, and the value that says so.
     pub fn state(&self, body: &Tree) -> (State, String) {
         for axis in &self.states {
-            let value = read_place(body, &axis.at);
-            let value = value.as_ref().and_then(Tree::as_str);
-            let state = match value {
+            let found = read_place(body, &axis.at);
+            let values: Vec<Option<&str>> = match &found {
+                // One for each element; of none there is nothing to say.
+                Some(Tree::List(values)) => values.iter().map(Tree::as_str).collect(),
+                found if axis.is_of_elements() && found.is_none() => Vec::new(),
+                found => vec![found.as_ref().and_then(Tree::as_str)],
+            };
+            let class = |value: Option<&str>| match value {
                 None => axis.unset.clone(),
                 Some(value) => axis.classes.get(value).cloned().unwrap_or(State::Busy),
             };
-            if state != State::Ready {
-                return (state, value.unwrap_or_default().to_owned());
+            if let Some(value) = values.into_iter().find(|value| class(*value) != State::Ready) {
+                let whose = if axis.is_of_elements() { format!(" ({})", axis.at) } else { String::new() };
+                return (class(value), format!("{}{whose}", value.unwrap_or_default()));
             }
         }
         (State::Ready, String::new())

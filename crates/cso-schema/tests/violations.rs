@@ -186,6 +186,10 @@ impl Facts for Toy {
     fn surface(&self, group: &str, kind: &str) -> Option<Arc<Surface>> {
         (group == self.1.group && kind == self.1.kind).then(|| Arc::clone(&self.1))
     }
+
+    fn published(&self, group: &str) -> Vec<String> {
+        if group == self.1.group { vec![self.1.kind.clone()] } else { Vec::new() }
+    }
 }
 
 fn toy(api: &str, surface: &str) -> Toy {
@@ -267,7 +271,7 @@ fn what_other_facts_would_break() {
         &[],
         &[("    tags array\n      [] object\n        key string\n        value string\n", "")],
         &[],
-        "32: toy/Thing: the published kind has no field spec.tags",
+        "32: toy/Thing: the kind has no field spec.tags",
     );
     check_facts(
         &[],
@@ -283,10 +287,14 @@ fn files_and_errors() {
         (
             "    fields:",
             "    feelds:",
-            "15: unknown field `feelds`, expected one of api, identity, recover, tombstone, names, inside, fields, parts, tags, delete, states, refs, options, status, exports at line 15, column 5",
+            "15: unknown field `feelds`, expected one of api, identity, surface, recover, tombstone, names, inside, fields, parts, tags, delete, states, refs, options, status, exports at line 15, column 5",
         ),
         ("service: toy", "service: joy", "1: there are no facts of service `joy`"),
-        ("  Thing:", "  Things:", "5: toy/Things: no kind `Things` is published for service `toy`"),
+        (
+            "  Thing:",
+            "  Things:",
+            "5: toy/Things: no kind `Things` is published for service `toy`; did you mean Thing? If not, say `surface: derived`",
+        ),
         (
             "absent: [NoRule]",
             "absent: [NoRull]",
@@ -493,7 +501,7 @@ fn fields() {
         (
             "      owner: create-only",
             "      ownr: create-only",
-            "18: toy/Thing: the published kind has no field spec.ownr; did you mean owner?",
+            "18: toy/Thing: the kind has no field spec.ownr; did you mean owner?",
         ),
         (
             "      owner: create-only",
@@ -537,12 +545,8 @@ fn fields() {
         ),
         ("compare: ci", "nested: {inner: ci}", "17: toy/Thing: field `mode` has no member inner"),
         ("clear: slow", "clear: slower", "17: toy/Thing: `clear: slower` is not a value of Mode"),
-        ("clear: slow", "clear: 1", "17: toy/Thing: `clear: 1` is not a value of the published field"),
-        (
-            "    fields:",
-            "    names: {siz: Size}\n    fields:",
-            "15: toy/Thing: the published kind has no field spec.siz",
-        ),
+        ("clear: slow", "clear: 1", "17: toy/Thing: `clear: 1` is not a value of the field"),
+        ("    fields:", "    names: {siz: Size}\n    fields:", "15: toy/Thing: the kind has no field spec.siz"),
         (
             "    fields:",
             "    names: {size: Sise}\n    fields:",
@@ -551,7 +555,7 @@ fn fields() {
         (
             "    fields:",
             "    inside: {Attributes: {siz: Size}}\n    fields:",
-            "15: toy/Thing: the published kind has no field spec.siz",
+            "15: toy/Thing: the kind has no field spec.siz",
         ),
         (
             "    fields:",
@@ -564,7 +568,7 @@ fn fields() {
 #[test]
 fn parts() {
     check(&[
-        ("        field: rule", "        field: rull", "22: toy/Thing: the published kind has no field spec.rull"),
+        ("        field: rule", "        field: rull", "22: toy/Thing: the kind has no field spec.rull"),
         (
             "        field: rule",
             "        field: rule\n        member: Law",
@@ -692,7 +696,7 @@ fn revisions() {
 fn tags_and_states() {
     check(&[
         ("at-create: Tags", "at-create: Tag", "32: toy/Thing: CreateThing takes no member Tag"),
-        ("{at-create", "{field: labels, at-create", "32: toy/Thing: the published kind has no field spec.labels"),
+        ("{at-create", "{field: labels, at-create", "32: toy/Thing: the kind has no field spec.labels"),
         ("add: Tag, ", "", "32: toy/Thing: say either `add` and `remove`, or `put` (a call that replaces all tags)"),
         (
             "read: ListTags",
@@ -734,7 +738,7 @@ fn references_options_and_outputs() {
             "peerRef: toy/Thing",
             "39: toy/Thing: a reference is `service/Kind path`",
         ),
-        ("      peerRef:", "      pearRef:", "39: toy/Thing: the published kind has no field spec.pearRef"),
+        ("      peerRef:", "      pearRef:", "39: toy/Thing: the kind has no field spec.pearRef"),
         (
             "{arn: status.ackResourceMetadata.arn}\n",
             "{password: spec.password}\n",
@@ -749,7 +753,7 @@ fn references_options_and_outputs() {
         (
             "exports: {arn: status.ackResourceMetadata.arn}",
             "status: {stat: State}",
-            "42: toy/Thing: the published kind has no field status.stat",
+            "42: toy/Thing: the kind has no field status.stat",
         ),
         (
             "exports: {arn: status.ackResourceMetadata.arn}",

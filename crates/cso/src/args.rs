@@ -59,6 +59,9 @@ pub(crate) struct Global {
     /// Namespace: of manifests that do not name one (else `default`), and the only one that get and events show
     #[arg(short, long, global = true, env = "CSO_NAMESPACE", value_name = "NAME")]
     pub(crate) namespace: Option<String>,
+    /// Directory of descriptors whose kinds are added to the built-in ones, or stand in for them
+    #[arg(long = "kinds", global = true, env = "CSO_KINDS", value_name = "DIR", value_hint = ValueHint::AnyPath)]
+    pub(crate) descriptors: Option<PathBuf>,
     /// Cloud calls made at the same time
     #[arg(long, global = true, env = "CSO_CONCURRENCY", default_value_t = 32, value_name = "N", value_parser = at_least_one)]
     pub(crate) concurrency: usize,
@@ -106,7 +109,7 @@ pub(crate) enum Command {
     Describe(Named),
     /// List what happened
     Events(Events),
-    /// List the kinds that can be managed
+    /// List the kinds that can be managed, or check descriptors of kinds
     Kinds(Kinds),
     /// Tell what a kind or one of its fields takes
     Explain(Explain),
@@ -247,10 +250,29 @@ pub(crate) struct Events {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Kinds {
+    #[command(subcommand)]
+    pub(crate) command: Option<KindsCommand>,
     /// Only kinds of this cloud
     #[arg(long)]
     pub(crate) cloud: Option<Provider>,
+    #[arg(short, long, default_value = "text")]
+    pub(crate) output: Report,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KindsCommand {
+    /// Check descriptors without asking anybody
+    #[command(after_help = "Exit status: 0 they compile, 1 they do not. With -v also what of the API no field covers.")]
+    Lint(Lint),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Lint {
+    /// Descriptor, or directory that is read with all below it [default: that of --kinds]
+    #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub(crate) paths: Vec<PathBuf>,
     #[arg(short, long, default_value = "text")]
     pub(crate) output: Report,
 }

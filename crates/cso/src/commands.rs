@@ -5,6 +5,7 @@ mod delete;
 mod drive;
 mod import;
 mod inspect;
+mod lint;
 mod plan;
 mod reference;
 mod validate;
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, KindsCommand};
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,9 +52,12 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit> {
         Command::Get(args) => inspect::get(global, args),
         Command::Describe(args) => inspect::describe(global, args),
         Command::Events(args) => inspect::events(global, args),
-        Command::Kinds(args) => reference::kinds(args),
-        Command::Explain(args) => reference::explain(args),
-        Command::Crds(args) => reference::crds(args),
+        Command::Kinds(args) => match &args.command {
+            None => reference::kinds(global, args),
+            Some(KindsCommand::Lint(args)) => lint::run(global, args),
+        },
+        Command::Explain(args) => reference::explain(global, args),
+        Command::Crds(args) => reference::crds(global, args),
         Command::Completion { shell } => Ok(reference::completion(*shell)),
     }
 }

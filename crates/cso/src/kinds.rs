@@ -1,5 +1,6 @@
 //! Kinds by what people call them.
 
+use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use anyhow::{Result, anyhow, bail};
@@ -8,8 +9,13 @@ use cso_core::export::{self, TargetKind, is_export};
 use cso_engine::world::Kinds;
 use cso_facts::Catalog;
 use cso_facts::surface::Surface;
+use cso_schema::compile::compile_all;
 use cso_schema::kind::Kind;
 use cso_schema::names::nearest;
+use tracing::info;
+
+use crate::args::Global;
+use crate::descriptors;
 
 /// The kinds of this build.
 pub(crate) fn builtin() -> Result<Kinds> {
@@ -19,6 +25,48 @@ pub(crate) fn builtin() -> Result<Kinds> {
             let lines: Vec<String> = wrong.iter().map(ToString::to_string).collect();
             bail!("a descriptor of this build is wrong, which is a bug of cso:\n{}", lines.join("\n"))
         }
+    }
+}
+
+/// The kinds of this build, and in front of them those of `--kinds`.
+pub(crate) fn of_session(global: &Global) -> Result<Kinds> {
+    let built_in = builtin()?;
+    let Some(folder) = &global.descriptors else { return Ok(built_in) };
+    let own = of_users(folder)?;
+    for kind in &own {
+        if built_in.iter().any(|other| is_same(other, kind)) {
+            info!(target: "cso::kinds", kind = full_name(kind), file = kind.file, "stands in for the built-in kind");
+        }
+    }
+    let kept = built_in.iter().filter(|kind| !own.iter().any(|other| is_same(other, kind)));
+    Ok(kept.map(|kind| Kind::clone(kind)).chain(own.iter().cloned()).collect())
+}
+
+/// The kinds of users' descriptors; they may refer to built-in ones, and to each other.
+fn of_users(folder: &Path) -> Result<Vec<Kind>> {
+    let documents = descriptors::read(&[folder.to_owned()])?;
+    compile_all(&documents, Catalog::builtin()).map_err(|wrong| {
+        let lines: Vec<String> = wrong.iter().map(ToString::to_string).collect();
+        anyhow!("the descriptors of --kinds are wrong: `cso kinds lint` tells more\n{}", lines.join("\n"))
+    })
+}
+
+fn is_same(one: &Kind, other: &Kind) -> bool {
+    one.group() == other.group() && one.name() == other.name()
+}
+
+/// Which kinds are from users' descriptors.
+pub(crate) struct Origins(Vec<Kind>);
+
+impl Origins {
+    pub(crate) fn of_session(global: &Global) -> Result<Self> {
+        Ok(Self(global.descriptors.as_deref().map(of_users).transpose()?.unwrap_or_default()))
+    }
+
+    /// The user's file that a kind is from; none for one that is built in.
+    pub(crate) fn of(&self, kind: Known<'_>) -> Option<&str> {
+        let managed = kind.managed()?;
+        self.0.iter().find(|own| is_same(own, managed)).map(|own| own.file.as_str())
     }
 }
 

@@ -8,6 +8,7 @@
 mod args;
 mod clock;
 mod commands;
+mod descriptors;
 mod kinds;
 mod logs;
 mod manifests;

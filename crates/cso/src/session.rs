@@ -10,6 +10,7 @@ use cso_engine::engine::{Engine, Ports, Progress, Settings};
 use cso_engine::world::Kinds;
 use cso_facts::Catalog;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::task::JoinSet;
 
 use crate::args::Global;
 use crate::clock::SystemClock;
@@ -24,14 +25,19 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// Finds credentials and asks whose they are, so that a missing one is told once and not for every object.
-    pub(crate) async fn of(global: &Global) -> Result<Self> {
+    /// Finds credentials and asks whose they are, so that a missing one is told once and not for every object. The work
+    /// begins at once: who has something else to do meanwhile awaits the account after it.
+    pub(crate) fn of(global: &Global) -> impl Future<Output = Result<Self>> + use<> {
+        // Ended with the future that owns it.
+        let mut found = JoinSet::new();
+        found.spawn(Self::find(global.region.clone()));
+        async move { found.join_next().await.context("nobody looks for the account")?? }
+    }
+
+    async fn find(region: Option<String>) -> Result<Self> {
         let cloud = Aws::from_environment(Catalog::builtin()).await.context("cannot read the built-in catalogue")?;
-        let region = global
-            .region
-            .as_deref()
-            .or(cloud.default_region())
-            .map(str::to_owned)
+        let region = region
+            .or_else(|| cloud.default_region().map(str::to_owned))
             .ok_or_else(|| anyhow!("no region is set: give --region, or set AWS_REGION or the profile's region"))?;
         cloud.identity().await.map_err(|error| match error.class {
             ErrorClass::Denied if error.status.is_none() => anyhow!("{}{}", error.message, profile()),

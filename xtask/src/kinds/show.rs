@@ -1,5 +1,6 @@
 //! A compiled kind as text, in the descriptors' own words: left of an arrow where a value goes, right where it is from.
 
+use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 
 use cso_core::FieldPath;
@@ -8,7 +9,8 @@ use cso_schema::kind::{
     Pattern, PatternPart, Pick, PickTest, Place, Predicate, Recovery, Revisions, Role, Scope, Send, Shape, Source,
     State, Table, TagRead, TagWrite, Tags, Write,
 };
-use cso_schema::lens::Lens;
+use cso_schema::lens::{Answered, Lens};
+use serde_json::Value;
 
 /// The whole kind.
 pub(super) fn kind(kind: &Kind) -> String {
@@ -155,7 +157,8 @@ fn call(page: &mut Page, depth: usize, what: &str, call: &CallTemplate) {
 }
 
 fn field(page: &mut Page, field: &Field, parts: &[Part]) {
-    let Field { name, schema: _, owner, role, read, compare, nested, lens, clear, late, start } = field;
+    let Field { name, schema: _, owner, role, read, compare, nested, lens, clear, late, start, when, off, shared } =
+        field;
     let owner = match owner {
         Owner::Body => "body".to_owned(),
         Owner::Part(at) => format!("part {}", parts.get(*at).map_or("?", |part| part.name.as_str())),
@@ -186,6 +189,36 @@ fn field(page: &mut Page, field: &Field, parts: &[Part]) {
         Lens::Same => {}
         Lens::Prefix(prefix) => page.line(2, format!("prefix {prefix}")),
         Lens::UrlEncoded => page.line(2, "answered URL-encoded"),
+        Lens::Words(words) => self::words(page, "", words),
+        Lens::Members(members) => {
+            for (name, Answered { at, words }) in members {
+                if let Some(at) = at {
+                    page.line(2, format!("{name} is answered at {at}"));
+                }
+                self::words(page, &format!("{name}: "), words);
+            }
+        }
+    }
+    tests(page, when);
+    if let Some(member) = off {
+        page.line(2, format!("off where {member} is false"));
+    }
+    if let Some(key) = shared {
+        page.line(2, format!("shared by {key}"));
+    }
+}
+
+fn words(page: &mut Page, whose: &str, words: &BTreeMap<String, Value>) {
+    for (word, value) in words {
+        page.line(2, format!("{whose}answered {word} for {value}"));
+    }
+}
+
+fn tests(page: &mut Page, Predicate(tests): &Predicate) {
+    for (from, accepted) in tests {
+        let accepted: Vec<String> =
+            accepted.iter().map(|value| value.as_ref().map_or("unset".to_owned(), ToString::to_string)).collect();
+        page.line(2, format!("when {} in {}", source(from), accepted.join(", ")));
     }
 }
 
@@ -193,12 +226,7 @@ fn part(page: &mut Page, part: &Part) {
     let Part { name, fields, read, shape, at_create, when } = part;
     let at_create = if *at_create { ", create carries it" } else { "" };
     page.line(1, format!("{name}: {}{at_create}", fields.join(", ")));
-    let Predicate(tests) = when;
-    for (from, accepted) in tests {
-        let accepted: Vec<String> =
-            accepted.iter().map(|value| value.as_ref().map_or("unset".to_owned(), ToString::to_string)).collect();
-        page.line(2, format!("when {} in {}", source(from), accepted.join(", ")));
-    }
+    tests(page, when);
     match read {
         PartRead::Body => page.line(2, "read with the body"),
         PartRead::Own { call, none } => {
@@ -225,13 +253,19 @@ fn part(page: &mut Page, part: &Part) {
             call(page, 2, "enable", enable);
             call(page, 2, "disable", disable);
         }
-        Shape::Table(Table { key, add, change, remove }) => {
+        Shape::Table(Table { key, add, change, fixed, remove, skip }) => {
             page.line(2, format!("key {}", key.as_deref().unwrap_or("is the element")));
             call(page, 2, "add", add);
             if let Some(change) = change {
                 call(page, 2, "change", change);
+                if !fixed.is_empty() {
+                    page.line(3, format!("cannot change {}", fixed.join(", ")));
+                }
             }
             call(page, 2, "remove", remove);
+            for (member, from) in skip {
+                page.line(2, format!("nobody's where {member} is {}", source(from)));
+            }
         }
         Shape::Revisions(Revisions { add, remove, keep, key, current, oldest }) => {
             page.line(2, format!("keep {keep} by {key}, current where {current}, oldest by {oldest}"));
@@ -326,6 +360,10 @@ fn source(source: &Source) -> String {
         Source::Token => "token".to_owned(),
         Source::FirstKnown(sources) => sources.iter().map(self::source).collect::<Vec<_>>().join(" or "),
         Source::List(sources) => format!("[{}]", sources.iter().map(self::source).collect::<Vec<_>>().join(", ")),
+        Source::Structure(members) => {
+            let members = members.iter().map(|(name, from)| format!("{name}: {}", self::source(from)));
+            format!("{{{}}}", members.collect::<Vec<_>>().join(", "))
+        }
         Source::Unless(source, value) => format!("{} unless {value}", self::source(source)),
         Source::ChangeKey => "change.key".to_owned(),
         Source::ChangeValue => "change.value".to_owned(),

@@ -31,23 +31,25 @@ pub(super) fn table_steps(
         None => return Ok(PartSteps::default()),
     };
     let Some(seen) = seen_elements(wish, field, &wanted, notes) else { return Ok(PartSteps::default()) };
-    let wanted = Table::elements(&wanted);
+    let wanted = owned(wish, table, Table::elements(&wanted));
+    let seen = owned(wish, table, seen);
     let namesake = |of: &Tree, among: &[Tree]| {
         let key = table.key(of);
         among.iter().find(|other| !key.is_null() && table.key(other) == key).cloned()
     };
     let fits = |wanted: &Tree, seen: &Tree| field.compare.equal_with(wanted, seen, &field.nested);
+    let changes = |wanted: &Tree, seen: &Tree| can_change(table, field, wanted, seen);
     let (mut lacking, mut other, mut surplus) = (Vec::new(), Vec::new(), Vec::new());
     for element in &wanted {
         match namesake(element, &seen) {
             Some(seen) if fits(element, &seen) => {}
-            Some(_) if table.change.is_some() => other.push(element.clone()),
+            Some(seen) if changes(element, &seen) => other.push(element.clone()),
             _ => lacking.push(element.clone()),
         }
     }
     for element in &seen {
         match namesake(element, &wanted) {
-            Some(wanted) if table.change.is_some() || fits(&wanted, element) => {}
+            Some(wanted) if changes(&wanted, element) || fits(&wanted, element) => {}
             _ => surplus.push(element.clone()),
         }
     }
@@ -60,6 +62,27 @@ pub(super) fn table_steps(
     }
     steps.writes.extend(calls(Does::Add, &table.add, &lacking)?);
     Ok(steps)
+}
+
+/// Whether a change makes an element as wished: what it cannot carry is so already.
+fn can_change(table: &Table, field: &Field, wanted: &Tree, seen: &Tree) -> bool {
+    let fixed = |element: &Tree| {
+        let members = table.fixed.iter().filter_map(|name| Some((name.clone(), element.member(name)?.clone())));
+        Tree::Object(members.collect())
+    };
+    table.change.is_some() && field.compare.equal_with(&fixed(wanted), &fixed(seen), &field.nested)
+}
+
+/// Elements without those that are nobody's.
+fn owned(wish: &Wish<'_>, table: &Table, elements: Vec<Tree>) -> Vec<Tree> {
+    let is_skipped = |element: &Tree| {
+        let mut skip = table.skip.iter();
+        skip.any(|(member, source)| {
+            let value = wish.subject.source(source);
+            value.is_some() && element.member(member) == value.as_ref()
+        })
+    };
+    elements.into_iter().filter(|element| !is_skipped(element)).collect()
 }
 
 /// What is there; `None` if it is not known.
@@ -221,6 +244,7 @@ pub(crate) fn emptying(wish: &Wish<'_>, notes: &mut Vec<String>) -> Result<Vec<S
         match &part.shape {
             Shape::Table(table) => {
                 let Some(seen) = seen_elements(wish, field, &Tree::Null, notes) else { continue };
+                let seen = owned(wish, table, seen);
                 steps.extend(element_steps(wish, (part, table, field), Does::Remove, &table.remove, &seen, &seen)?);
             }
             Shape::Revisions(revisions) => {

@@ -9,13 +9,21 @@ use serde_json::Value;
 
 use super::lookup::{member_like, member_place, shape_at};
 use super::{Compiler, Extra};
-use crate::descriptor::{CallSpec, NameSpec};
+use crate::descriptor::{CallSpec, KindSpec, NameSpec};
 use crate::kind::{
     BodyRead, CallTemplate, Carried, Context, Field, Owner, Pick, PickTest, Place, Role, Send, Source, Write,
 };
 use crate::names::{nearest, same_name};
 
 impl Compiler<'_> {
+    /// Whether the API has every operation of the descriptor; without one, all that hangs on it would be told as wrong.
+    pub(super) fn operations_exist(&mut self) -> bool {
+        let spec = self.spec;
+        let calls = written(spec);
+        let missing = calls.iter().filter(|(at, call)| self.operation(at, &call.op).is_none());
+        missing.count() == 0
+    }
+
     pub(super) fn body_read(&mut self) -> Option<BodyRead> {
         let spec = &self.spec.api.read;
         let call = self.call(&["api", "read"], spec, Extra::None)?;
@@ -278,6 +286,9 @@ impl Compiler<'_> {
                 Some(source) => Some(source),
                 None => self.constant(at, shape, text),
             },
+            Value::Object(map) if matches!(self.api.shape(shape).kind, ShapeKind::Structure { .. }) => {
+                self.structure(at, (member, shape), map, extra)
+            }
             Value::Object(map) if map.len() == 1 && map.contains_key("text") => {
                 Some(Source::Const(map["text"].clone()))
             }
@@ -308,6 +319,26 @@ impl Compiler<'_> {
                 None
             }
         }
+    }
+
+    /// A structure member by member.
+    fn structure(
+        &mut self,
+        at: &[&str],
+        (member, shape): (&str, ShapeId),
+        said: &serde_json::Map<String, Value>,
+        extra: Extra,
+    ) -> Option<Source> {
+        let api = Arc::clone(&self.api);
+        let mut members = BTreeMap::new();
+        for (name, value) in said {
+            let Some(found) = api.shape(shape).member(name) else {
+                self.fail(at, format!("{member} has no member {name}"));
+                return None;
+            };
+            members.insert(name.clone(), self.value_source(at, (name, found.shape), value, extra)?);
+        }
+        Some(Source::Structure(members))
     }
 
     /// A bare word is a constant only where the API has an enum with that value.
@@ -361,6 +392,31 @@ impl Compiler<'_> {
             },
         })
     }
+}
+
+/// The calls of the body, the parts and the tags, with the keys that lead to them.
+pub(super) fn written(kind: &KindSpec) -> Vec<(Vec<&str>, &CallSpec)> {
+    let api = &kind.api;
+    let mut calls = vec![(vec!["api", "create"], &api.create), (vec!["api", "read"], &api.read)];
+    if api.update.op != "none" {
+        calls.push((vec!["api", "update"], &api.update));
+    }
+    calls.push((vec!["api", "delete"], &api.delete));
+    calls.extend(kind.identity.lookup.iter().map(|call| (vec!["identity", "lookup"], call)));
+    for (name, part) in &kind.parts {
+        let config = part.config.iter().flat_map(|part| [part.get.as_ref(), Some(&part.put), part.delete.as_ref()]);
+        let switch = part.switch.iter().flat_map(|part| [Some(&part.enable), Some(&part.disable), part.get.as_ref()]);
+        let table = part.table.iter().flat_map(|part| {
+            [part.list.as_ref(), part.get.as_ref(), Some(&part.add), part.change.as_ref(), Some(&part.remove)]
+        });
+        let revisions =
+            part.revisions.iter().flat_map(|part| [&part.list, &part.get, &part.add, &part.remove].map(Some));
+        let all = config.chain(switch).chain(table).chain(revisions).flatten();
+        calls.extend(all.map(|call| (vec!["parts", name.as_str()], call)));
+    }
+    let tags = kind.tags.iter().flat_map(|tags| [&tags.read, &tags.add, &tags.remove, &tags.put]).flatten();
+    calls.extend(tags.map(|call| (vec!["tags"], call)));
+    calls
 }
 
 /// Whether a place is in a member, or is it.

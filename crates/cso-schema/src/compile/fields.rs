@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cso_core::FieldPath;
 use cso_facts::api::ShapeId;
 use cso_facts::surface::{Schema, SchemaType};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Compiler;
 use super::lookup::{is_value, member_like, member_place, place, place_path, shape_at};
@@ -15,7 +15,6 @@ use super::refs::is_reference;
 use crate::compare::Compare;
 use crate::descriptor::{FieldSpec, PartSpec, TableSpec};
 use crate::kind::{BodyRead, CONTENT, CallTemplate, Clear, Context, Field, Owner, Part, Place, Role, Source, Write};
-use crate::lens::Lens;
 use crate::names::nearest;
 
 impl Compiler<'_> {
@@ -25,7 +24,7 @@ impl Compiler<'_> {
             if !surface.spec.properties.contains_key(name) {
                 let hint = nearest(name, surface.spec.properties.keys().map(String::as_str));
                 let hint = hint.map(|hint| format!("; did you mean {hint}?")).unwrap_or_default();
-                self.fail(&["fields", name], format!("the published kind has no field spec.{name}{hint}"));
+                self.fail(&["fields", name], format!("the kind has no field spec.{name}{hint}"));
             }
         }
         self.check_names(read, body);
@@ -61,13 +60,21 @@ impl Compiler<'_> {
         } else {
             self.field_place(name, &spec, part, read, body)
         };
-        let clear = match part {
-            Some(part) => Self::part_clear(name, part),
-            None => spec.clear.clone().map_or(Clear::Keep, Clear::Value),
+        let clear = match (&spec.off, part) {
+            (Some(member), _) => Clear::Value(json!({member: false})),
+            (None, Some(part)) => Self::part_clear(name, part),
+            (None, None) => spec.clear.clone().map_or(Clear::Keep, Clear::Value),
         };
-        self.check_clear(&at, &clear, read.as_ref(), schema, part, body);
+        // What answers have words for is cleared by a value.
+        let seen = read.as_ref().filter(|_| spec.words.is_empty());
+        self.check_clear(&at, &clear, seen, schema, part, body);
         let start = spec.start.as_ref().and_then(|value| self.start(&at, value, schema));
-        for path in spec.nested.keys().filter(|path| nested_schema(schema, path).is_none()) {
+        let when = self.predicate(&at, &spec.when);
+        let answer = self.read_shape(read.as_ref(), part, body);
+        let lens = self.lens(&at, &spec, schema, answer);
+        // Elements of a table are compared one by one.
+        let compared = if part.is_some_and(|part| part.table.is_some()) { schema.element() } else { schema };
+        for path in spec.nested.keys().filter(|path| nested_schema(compared, path).is_none()) {
             self.fail(&at, format!("field `{name}` has no member {path}"));
         }
         let compare = spec.compare.as_deref().or_else(|| part.and_then(|part| part.compare.as_deref()));
@@ -83,10 +90,13 @@ impl Compiler<'_> {
                 (compare, _) => self.compare(&at, compare),
             },
             nested: spec.nested.iter().map(|(path, rule)| (path.clone(), self.compare(&at, Some(rule)))).collect(),
-            lens: self.lens(&at, &spec),
+            lens,
             clear,
             start,
             late: spec.late,
+            when,
+            shared: self.shared(&at, &spec, schema),
+            off: self.off(&at, &spec, schema),
         }
     }
 
@@ -96,21 +106,6 @@ impl Compiler<'_> {
             self.fail(at, format!("`{name}` is not a comparator: {}", Compare::NAMES.join(", ")));
             Compare::Exact
         })
-    }
-
-    fn lens(&mut self, at: &[&str], spec: &FieldSpec) -> Lens {
-        match (&spec.prefix, spec.lens.as_deref()) {
-            (Some(prefix), None) => Lens::Prefix(prefix.clone()),
-            (None, None) => Lens::Same,
-            (None, Some(name)) => Lens::by_name(name).unwrap_or_else(|| {
-                self.fail(at, format!("`{name}` is not a lens: url-encoded"));
-                Lens::Same
-            }),
-            (Some(_), Some(_)) => {
-                self.fail(at, "a field has either a `prefix` or a `lens`");
-                Lens::Same
-            }
-        }
     }
 
     fn part_clear(name: &str, part: &PartSpec) -> Clear {
@@ -180,6 +175,11 @@ impl Compiler<'_> {
         }
     }
 
+    /// The shape of a field in the answer that has it.
+    fn read_shape(&self, read: Option<&Place>, part: Option<&PartSpec>, body: ShapeId) -> Option<ShapeId> {
+        shape_at(&self.api, self.answer_shape(part, body)?, &place_path(read?))
+    }
+
     /// `names` and `inside` speak of fields that exist, of members that some call has, and of keys that the map may have.
     fn check_names(&mut self, read: &BodyRead, body: ShapeId) {
         let api = Arc::clone(&self.api);
@@ -187,7 +187,7 @@ impl Compiler<'_> {
         let spec = self.spec;
         for field in spec.names.keys() {
             if !surface.spec.properties.contains_key(field) {
-                self.fail(&["names", field], format!("the published kind has no field spec.{field}"));
+                self.fail(&["names", field], format!("the kind has no field spec.{field}"));
             }
         }
         for (field, member) in spec.names.iter().filter_map(|(field, named)| Some((field, named.all.as_ref()?))) {
@@ -209,7 +209,7 @@ impl Compiler<'_> {
             for (field, key) in keys {
                 let at = ["inside", map, field];
                 if !surface.spec.properties.contains_key(field) {
-                    self.fail(&at, format!("the published kind has no field spec.{field}"));
+                    self.fail(&at, format!("the kind has no field spec.{field}"));
                 }
                 let known = FieldPath::root().child(map).child(key);
                 if read.attributes.as_ref() == Some(map) && shape_at(&api, body, &known).is_none() {
@@ -231,11 +231,10 @@ impl Compiler<'_> {
     ) {
         let Clear::Value(value) = clear else { return };
         if !has_type(value, schema) {
-            self.fail(at, format!("`clear: {value}` is not a value of the published field"));
+            self.fail(at, format!("`clear: {value}` is not a value of the field"));
         }
-        let path = read.map(place_path);
         let api = Arc::clone(&self.api);
-        let shape = self.answer_shape(part, body).and_then(|shape| shape_at(&api, shape, &path?));
+        let shape = self.read_shape(read, part, body);
         if let (Some(shape), Some(text)) = (shape, value.as_str())
             && !is_value(&api, shape, text)
         {
@@ -249,7 +248,7 @@ impl Compiler<'_> {
             return Some(Source::Context(Context::Account));
         }
         if !has_type(value, schema) {
-            self.fail(at, format!("`start: {value}` is not a value of the published field"));
+            self.fail(at, format!("`start: {value}` is not a value of the field"));
             return None;
         }
         Some(Source::Const(value.clone()))
@@ -313,7 +312,7 @@ impl Compiler<'_> {
 }
 
 /// Whether a value may stand in a field; members are checked by name.
-fn has_type(value: &Value, schema: &Schema) -> bool {
+pub(super) fn has_type(value: &Value, schema: &Schema) -> bool {
     match (value, schema.schema_type) {
         (Value::Object(members), SchemaType::Object) => members.iter().all(|(name, value)| {
             schema.properties.get(name).or(schema.additional.as_deref()).is_some_and(|schema| has_type(value, schema))

@@ -15,7 +15,7 @@ impl Compiler<'_> {
         let surface = Arc::clone(&self.surface);
         for (name, member) in &self.spec.status {
             if !surface.status.properties.contains_key(name) {
-                self.fail(&["status", name], format!("the published kind has no field status.{name}"));
+                self.fail(&["status", name], format!("the kind has no field status.{name}"));
             }
             self.answer_path(&["status", name], member, Some(body));
         }

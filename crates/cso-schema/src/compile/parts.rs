@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cso_core::FieldPath;
-use cso_facts::api::Service;
+use cso_facts::api::{Service, ShapeId, ShapeKind};
+use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::lookup::{is_value, member_place, shape_at};
+use super::lookup::{is_value, member_like, member_place, shape_at};
 use super::{Compiler, Extra};
 use crate::descriptor::{CallSpec, PartSpec, RevisionsSpec, TableSpec};
 use crate::kind::{
@@ -28,29 +29,31 @@ impl Compiler<'_> {
         let owned: Vec<String> = part_fields(part).map(str::to_owned).collect();
         for field in &owned {
             if !fields.contains_key(field) {
-                self.fail(&at, format!("the published kind has no field spec.{field}"));
+                self.fail(&at, format!("the kind has no field spec.{field}"));
             }
         }
         self.check_part_clear(name, part, &owned);
         let read = self.part_read(&at, part)?;
         let shape = self.part_shape(&at, part, &owned, fields)?;
         let at_create = owned.iter().all(|field| self.create_place(field).is_some());
-        let when = part
-            .when
-            .iter()
-            .filter_map(|(source, accepted)| {
-                let path = self.rooted(&at, source, "spec")?;
-                for word in accepted.iter().filter(|word| *word != "unset") {
-                    if !self.may_be(&path, word) {
-                        self.fail(&at, format!("{source} has no value {word}"));
-                    }
+        let when = self.predicate(&at, &part.when);
+        Some(Part { name: name.to_owned(), fields: owned, read, shape, at_create, when })
+    }
+
+    /// Membership tests of spec fields.
+    pub(super) fn predicate(&mut self, at: &[&str], when: &IndexMap<String, Vec<String>>) -> Predicate {
+        let tests = when.iter().filter_map(|(source, accepted)| {
+            let path = self.rooted(at, source, "spec")?;
+            for word in accepted.iter().filter(|word| *word != "unset") {
+                if !self.may_be(&path, word) {
+                    self.fail(at, format!("{source} has no value {word}"));
                 }
-                let accepted =
-                    accepted.iter().map(|word| (word != "unset").then(|| Value::String(word.clone()))).collect();
-                Some((Source::Spec(path), accepted))
-            })
-            .collect();
-        Some(Part { name: name.to_owned(), fields: owned, read, shape, at_create, when: Predicate(when) })
+            }
+            let accepted =
+                accepted.iter().map(|word| (word != "unset").then(|| Value::String(word.clone()))).collect();
+            Some((Source::Spec(path), accepted))
+        });
+        Predicate(tests.collect())
     }
 
     /// `clear` by field speaks of the part's own fields; codes of `none` are errors of the read.
@@ -158,6 +161,7 @@ impl Compiler<'_> {
         }
         let mut add = self.call(at, &spec.add, Extra::Items)?;
         self.carry_options(&mut add, fields);
+        self.carry_with(at, &mut add, part, fields);
         let change = match &spec.change {
             Some(change) => Some(self.call(at, change, Extra::Items)?),
             None => None,
@@ -172,10 +176,74 @@ impl Compiler<'_> {
         if let Some(key) = part.key.as_ref().filter(|key| !has(key)) {
             self.fail(at, format!("elements have no member {key}"));
         }
-        for call in calls.iter().filter(|call| !call.inputs.iter().any(|(_, source)| is_element(source))) {
+        for call in calls.iter().filter(|call| !call.sources().any(is_element)) {
             self.fail(at, format!("{} is not told which elements: say `items` or `item` in `in`", call.operation));
         }
-        Some(Table { key, add, change, remove })
+        let names = element.properties.keys();
+        let fixed = change.as_ref().and_then(|change| self.carried_element(change));
+        let fixed = fixed.map_or_else(Vec::new, |shape| {
+            names.filter(|name| member_like(self.api.shape(shape), name).is_none()).cloned().collect()
+        });
+        let skip = self.skip(at, &part.skip, has);
+        Some(Table { key, add, change, fixed, remove, skip })
+    }
+
+    /// The shape in which a call takes an element as a whole, where that is a structure.
+    fn carried_element(&self, call: &CallTemplate) -> Option<ShapeId> {
+        let input = self.api.operation(&call.operation)?.input?;
+        let mut inputs = call.inputs.iter();
+        inputs.find_map(|(member, source)| {
+            let shape = self.api.shape(input).member(member)?.shape;
+            self.element_in(source, shape)
+        })
+    }
+
+    fn element_in(&self, source: &Source, shape: ShapeId) -> Option<ShapeId> {
+        match (source, &self.api.shape(shape).kind) {
+            (Source::Item(None), ShapeKind::Structure { .. }) => Some(shape),
+            (Source::List(sources), ShapeKind::List { member, .. }) => {
+                sources.iter().find_map(|source| self.element_in(source, member.shape))
+            }
+            (Source::Structure(members), _) => members.iter().find_map(|(name, source)| {
+                let member = self.api.shape(shape).member(name)?;
+                self.element_in(source, member.shape)
+            }),
+            _ => None,
+        }
+    }
+
+    /// Elements that are nobody's.
+    fn skip(
+        &mut self,
+        at: &[&str],
+        said: &BTreeMap<String, String>,
+        has: impl Fn(&str) -> bool,
+    ) -> Vec<(String, Source)> {
+        let mut skip = Vec::new();
+        for (member, source) in said {
+            if !has(member) {
+                self.fail(at, format!("elements have no member {member}"));
+            }
+            skip.extend(self.source(at, source, Extra::None).map(|source| (member.clone(), source)));
+        }
+        skip
+    }
+
+    /// Fields of others that the additions of a table carry.
+    fn carry_with(
+        &mut self,
+        at: &[&str],
+        call: &mut CallTemplate,
+        part: &PartSpec,
+        fields: &BTreeMap<String, Field>,
+    ) {
+        for name in &part.with {
+            let member = self.input_member(&call.operation, name);
+            match member.filter(|_| fields.contains_key(name)) {
+                Some(member) => call.carries.push(Carried { field: name.clone(), place: member_place(&member) }),
+                None => self.fail(at, format!("`with`: {} takes no field {name}", call.operation)),
+            }
+        }
     }
 
     fn revisions(
@@ -226,7 +294,7 @@ impl Compiler<'_> {
     /// Members of elements that calls take exist.
     fn check_members(&mut self, at: &[&str], calls: &[&CallTemplate], has: impl Fn(&Service, &str) -> bool) {
         let api = Arc::clone(&self.api);
-        for source in calls.iter().flat_map(|call| &call.inputs).map(|(_, source)| source) {
+        for source in calls.iter().flat_map(|call| call.sources()) {
             if let Source::Items(Some(member)) | Source::Item(Some(member)) = source
                 && !has(&api, member)
             {

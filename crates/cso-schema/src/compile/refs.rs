@@ -8,6 +8,7 @@ use cso_facts::surface::{Reference, Schema};
 
 use super::Compiler;
 use super::lookup::schema_at;
+use super::surfaces::group_of;
 use crate::kind::Ref;
 use crate::names::same_name;
 
@@ -21,7 +22,7 @@ impl Compiler<'_> {
             declared.insert(field.clone());
             let path = self.path(&at, field);
             if schema_at(&surface.spec, &path).is_none() {
-                self.fail(&at, format!("the published kind has no field spec.{field}"));
+                self.fail(&at, format!("the kind has no field spec.{field}"));
                 continue;
             }
             let Some((kind, target)) = target.split_once(' ') else {
@@ -37,7 +38,7 @@ impl Compiler<'_> {
                     let reference = Ref {
                         field: path,
                         fills,
-                        group: format!("{service}.services.k8s.aws"),
+                        group: if service.contains('.') { service.to_owned() } else { group_of(service) },
                         kind: kind.to_owned(),
                         path: self.path(&at, target),
                     };

@@ -16,7 +16,7 @@ impl Compiler<'_> {
         let surface = Arc::clone(&self.surface);
         let field = self.path(&at, spec.field.as_deref().unwrap_or("tags"));
         let Some(schema) = schema_at(&surface.spec, &field) else {
-            self.fail(&at, format!("the published kind has no field spec.{field}"));
+            self.fail(&at, format!("the kind has no field spec.{field}"));
             return None;
         };
         let api = Arc::clone(&self.api);

@@ -13,7 +13,7 @@ use cso_schema::kind::Role;
 use super::drive::{Editor, Nobody, drive};
 use super::{Exit, plan, validate};
 use crate::args::{self, Global};
-use crate::kinds::builtin;
+use crate::kinds::of_session;
 use crate::logs;
 use crate::manifests::{self, Declared, Remembered};
 use crate::output;
@@ -22,7 +22,9 @@ use crate::snapshot::Snapshot;
 
 /// Applies manifests.
 pub(super) async fn run(global: &Global, args: &args::Apply) -> Result<Exit> {
-    let kinds = builtin()?;
+    // Asked for while manifests are read.
+    let account = Account::of(global);
+    let kinds = of_session(global)?;
     let namespace = session::namespace(global);
     let paths = &args.manifests.paths;
     // Watched before they are read, so that no edit falls between the two.
@@ -36,7 +38,7 @@ pub(super) async fn run(global: &Global, args: &args::Apply) -> Result<Exit> {
     let secrets = FileSecrets::new(&set, namespace);
     // The text of every manifest and the place of every field: more than all that a run which stays must keep.
     drop(set);
-    let account = Account::of(global).await?;
+    let account = account.await?;
     let store = StateFile::open(&global.state)?;
     let (engine, happens) = session::open(global, account, store, secrets, kinds, args.take_back).await?;
 

@@ -12,7 +12,7 @@ use cso_local::state::StateFile;
 use super::drive::{Nobody, drive};
 use super::{Exit, inspect};
 use crate::args::{self, Global};
-use crate::kinds::builtin;
+use crate::kinds::of_session;
 use crate::manifests;
 use crate::output::{self, STRONG, styled};
 use crate::session::{self, Account};
@@ -20,7 +20,7 @@ use crate::snapshot::Snapshot;
 
 /// Deletes objects.
 pub(super) async fn run(global: &Global, args: &args::Delete) -> Result<Exit> {
-    let kinds = builtin()?;
+    let kinds = of_session(global)?;
     let snapshot = Snapshot::of(&global.state)?;
     let records: BTreeMap<ObjectKey, Record> =
         snapshot.records().iter().map(|record| (record.key.clone(), record.clone())).collect();

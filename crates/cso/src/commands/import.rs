@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 
 use super::Exit;
 use crate::args::{self, Form, Global};
-use crate::kinds::{builtin, find, full_name};
+use crate::kinds::{find, full_name, of_session};
 use crate::output::manifest::{Written, names, written};
 use crate::output::{self, STRONG, count, object, styled};
 use crate::session::Account;
@@ -27,7 +27,7 @@ use crate::snapshot::Snapshot;
 
 /// Imports what was asked for.
 pub(super) async fn run(global: &Global, args: &args::Import) -> Result<Exit> {
-    let kinds = builtin()?;
+    let kinds = of_session(global)?;
     let snapshot = Snapshot::of(&global.state)?;
     let chosen = chosen(&kinds, args)?;
     let (cloud, region) = Account::of(global).await?.into_parts();

@@ -13,12 +13,12 @@ use serde_json::Value;
 use super::Exit;
 use crate::args::{self, Global, Report, View};
 use crate::clock::SystemClock;
-use crate::kinds::{Known, builtin, exported, find};
+use crate::kinds::{Known, exported, find, of_session};
 use crate::output::{self, describe, export, object};
 
 /// Objects and how they stand.
 pub(super) fn get(global: &Global, args: &args::Get) -> Result<Exit> {
-    let kinds = builtin()?;
+    let kinds = of_session(global)?;
     let wanted = Wanted::of(&kinds, global, args.kind.as_deref(), args.name.as_deref())?;
     let all = StateFile::open_read_only(&global.state)?.records()?;
     let (records, exported) = wanted.among(all);
@@ -128,7 +128,7 @@ pub(super) fn the_one(records: Vec<Record>, global: &Global, kinds: &Kinds, word
 
 /// All about one object.
 pub(super) fn describe(global: &Global, args: &args::Named) -> Result<Exit> {
-    let kinds = builtin()?;
+    let kinds = of_session(global)?;
     let wanted = Wanted::of(&kinds, global, Some(&args.kind), Some(&args.name))?;
     let state = StateFile::open_read_only(&global.state)?;
     let (records, exported) = wanted.among(state.records()?);
@@ -157,7 +157,7 @@ fn full_name_of(kinds: &Kinds, record: &Record) -> String {
 
 /// What happened, oldest first.
 pub(super) fn events(global: &Global, args: &args::Events) -> Result<Exit> {
-    let kinds = builtin()?;
+    let kinds = of_session(global)?;
     let kind = args.kind.as_deref().map(|word| find(&kinds, word)).transpose()?;
     let filter = EventFilter {
         group: kind.map(|kind| kind.surface().group.clone()),

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::{Exit, validate};
 use crate::args::{self, Global};
-use crate::kinds::builtin;
+use crate::kinds::of_session;
 use crate::manifests::{self, Remembered};
 use crate::output::{self, plan};
 use crate::session::{self, Account};
@@ -20,7 +20,9 @@ use crate::snapshot::Snapshot;
 
 /// Shows a plan.
 pub(super) async fn run(global: &Global, args: &args::Plan) -> Result<Exit> {
-    let kinds = builtin()?;
+    // Asked for while manifests are read.
+    let account = Account::of(global);
+    let kinds = of_session(global)?;
     let snapshot = Snapshot::of(&global.state)?;
     let namespace = session::namespace(global);
     let known = Remembered::of(snapshot.records());
@@ -36,9 +38,8 @@ pub(super) async fn run(global: &Global, args: &args::Plan) -> Result<Exit> {
     let mut departing = order(&manifests::edges(&leaving, &kinds));
     departing.reverse();
 
-    let account = Account::of(global).await?;
     let secrets = FileSecrets::new(&declared.set, namespace);
-    let (engine, _progress) = session::open(global, account, snapshot, secrets, kinds, args.take_back).await?;
+    let (engine, _progress) = session::open(global, account.await?, snapshot, secrets, kinds, args.take_back).await?;
     for object in declared.objects.into_iter().chain(leaving) {
         engine.set(object);
     }

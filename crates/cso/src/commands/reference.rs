@@ -7,13 +7,14 @@ use cso_schema::crd;
 use serde_json::{Value, json};
 
 use super::Exit;
-use crate::args::{self, Cli, Report};
-use crate::kinds::{Known, builtin, find};
+use crate::args::{self, Cli, Global, Report};
+use crate::kinds::{Known, Origins, find, of_session};
 use crate::output::{self, explain, table};
 
 /// The kinds that can be managed.
-pub(super) fn kinds(args: &args::Kinds) -> Result<Exit> {
-    let kinds = builtin()?;
+pub(super) fn kinds(global: &Global, args: &args::Kinds) -> Result<Exit> {
+    let kinds = of_session(global)?;
+    let origins = Origins::of_session(global)?;
     // Every kind of this build is of AWS: `--cloud aws` leaves none out.
     if args.output == Report::Json {
         let list: Vec<Value> = Known::all(&kinds)
@@ -28,6 +29,7 @@ pub(super) fn kinds(args: &args::Kinds) -> Result<Exit> {
                     "plural": surface.plural,
                     "shortNames": surface.short_names,
                     "namespaced": surface.namespaced,
+                    "from": origins.of(kind),
                 })
             })
             .collect();
@@ -36,17 +38,18 @@ pub(super) fn kinds(args: &args::Kinds) -> Result<Exit> {
         let row = |kind: Known<'_>| {
             let surface = kind.surface();
             let api_version = format!("{}/{}", surface.group, surface.version);
-            vec![kind.full_name(), surface.plural.clone(), api_version, "aws".to_owned()]
+            let from = origins.of(kind).unwrap_or("built in").to_owned();
+            vec![kind.full_name(), surface.plural.clone(), api_version, "aws".to_owned(), from]
         };
         let rows: Vec<Vec<String>> = Known::all(&kinds).map(row).collect();
-        output::result(&table::table(&["KIND", "PLURAL", "APIVERSION", "CLOUD"], &rows));
+        output::result(&table::table(&["KIND", "PLURAL", "APIVERSION", "CLOUD", "FROM"], &rows));
     }
     Ok(Exit::Done)
 }
 
 /// What a kind or a field takes.
-pub(super) fn explain(args: &args::Explain) -> Result<Exit> {
-    let kinds = builtin()?;
+pub(super) fn explain(global: &Global, args: &args::Explain) -> Result<Exit> {
+    let kinds = of_session(global)?;
     let (kind, path) = explain::split(&args.what, |word| find(&kinds, word))?;
     let explanation = explain::explain(kind, path)?;
     match args.output {
@@ -57,8 +60,8 @@ pub(super) fn explain(args: &args::Explain) -> Result<Exit> {
 }
 
 /// Custom resource definitions as one YAML stream.
-pub(super) fn crds(args: &args::Crds) -> Result<Exit> {
-    let kinds = builtin()?;
+pub(super) fn crds(global: &Global, args: &args::Crds) -> Result<Exit> {
+    let kinds = of_session(global)?;
     let chosen = if args.kinds.is_empty() {
         Known::all(&kinds).collect()
     } else {

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::Exit;
 use crate::args::{self, Global, Report};
-use crate::kinds::builtin;
+use crate::kinds::of_session;
 use crate::manifests::{self, Declared, Remembered};
 use crate::output::{self, count};
 use crate::session::namespace;
@@ -14,7 +14,7 @@ use crate::snapshot::Snapshot;
 
 /// Checks manifests.
 pub(super) fn run(global: &Global, args: &args::Validate) -> Result<Exit> {
-    let kinds = builtin()?;
+    let kinds = of_session(global)?;
     let snapshot = Snapshot::of(&global.state)?;
     let declared =
         manifests::load(&args.manifests.paths, namespace(global), &kinds, &Remembered::of(snapshot.records()));
