@@ -51,7 +51,8 @@ impl Kind {
         let carried = call.carries.iter().find(|carried| carried.field == field).map(|carried| &carried.place);
         let Some(Place::Path(path)) = carried else { return false };
         let input = self.api.operation(&call.operation).and_then(|operation| operation.input);
-        let members = input.and_then(|input| shape_at(&self.api, input, path)).map(|shape| self.api.shape(shape).members());
+        let members =
+            input.and_then(|input| shape_at(&self.api, input, path)).map(|shape| self.api.shape(shape).members());
         members.unwrap_or_default().iter().any(|one| one.required && same_name(&one.name, member))
     }
 

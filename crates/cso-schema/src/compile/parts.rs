@@ -51,8 +51,7 @@ impl Compiler<'_> {
                     self.fail(at, format!("{source} has no value {word}"));
                 }
             }
-            let accepted =
-                accepted.iter().map(|word| (word != "unset").then(|| Value::String(word.clone()))).collect();
+            let accepted = accepted.iter().map(|word| (word != "unset").then(|| Value::String(word.clone()))).collect();
             Some((Source::Spec(path), accepted))
         });
         Predicate(tests.collect())
@@ -232,13 +231,7 @@ impl Compiler<'_> {
     }
 
     /// Fields of others that the additions of a table carry.
-    fn carry_with(
-        &mut self,
-        at: &[&str],
-        call: &mut CallTemplate,
-        part: &PartSpec,
-        fields: &BTreeMap<String, Field>,
-    ) {
+    fn carry_with(&mut self, at: &[&str], call: &mut CallTemplate, part: &PartSpec, fields: &BTreeMap<String, Field>) {
         for name in &part.with {
             let member = self.input_member(&call.operation, name);
             match member.filter(|_| fields.contains_key(name)) {
