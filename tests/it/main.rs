@@ -32,3 +32,5 @@ mod structure;
 mod terminal;
 mod traces;
 mod watch;
+mod weather;
+mod writes;

@@ -68,6 +68,8 @@ mod tests {
             names,
             [
                 "dynamodb/Table",
+                "dynamodb/GlobalTable",
+                "dynamodb/Backup",
                 "ecr/Repository",
                 "ecr/PullThroughCacheRule",
                 "ecr/RepositoryCreationTemplate",

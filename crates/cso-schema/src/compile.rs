@@ -255,8 +255,7 @@ impl<'a> Compiler<'a> {
         let create_answer = self.api.operation(&spec.api.create.op).and_then(|operation| operation.output);
         let create_out = self.outs(&["api", "create"], &spec.api.create.out, create_answer);
         let update = self.update(&fields);
-        let mut delete = self.call(&["api", "delete"], &spec.api.delete, Extra::None)?;
-        delete.token = None;
+        let delete = self.delete()?;
         let tags = match &spec.tags {
             Some(tags) => self.tags(tags, body),
             None => None,
@@ -293,6 +292,21 @@ impl<'a> Compiler<'a> {
         self.check_arn(&kind.identity.arn, body);
         self.check_handles();
         self.found.is_empty().then_some(kind)
+    }
+
+    /// The body's delete, if it has one.
+    #[expect(clippy::option_option, reason = "outside: whether it compiles")]
+    fn delete(&mut self) -> Option<Option<CallTemplate>> {
+        let spec = &self.spec.api.delete;
+        if spec.op == "none" {
+            if self.spec.delete.is_none() {
+                self.fail(&["api", "delete"], "without a delete call, `delete: {empty: ...}` must say what ends it");
+            }
+            return Some(None);
+        }
+        let mut delete = self.call(&["api", "delete"], spec, Extra::None)?;
+        delete.token = None;
+        Some(Some(delete))
     }
 
     fn scope(&mut self) -> Scope {
