@@ -3,18 +3,25 @@
 //! Only shape is checked here; [`crate::compile`] checks every name against facts. `docs/descriptors.md` is the grammar
 //! for people.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
 use indexmap::IndexMap;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
+/// The language as a JSON Schema, for editors. What it admits may still not compile: names are looked up in the facts.
+pub fn json_schema() -> Value {
+    schemars::schema_for!(File).to_value()
+}
+
 /// One file.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct File {
     pub(crate) service: String,
@@ -28,7 +35,7 @@ pub(crate) struct File {
 }
 
 /// What the service's error codes mean.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Errors {
     #[serde(default)]
@@ -49,7 +56,7 @@ pub(crate) struct Errors {
 }
 
 /// One kind.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct KindSpec {
     pub(crate) api: Api,
@@ -80,7 +87,7 @@ pub(crate) struct KindSpec {
 }
 
 /// The body's calls.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Api {
     pub(crate) create: CallSpec,
@@ -91,8 +98,9 @@ pub(crate) struct Api {
 }
 
 /// The surface of a kind that is not the published one: the word `derived`, or details.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(transform = name_or_mapping)]
 pub(crate) struct SurfaceSpec {
     /// By rule where it is not said.
     pub(crate) plural: Option<String>,
@@ -107,7 +115,7 @@ pub(crate) struct SurfaceSpec {
 }
 
 /// A list of all resources.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct ListSpec {
     pub(crate) op: String,
@@ -120,7 +128,7 @@ pub(crate) struct ListSpec {
 }
 
 /// What the elements of a list tell: members of theirs, or one value each.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(crate) enum GivesSpec {
     Whole(String),
@@ -128,8 +136,9 @@ pub(crate) enum GivesSpec {
 }
 
 /// An operation: its name alone, or with details.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(transform = name_or_mapping)]
 pub(crate) struct CallSpec {
     pub(crate) op: String,
     #[serde(default, rename = "in")]
@@ -147,15 +156,16 @@ pub(crate) struct CallSpec {
 }
 
 /// What must be done before the body's delete.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct DeleteSpec {
     pub(crate) empty: Vec<String>,
 }
 
 /// The member of a field: one for all calls and answers, or one for the create and one for the update.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(transform = name_or_mapping)]
 pub(crate) struct NameSpec {
     pub(crate) create: Option<String>,
     pub(crate) update: Option<String>,
@@ -177,7 +187,7 @@ impl NameSpec {
 }
 
 /// Who the resource is.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct IdentitySpec {
     pub(crate) name: Option<Names>,
@@ -192,7 +202,7 @@ pub(crate) struct IdentitySpec {
 }
 
 /// Where the ARN is.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(crate) enum ArnSpec {
     Path(String),
@@ -200,7 +210,7 @@ pub(crate) enum ArnSpec {
 }
 
 /// A pattern of an ARN.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct ArnPattern {
     pub(crate) pattern: String,
@@ -210,7 +220,7 @@ pub(crate) struct ArnPattern {
 }
 
 /// How a create is found again.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct RecoverSpec {
     pub(crate) natural: Option<FinderSpec>,
@@ -219,7 +229,7 @@ pub(crate) struct RecoverSpec {
 }
 
 /// A list read that picks one element.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct FinderSpec {
     pub(crate) op: String,
@@ -231,8 +241,9 @@ pub(crate) struct FinderSpec {
 }
 
 /// Rules of a field: a role alone, or with details.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(transform = name_or_mapping)]
 pub(crate) struct FieldSpec {
     pub(crate) role: Option<String>,
     pub(crate) compare: Option<String>,
@@ -261,7 +272,7 @@ pub(crate) struct FieldSpec {
 }
 
 /// How answers have a member of a structure.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct MemberSpec {
     pub(crate) seen: Option<String>,
@@ -270,7 +281,7 @@ pub(crate) struct MemberSpec {
 }
 
 /// A part: one shape, its fields, and rules for them.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct PartSpec {
     pub(crate) config: Option<ConfigSpec>,
@@ -295,7 +306,7 @@ pub(crate) struct PartSpec {
     pub(crate) skip: BTreeMap<String, String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct ConfigSpec {
     #[serde(default)]
@@ -305,7 +316,7 @@ pub(crate) struct ConfigSpec {
     pub(crate) delete: Option<CallSpec>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct SwitchSpec {
     pub(crate) enable: CallSpec,
@@ -314,7 +325,7 @@ pub(crate) struct SwitchSpec {
     pub(crate) get: Option<CallSpec>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct TableSpec {
     #[serde(default)]
@@ -327,7 +338,7 @@ pub(crate) struct TableSpec {
     pub(crate) remove: CallSpec,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct RevisionsSpec {
     pub(crate) list: CallSpec,
@@ -340,7 +351,7 @@ pub(crate) struct RevisionsSpec {
 }
 
 /// The tags of a kind.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct TagsSpec {
     pub(crate) field: Option<String>,
@@ -357,7 +368,7 @@ pub(crate) struct TagsSpec {
 }
 
 /// A status axis.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct AxisSpec {
     pub(crate) at: String,
@@ -374,7 +385,7 @@ pub(crate) struct AxisSpec {
 }
 
 /// A typed annotation.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct OptionSpec {
     pub(crate) annotation: String,
@@ -388,6 +399,16 @@ pub(crate) struct OptionSpec {
 /// One name or a list of names.
 #[derive(Clone, Debug)]
 pub(crate) struct Names(pub(crate) Vec<String>);
+
+impl JsonSchema for Names {
+    fn schema_name() -> Cow<'static, str> {
+        "Names".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
+    }
+}
 
 impl<'de> Deserialize<'de> for Names {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -415,6 +436,11 @@ impl<'de> Deserialize<'de> for Names {
 
         deserializer.deserialize_any(OneOrMany)
     }
+}
+
+/// The schema of a type that may be written as one name instead of the mapping that it is.
+fn name_or_mapping(schema: &mut Schema) {
+    *schema = json_schema!({"anyOf": [{"type": "string"}, schema.clone()]});
 }
 
 /// A type that may be written as one name instead of a mapping.

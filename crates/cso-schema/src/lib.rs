@@ -20,3 +20,5 @@ pub mod names;
 pub mod observe;
 mod partial;
 pub mod validate;
+
+pub use descriptor::json_schema;

@@ -266,6 +266,8 @@ pub(crate) enum KindsCommand {
     /// Check descriptors without asking anybody
     #[command(after_help = "Exit status: 0 they compile, 1 they do not. With -v also what of the API no field covers.")]
     Lint(Lint),
+    /// Print the JSON Schema of descriptors, for editors
+    Schema,
 }
 
 #[derive(Debug, Args)]

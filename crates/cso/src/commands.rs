@@ -55,6 +55,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit> {
         Command::Kinds(args) => match &args.command {
             None => reference::kinds(global, args),
             Some(KindsCommand::Lint(args)) => lint::run(global, args),
+            Some(KindsCommand::Schema) => reference::schema(),
         },
         Command::Explain(args) => reference::explain(global, args),
         Command::Crds(args) => reference::crds(global, args),

@@ -77,6 +77,12 @@ pub(super) fn crds(global: &Global, args: &args::Crds) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// The JSON Schema of descriptors.
+pub(super) fn schema() -> Result<Exit> {
+    output::json(&cso_schema::json_schema())?;
+    Ok(Exit::Done)
+}
+
 /// A completion script.
 pub(super) fn completion(shell: Shell) -> Exit {
     let mut script = Vec::new();
