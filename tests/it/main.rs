@@ -22,6 +22,7 @@ mod logs;
 mod memory;
 mod ownership;
 mod page;
+mod rates;
 mod readme;
 mod running;
 mod s3;
