@@ -70,6 +70,7 @@ fn fields(case: &Case) -> &'static [&'static str] {
         }
         "ServiceLinkedRole" => &["description"],
         "Bucket" => &["policy", "lifecycle", "cors", "tagging"],
+        "Table" => &["streamSpecification", "timeToLive", "tags"],
         "User" => &["permissionsBoundary", "policies", "inlinePolicies", "tags"],
         _ => &[],
     }
@@ -245,6 +246,8 @@ crash!(
     service_linked_role: "ServiceLinkedRole",
     user: "User",
     bucket: "Bucket",
+    table: "Table",
+    backup: "Backup",
 );
 
 /// Ten objects of every kind, some of which refer to others.

@@ -13,6 +13,7 @@ mod cases;
 mod compatibility;
 mod crash;
 mod exports;
+mod extend;
 mod faults;
 mod gaps;
 mod import;

@@ -88,8 +88,16 @@ fn a_lost_state_is_no_disaster(emulator: Kind) -> Result<()> {
         stage.cso(&APPLY)?.ends(1)?.tells("story")?;
         ensure!(stage.everything()? == there, "a second clone made a second one");
         ensure!(stage.mutations().is_empty(), "a second clone made a mutating call");
-        let unmarked =
-            ["Alias", "Grant", "Group", "PlatformApplication", "PlatformEndpoint", "ServiceLinkedRole", "Subscription"];
+        let unmarked = [
+            "Alias",
+            "Backup",
+            "Grant",
+            "Group",
+            "PlatformApplication",
+            "PlatformEndpoint",
+            "ServiceLinkedRole",
+            "Subscription",
+        ];
         let marked = !unmarked.contains(&case.kind.as_str());
         if marked {
             stage.cso(&APPLY)?.ends(1)?.tells("--take-back")?;

@@ -143,6 +143,8 @@ impl Stage {
             ("role", "iam", "ListRoles", "Roles", "RoleName"),
             ("user", "iam", "ListUsers", "Users", "UserName"),
             ("bucket", "s3", "ListBuckets", "Buckets", "Name"),
+            ("table", "dynamodb", "ListTables", "TableNames", ""),
+            ("backup", "dynamodb", "ListBackups", "BackupSummaries", "BackupArn"),
         ];
         for (what, service, operation, list, member) in listings {
             // The provider's own policies are hundreds.

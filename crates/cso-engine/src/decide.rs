@@ -30,6 +30,9 @@ use crate::ignore;
 /// Reason of a wait that only a person or another system can end.
 pub const WAITING_FOR_OTHERS: &str = "WaitingForOthers";
 
+/// How long a busy resource is left alone.
+const BUSY_PAUSE: Duration = Duration::from_secs(5);
+
 /// Places in [`Record::writes`] beside differences: our create and our delete, until what they did is seen.
 pub(crate) const CREATED: &str = "create";
 pub(crate) const DELETED: &str = "delete";
@@ -404,11 +407,9 @@ fn decide_present(input: &Input<'_>, body: &Tree, status: &Tree) -> Decision {
     let (state, value) = input.kind.state(body);
     let blocked = match state {
         State::Ready | State::Gone => None,
-        State::Busy => Some(Decision::Wait {
-            reason: "Busy",
-            message: format!("the resource is {value}"),
-            after: Duration::from_secs(5),
-        }),
+        State::Busy => {
+            Some(Decision::Wait { reason: "Busy", message: format!("the resource is {value}"), after: BUSY_PAUSE })
+        }
         State::Waiting(sentence) => {
             Some(Decision::Wait { reason: WAITING_FOR_OTHERS, message: sentence, after: Duration::from_secs(60) })
         }
@@ -577,7 +578,7 @@ fn decide_delete(input: &Input<'_>, body: Option<&Tree>, status: &Tree) -> Decis
     if !input.record.ownership.is_ours() && intent.is_none() {
         return Decision::Release { message: "no resource was made or adopted for this object".to_owned() };
     }
-    if body.is_none() {
+    let Some(body) = body else {
         if let Some(after) = not_yet_visible(input) {
             return wait_to_see(after);
         }
@@ -594,7 +595,7 @@ fn decide_delete(input: &Input<'_>, body: Option<&Tree>, status: &Tree) -> Decis
             }
         }
         return Decision::Gone;
-    }
+    };
     match ownership(input) {
         Claim::Ours => {}
         Claim::Take(how, message) => return Decision::Own { how, message },
@@ -606,20 +607,24 @@ fn decide_delete(input: &Input<'_>, body: Option<&Tree>, status: &Tree) -> Decis
         }
     }
     let subject = input.subject(status, None);
-    let call = match subject.fill(&input.kind.delete, &Load::default()) {
-        Ok(call) => call,
+    let delete = input.kind.delete.iter().map(|delete| {
+        let call = subject.fill(delete, &Load::default())?;
+        Ok(Step { verb: Verb::Delete, part: "body".to_owned(), call, changes: Vec::new(), note: None })
+    });
+    let delete: Vec<Step> = match delete.collect::<Result<_, _>>() {
+        Ok(delete) => delete,
         Err(unfilled) => return unfilled_decision(&unfilled),
     };
-    let step = Step { verb: Verb::Delete, part: "body".to_owned(), call, changes: Vec::new(), note: None };
     let window = input.window(input.kind.consistency);
     if let Some(written) = input.record.writes.get(DELETED) {
         let waited = input.since(written.at);
-        if waited < window {
-            return Decision::Wait {
-                reason: "Deleting",
-                message: "the delete was accepted; waiting until the resource is gone".to_owned(),
-                after: window.saturating_sub(waited).min(Duration::from_secs(2)),
-            };
+        let goes = input.kind.state(body).0 == State::Busy;
+        if goes || waited < window {
+            return wait_until_gone(if goes {
+                BUSY_PAUSE
+            } else {
+                window.saturating_sub(waited).min(Duration::from_secs(2))
+            });
         }
     }
     let wish = Wish { input, subject: &subject, observation: input.observation, fresh: false };
@@ -631,10 +636,16 @@ fn decide_delete(input: &Input<'_>, body: Option<&Tree>, status: &Tree) -> Decis
     match guarded(input, emptying, &mut notes, &mut BTreeSet::new()) {
         Err(wait) => wait,
         Ok(mut steps) => {
-            steps.push(step);
-            Decision::Act(Plan { steps, notes })
+            steps.extend(delete);
+            // What is gone once it is empty, and is not gone yet.
+            if steps.is_empty() { wait_until_gone(BUSY_PAUSE) } else { Decision::Act(Plan { steps, notes }) }
         }
     }
+}
+
+fn wait_until_gone(after: Duration) -> Decision {
+    let message = "the delete was accepted; waiting until the resource is gone".to_owned();
+    Decision::Wait { reason: "Deleting", message, after }
 }
 
 /// A path below `spec`, as people read it.

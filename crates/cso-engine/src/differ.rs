@@ -341,7 +341,14 @@ fn part_steps_noting(wish: &Wish<'_>, position: usize, notes: &mut Vec<String>) 
             write_steps(wish, &part.name, &fields, put, delete.as_ref(), notes)
         }
         Shape::Switch { enable, disable } => switch_steps(wish, part, enable, disable, notes),
-        Shape::Table(table) => elements::table_steps(wish, part, table, notes),
+        Shape::Table(table) => {
+            let mut steps = elements::table_steps(wish, part, table, notes)?;
+            if wish.input.kind.ends_with(position) {
+                // In between it must not be empty.
+                steps.writes.append(&mut steps.removals);
+            }
+            Ok(steps)
+        }
         Shape::Revisions(revisions) => elements::revision_steps(wish, part, revisions, notes),
     }
 }
@@ -417,9 +424,37 @@ fn write_steps(
             cleared.insert(field.name.clone(), value);
         }
     }
+    let mut writes = Vec::new();
+    for (changed, difference) in &changes {
+        if let Some(field) = fields.iter().find(|field| field.restart && field.name == *changed) {
+            writes.extend(switched_off(wish, name, field, put, difference)?);
+        }
+    }
     let fields = (put.send == Send::Changed).then_some(&sent);
     let call = wish.subject.fill(&put.call, &Load { fields, cleared: Some(&cleared), ..Load::default() })?;
-    Ok(PartSteps { writes: vec![update_step(name.to_owned(), call, all_changes())], ..PartSteps::default() })
+    writes.push(update_step(name.to_owned(), call, all_changes()));
+    Ok(PartSteps { writes, ..PartSteps::default() })
+}
+
+/// The step before the change of a setting that cannot be changed while it is on.
+fn switched_off(
+    wish: &Wish<'_>,
+    name: &str,
+    field: &Field,
+    put: &Write,
+    change: &Difference,
+) -> Result<Option<Step>, Unfilled> {
+    let is_on = |value: Option<&Tree>| value.is_some_and(|value| field.is_on(value));
+    let Clear::Value(off) = &field.clear else { return Ok(None) };
+    if !(is_on(change.from.as_ref()) && is_on(change.to.as_ref())) {
+        return Ok(None);
+    }
+    let off = Tree::from(off.clone());
+    let cleared = BTreeMap::from([(field.name.clone(), completed(wish, field, &put.call, off.clone()))]);
+    let load = Load { fields: Some(&BTreeSet::new()), cleared: Some(&cleared), ..Load::default() };
+    let call = wish.subject.fill(&put.call, &load)?;
+    let change = Difference { to: Some(off), ..change.clone() };
+    Ok(Some(update_step(name.to_owned(), call, vec![change])))
 }
 
 /// The value that clears a structure, with what the call must have beside it as it is.

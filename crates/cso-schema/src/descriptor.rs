@@ -250,6 +250,8 @@ pub(crate) struct FieldSpec {
     #[serde(default)]
     pub(crate) when: IndexMap<String, Vec<String>>,
     pub(crate) off: Option<String>,
+    #[serde(default)]
+    pub(crate) restart: bool,
     pub(crate) shared: Option<String>,
     /// Words of answers, and the values they stand for.
     #[serde(default, rename = "enum")]

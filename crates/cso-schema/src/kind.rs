@@ -36,7 +36,8 @@ pub struct Kind {
     /// How a create whose outcome is unknown is found again.
     pub recovery: Recovery,
     pub update: Option<Write>,
-    pub delete: CallTemplate,
+    /// `None` if the resource is gone once it is empty.
+    pub delete: Option<CallTemplate>,
     /// How all resources of the kind are found, where the provider lists them without being told a parent.
     pub list: Option<Listing>,
     /// Positions of the parts that must be emptied before the delete, in the order in which they are.
@@ -310,6 +311,8 @@ pub struct Field {
     pub when: Predicate,
     /// Truth member that is false of a setting that is off: its other members say nothing then.
     pub off: Option<String>,
+    /// A setting that is on can only be changed by switching it off and on again.
+    pub restart: bool,
     /// Member that names the elements of a list that grows with other fields: only those that are wished for and seen
     /// are compared.
     pub shared: Option<String>,
@@ -724,6 +727,11 @@ impl Kind {
     /// A value of a field without the prefix that requests have in front of it.
     pub fn bare<'a>(&self, field: &FieldPath, value: &'a str) -> &'a str {
         self.fields.get(&field.to_string()).map_or(value, |field| field.lens.bare(value))
+    }
+
+    /// Whether the resource is no more once this part of it is empty.
+    pub fn ends_with(&self, part: usize) -> bool {
+        self.delete.is_none() && self.empties.contains(&part)
     }
 
     /// Whether the user chooses the name that identifies the resource.

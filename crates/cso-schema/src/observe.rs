@@ -64,12 +64,14 @@ impl Kind {
             Owner::Body => &observation.body,
         };
         match answer {
-            Seen::Value(answer) => match read_place(answer, place).map(|value| from_api(&field.lens.named(&value), &field.schema)) {
-                // An answer that is the field itself always is there.
-                Some(Tree::Object(members)) if members.is_empty() && is_root(place) => Seen::Absent,
-                Some(value) => Seen::Value(field.lens.get(&value, wished)),
-                None => Seen::Absent,
-            },
+            Seen::Value(answer) => {
+                match read_place(answer, place).map(|value| from_api(&field.lens.named(&value), &field.schema)) {
+                    // An answer that is the field itself always is there.
+                    Some(Tree::Object(members)) if members.is_empty() && is_root(place) => Seen::Absent,
+                    Some(value) => Seen::Value(field.lens.get(&value, wished)),
+                    None => Seen::Absent,
+                }
+            }
             other => other.clone(),
         }
     }

@@ -51,7 +51,7 @@ impl Answers<'_> {
         let shape = self.body_shape();
         let mut body = Tree::object();
         self.put_identifiers(resource, &mut body);
-        for axis in &kind.states {
+        for axis in kind.states.iter().filter(|axis| !axis.is_of_elements()) {
             if let Some(value) = axis_value(axis, kind, shape, resource) {
                 put(&mut body, &axis.at, Tree::text(value));
             }
@@ -61,6 +61,11 @@ impl Answers<'_> {
         }
         for field in kind.fields.values().filter(|field| self.is_in_body(field)) {
             self.put_field(field, resource, shape, &mut body);
+        }
+        for axis in kind.states.iter().filter(|axis| axis.is_of_elements()) {
+            if let (Place::Path(path), Some(value)) = (&axis.at, axis_value(axis, kind, shape, resource)) {
+                put_in_each(&mut body, path, &Tree::text(value));
+            }
         }
         if let Some(TagRead::Body(at)) = kind.tags.as_ref().map(|tags| &tags.read) {
             body.set(at, self.tags(resource));
@@ -116,6 +121,7 @@ impl Answers<'_> {
         if self.behaviour.normalise {
             value = respelt(&value, field.compare, &field.nested, "");
         }
+        let value = field.lens.answered(&value);
         let spelt = match (place, member) {
             (Place::Attribute { .. }, _) => as_text(&value),
             // The path leads to each element.
@@ -126,7 +132,7 @@ impl Answers<'_> {
             (Place::Path(_), Some(shape)) => to_api(&value, api, shape),
             (Place::Path(_), None) => value,
         };
-        put(answer, place, field.lens.answered(&spelt));
+        put(answer, place, spelt);
     }
 
     /// A switch is on or off, whoever set it.
@@ -406,6 +412,20 @@ fn scatter(answer: &mut Tree, path: &FieldPath, value: Tree) {
             answer.set(&list, Tree::List(elements.into_iter().map(element).collect()));
         }
         value => answer.set(path, value),
+    }
+}
+
+/// Puts a value at a path with `[]` into each element that is there.
+fn put_in_each(answer: &mut Tree, path: &FieldPath, value: &Tree) {
+    let (list, _) = before_each(path);
+    let rest: FieldPath = path.segments().iter().skip(list.segments().len() + 1).cloned().collect();
+    let elements = answer.at(&list).and_then(Tree::as_list).map(<[Tree]>::to_vec);
+    let with = |mut element: Tree| {
+        element.set(&rest, value.clone());
+        element
+    };
+    if let Some(elements) = elements {
+        answer.set(&list, Tree::List(elements.into_iter().map(with).collect()));
     }
 }
 

@@ -14,7 +14,7 @@ use crate::answer::Answers;
 use crate::behaviour::{Behaviour, Fault, FaultKind, call_error, unanswered};
 use crate::check;
 use crate::kill::Kill;
-use crate::operations::{Operations, Role, template};
+use crate::operations::{Operations, Role, says, template};
 use crate::resource::{ACCOUNT, Life, PARTITION, Resource};
 
 /// A cloud that does what compiled kinds say its operations do. Clones share one cloud.
@@ -223,7 +223,11 @@ impl Inner {
             Effect::Reads => self.read(&kind, role, &input, &request.region),
             Effect::Mutates => {
                 let before = self.resources.clone();
-                let result = self.change(&kind, role, &input, &request.region);
+                // One call may be about several things.
+                let all: Vec<Role> =
+                    roles.iter().filter(|(of, _)| Arc::ptr_eq(of, &kind)).map(|(_, role)| *role).collect();
+                let said = all.iter().filter(|role| all.len() == 1 || says(&kind, **role, &input)).copied().collect();
+                let result = self.change(&kind, said, &input, &request.region);
                 if result.is_ok() && self.behaviour.lag > 0 {
                     self.before = Some((before, self.behaviour.lag));
                 }

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use cso_core::Tree;
 use cso_core::port::Effect;
-use cso_schema::kind::{CallTemplate, Kind, PartRead, Recovery, Revisions, Shape, Table, TagRead, TagWrite};
+use cso_schema::kind::{
+    CallTemplate, Kind, PartRead, Place, Recovery, Revisions, Shape, Source, Table, TagRead, TagWrite,
+};
 
 /// What an operation does for one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,8 +83,49 @@ pub(crate) fn template(kind: &Kind, role: Role) -> Option<&CallTemplate> {
     templates(kind).into_iter().find(|(found, _)| *found == role).map(|(_, template)| template)
 }
 
+/// Whether two calls look alike.
+pub(crate) fn is_same(one: &CallTemplate, other: &CallTemplate) -> bool {
+    one.operation == other.operation && one.inputs == other.inputs
+}
+
+/// Whether a call says something in a role: where several share an operation, each is about members of its own.
+pub(crate) fn says(kind: &Kind, role: Role, input: &Tree) -> bool {
+    let Some(template) = template(kind, role) else { return false };
+    let carries = template.carries.iter().any(|carried| match &carried.place {
+        Place::Path(path) => input.at(path).is_some(),
+        Place::Attribute { map, key } => input.member(map).is_some_and(|map| map.member(key).is_some()),
+    });
+    match role {
+        Role::Add(_) | Role::Change(_) | Role::Remove(_) if template.sources().any(is_element) => template
+            .inputs
+            .iter()
+            .any(|(member, source)| input.member(member).is_some_and(|given| !elements_in(source, given).is_empty())),
+        _ => carries || template.carries.is_empty(),
+    }
+}
+
+/// The sources of elements inside a source, each with what a call gives at its place.
+pub(crate) fn elements_in<'a>(source: &'a Source, given: &'a Tree) -> Vec<(&'a Source, &'a Tree)> {
+    match (source, given) {
+        (Source::List(sources), Tree::List(given)) => {
+            sources.iter().zip(given).flat_map(|(source, given)| elements_in(source, given)).collect()
+        }
+        (Source::Structure(members), Tree::Object(_)) => {
+            let inside = members.iter().filter_map(|(name, source)| Some(elements_in(source, given.member(name)?)));
+            inside.flatten().collect()
+        }
+        (source, given) if is_element(source) => vec![(source, given)],
+        _ => Vec::new(),
+    }
+}
+
+fn is_element(source: &Source) -> bool {
+    matches!(source, Source::Items(_) | Source::Item(_))
+}
+
 fn templates(kind: &Kind) -> Vec<(Role, &CallTemplate)> {
-    let mut all = vec![(Role::Create, &kind.create), (Role::Read, &kind.read.call), (Role::Delete, &kind.delete)];
+    let mut all = vec![(Role::Create, &kind.create), (Role::Read, &kind.read.call)];
+    all.extend(kind.delete.iter().map(|delete| (Role::Delete, delete)));
     all.extend(kind.identity.lookup.iter().map(|lookup| (Role::Lookup, &lookup.call)));
     all.extend(kind.update.iter().map(|update| (Role::Update, &update.call)));
     if let Recovery::Natural(finder) = &kind.recovery {
@@ -106,8 +150,8 @@ fn templates(kind: &Kind) -> Vec<(Role, &CallTemplate)> {
             }
             Shape::Table(Table { add, change, remove, .. }) => {
                 all.extend([(Role::Add(position), add), (Role::Remove(position), remove)]);
-                // One operation for both is known by the first of its roles.
-                let change = change.iter().filter(|change| change.operation != add.operation);
+                // One call for both is known by the first of its roles.
+                let change = change.iter().filter(|change| !is_same(change, add));
                 all.extend(change.map(|change| (Role::Change(position), change)));
             }
             Shape::Revisions(Revisions { add, remove, .. }) => {

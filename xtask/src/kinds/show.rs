@@ -130,7 +130,10 @@ fn calls(page: &mut Page, kind: &Kind) {
         None => page.line(0, "update none"),
         Some(write) => writes(page, 0, "update", write),
     }
-    call(page, 0, "delete", &kind.delete);
+    match &kind.delete {
+        Some(delete) => call(page, 0, "delete", delete),
+        None => page.line(0, "delete none"),
+    }
     for part in kind.empties.iter().filter_map(|position| kind.parts.get(*position)) {
         page.line(1, format!("first empties {}", part.name));
     }
@@ -157,8 +160,23 @@ fn call(page: &mut Page, depth: usize, what: &str, call: &CallTemplate) {
 }
 
 fn field(page: &mut Page, field: &Field, parts: &[Part]) {
-    let Field { name, schema: _, owner, role, read, compare, nested, lens, clear, late, start, when, off, shared } =
-        field;
+    let Field {
+        name,
+        schema: _,
+        owner,
+        role,
+        read,
+        compare,
+        nested,
+        lens,
+        clear,
+        late,
+        start,
+        when,
+        off,
+        restart,
+        shared,
+    } = field;
     let owner = match owner {
         Owner::Body => "body".to_owned(),
         Owner::Part(at) => format!("part {}", parts.get(*at).map_or("?", |part| part.name.as_str())),
@@ -201,7 +219,8 @@ fn field(page: &mut Page, field: &Field, parts: &[Part]) {
     }
     tests(page, when);
     if let Some(member) = off {
-        page.line(2, format!("off where {member} is false"));
+        let restart = if *restart { ", changed by off and on again" } else { "" };
+        page.line(2, format!("off where {member} is false{restart}"));
     }
     if let Some(key) = shared {
         page.line(2, format!("shared by {key}"));

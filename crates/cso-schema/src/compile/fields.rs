@@ -97,6 +97,7 @@ impl Compiler<'_> {
             when,
             shared: self.shared(&at, &spec, schema),
             off: self.off(&at, &spec, schema),
+            restart: spec.restart,
         }
     }
 

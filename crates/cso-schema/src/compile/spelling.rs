@@ -78,6 +78,9 @@ impl Compiler<'_> {
 
     /// The truth member that says whether a setting is on.
     pub(super) fn off(&mut self, at: &[&str], spec: &FieldSpec, schema: &Schema) -> Option<String> {
+        if spec.restart && spec.off.is_none() {
+            self.fail(at, "only what can be switched `off` can `restart`");
+        }
         let member = spec.off.clone()?;
         if schema.properties.get(&member).is_none_or(|member| member.schema_type != SchemaType::Boolean) {
             self.fail(at, format!("`off`: the field has no truth value {member}"));

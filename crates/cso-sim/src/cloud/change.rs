@@ -15,12 +15,15 @@ use super::{
     not_set, pause_after_delete,
 };
 use crate::answer::Answers;
-use crate::operations::{Role, template};
+use crate::operations::{Role, elements_in, is_same, template};
 use crate::resource::{Life, Resource, Revision};
 
 impl Inner {
-    pub(super) fn change(&mut self, kind: &Kind, role: Role, input: &Tree, region: &str) -> Answer {
-        let Some(template) = template(kind, role) else { return Err(absent(kind)) };
+    /// Makes a call, in each of the roles in which it says something.
+    pub(super) fn change(&mut self, kind: &Kind, roles: Vec<Role>, input: &Tree, region: &str) -> Answer {
+        let Some((role, template)) = roles.first().and_then(|role| Some((*role, template(kind, *role)?))) else {
+            return Err(refusal(kind, ErrorClass::Invalid, "the call says nothing"));
+        };
         if role == Role::Create {
             return self.create(kind, template, input, region);
         }
@@ -43,12 +46,17 @@ impl Inner {
         let kept: BTreeMap<String, Tree> =
             resource.values.iter().filter(|(name, _)| ignored.contains(*name)).map(own).collect();
         let was_there = resource.clone();
-        if let Err(refused) = apply(resource, kind, role, template, input) {
-            *resource = was_there;
-            return Err(refused);
+        for (role, template) in roles.into_iter().filter_map(|role| Some((role, self::template(kind, role)?))) {
+            if let Err(refused) = apply(resource, kind, role, template, input) {
+                *resource = was_there;
+                return Err(refused);
+            }
         }
         resource.values.retain(|name, _| !ignored.contains(name));
         resource.values.extend(kept);
+        if kind.delete.is_none() && !kind.empties.is_empty() && still_full(kind, resource).is_none() {
+            self.delete(kind, position);
+        }
         Ok(Tree::object())
     }
 
@@ -151,6 +159,7 @@ fn apply(
     match role {
         Role::Update => resource.values.extend(carried(kind, template, input)),
         Role::Put(position) => {
+            let before = resource.values.clone();
             if let Some(Part { fields, shape: Shape::Config { put, .. }, .. }) = kind.parts.get(position)
                 && put.send == Send::All
             {
@@ -158,6 +167,16 @@ fn apply(
                 resource.values.retain(|name, _| !fields.contains(name));
             }
             resource.values.extend(carried(kind, template, input));
+            let now = &resource.values;
+            let runs = |values: &BTreeMap<String, Tree>, field: &Field| {
+                values.get(&field.name).is_some_and(|one| field.is_on(one))
+            };
+            let mut restarts = kind.fields.values().filter(|field| field.restart);
+            if restarts.any(|field| {
+                runs(&before, field) && runs(now, field) && before.get(&field.name) != now.get(&field.name)
+            }) {
+                return Err(refusal(kind, ErrorClass::Invalid, "it cannot be changed while it is on"));
+            }
         }
         Role::Unset(position) => {
             let owned = kind.parts.get(position).map(|part| part.fields.clone()).unwrap_or_default();
@@ -176,6 +195,7 @@ fn apply(
             match kind.parts.get(position).map(|part| (&part.shape, part)) {
                 Some((Shape::Table(table), part)) => {
                     change_table(resource, kind, (part, table), role, template, input)?;
+                    resource.values.extend(carried(kind, template, input));
                 }
                 Some((Shape::Revisions(revisions), _)) => {
                     change_revisions(resource, kind, revisions, role, input)?;
@@ -224,12 +244,12 @@ fn change_table(
 ) -> Result<(), Refusal> {
     let Some(field) = part.fields.first().and_then(|name| kind.fields.get(name)) else { return Ok(()) };
     let mut known = resource.values.get(&field.name).map(Table::elements).unwrap_or_default();
-    let upserts = table.change.as_ref().is_some_and(|change| change.operation == table.add.operation);
+    let upserts = table.change.as_ref().is_some_and(|change| is_same(change, &table.add));
     for item in given(kind, field, table, template, input) {
         let at = known.iter().position(|element| table.key(element) == table.key(&item));
         match (at, role) {
             (None, Role::Add(_)) => known.push(item),
-            (Some(at), Role::Change(_)) => known[at] = item,
+            (Some(at), Role::Change(_)) => known[at] = with_fixed(table, &known[at], item),
             (Some(at), Role::Add(_)) if upserts => known[at] = item,
             (Some(at), Role::Remove(_)) => {
                 known.remove(at);
@@ -251,6 +271,16 @@ fn change_table(
     Ok(())
 }
 
+/// A changed element, with the members that the change cannot carry as they were.
+fn with_fixed(table: &Table, known: &Tree, mut item: Tree) -> Tree {
+    for name in &table.fixed {
+        if let Some(value) = known.member(name) {
+            item.set(&FieldPath::root().child(name), value.clone());
+        }
+    }
+    item
+}
+
 fn entry(element: &Tree) -> Option<(String, Tree)> {
     Some((element.member("key")?.as_str()?.to_owned(), element.member("value")?.clone()))
 }
@@ -260,17 +290,18 @@ fn given(kind: &Kind, field: &Field, table: &Table, template: &CallTemplate, inp
     let element = |members: Vec<(String, Tree)>| Tree::Object(members.into_iter().collect());
     let named = |part: &Option<String>| part.clone().or_else(|| table.key.clone()).unwrap_or_default();
     let mut one = Vec::new();
-    for (member, source) in &template.inputs {
-        match (source, input.member(member)) {
-            (Source::Items(None), Some(given)) => return Table::elements(&from_api(given, &field.schema)),
-            (Source::Items(part), Some(Tree::List(given))) => {
+    let given = template.inputs.iter().filter_map(|(member, source)| Some(elements_in(source, input.member(member)?)));
+    for (source, given) in given.flatten() {
+        match (source, given) {
+            (Source::Items(None), given) => return Table::elements(&from_api(given, &field.schema)),
+            (Source::Items(part), Tree::List(given)) => {
                 return given.iter().map(|value| element(vec![(named(part), value.clone())])).collect();
             }
-            (Source::Item(None), Some(given)) if table.key.is_none() => return vec![given.clone()],
-            (Source::Item(None), Some(given)) => {
+            (Source::Item(None), given) if table.key.is_none() => return vec![given.clone()],
+            (Source::Item(None), given) => {
                 return vec![from_api(given, field.schema.items.as_deref().unwrap_or(&field.schema))];
             }
-            (Source::Item(Some(part)), Some(given)) => one.push((part.clone(), given.clone())),
+            (Source::Item(Some(part)), given) => one.push((part.clone(), given.clone())),
             _ => {}
         }
     }

@@ -41,6 +41,9 @@ fn whole(kind: &Arc<Kind>) -> Wish {
 fn bounded() {
     let golden = "\
 kind                         smallest: create no-op delete   largest: create no-op delete
+Table                                  2+1    2+0   3+1               13+4    6+0   7+3
+GlobalTable                            2+1    1+0   2+1                2+1    1+0   3+2
+Backup                                 2+1    1+0   2+1                2+1    1+0   2+1
 Repository                             2+1    2+0   3+1               10+3    4+0   3+1
 PullThroughCacheRule                   2+1    1+0   2+1                2+1    1+0   2+1
 RepositoryCreationTemplate             2+1    1+0   2+1                2+1    1+0   2+1

@@ -38,7 +38,13 @@ fn once() {
                 ensure(steps.len() <= most, || format!("{} calls for {field}", steps.len()))?;
                 let paths: BTreeSet<&str> = paths(&steps).collect();
                 let of_field = |path: &str| path.split('[').next() == Some(&format!("spec.{field}"));
-                let strange = paths.iter().find(|path| !of_field(path));
+                // What has a meaning only with this value of the field comes or goes with it.
+                let hangs_on_it = |path: &&str| {
+                    let other = path.strip_prefix("spec.").and_then(|name| kind.fields.get(name));
+                    let mut tests = other.into_iter().flat_map(|other| &other.when.0);
+                    tests.any(|(source, _)| source.spec_paths().iter().any(|path| path.to_string() == field))
+                };
+                let strange = paths.iter().find(|path| !of_field(path) && !hangs_on_it(path));
                 ensure(strange.is_none(), || format!("a change of {field} touches {paths:?}"))?;
                 let alive = bench.cloud.alive(kind.name());
                 let open = unfulfilled(kind, &alive[0], &after, Some(&before), |reference| bench.companion(reference));
@@ -60,6 +66,7 @@ fn most_calls(kind: &Kind, field: &Field, before: &Wish, after: &Wish) -> usize 
     match &kind.parts[position].shape {
         Shape::Table(table) if table.add.is_for_one() => elements(before) + elements(after),
         Shape::Table(_) | Shape::Revisions(_) => 2,
+        Shape::Config { .. } if field.restart => 2,
         Shape::Config { .. } | Shape::Switch { .. } => 1,
     }
 }
@@ -247,6 +254,8 @@ fn place_of(kind: &Kind, step: &Step) -> (bool, usize) {
     let position = kind.parts.iter().position(|part| part.name == name);
     let removes = match position.map(|position| &kind.parts[position].shape) {
         Some(Shape::Config { delete: Some(delete), .. }) => step.call.operation == delete.operation,
+        // What must not be empty in between is filled first.
+        Some(Shape::Table(_)) if position.is_some_and(|position| kind.ends_with(position)) => false,
         Some(Shape::Table(_) | Shape::Revisions(_)) => step.part.ends_with(".remove"),
         _ => matches!(
             kind.tags.as_ref().map(|tags| &tags.write),

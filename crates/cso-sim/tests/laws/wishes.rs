@@ -208,8 +208,16 @@ fn tags(kind: &Kind, maximal: bool) -> BoxedStrategy<Option<Value>> {
     if maximal { tags.prop_map(Some).boxed() } else { prop::option::of(tags).boxed() }
 }
 
-/// Any value of a field.
+/// Any value of a field. What ends its resource when it is empty is not.
 pub(crate) fn field_value(kind: &Kind, field: &Field) -> BoxedStrategy<Value> {
+    let value = any_value(kind, field);
+    if matches!(field.owner, Owner::Part(position) if kind.ends_with(position)) {
+        return value.prop_filter("an empty resource is none", |value| *value != json!([])).boxed();
+    }
+    value
+}
+
+fn any_value(kind: &Kind, field: &Field) -> BoxedStrategy<Value> {
     if kind.identity.name.iter().any(|path| path.to_string() == field.name) {
         return Just(json!("thing")).boxed();
     }
@@ -233,8 +241,23 @@ pub(crate) fn field_value(kind: &Kind, field: &Field) -> BoxedStrategy<Value> {
 /// The API's shape of a table's elements, where each is added by a call of its own.
 fn element_shape(kind: &Kind, field: &Field) -> Option<ShapeId> {
     let add = &table_of(kind, field)?.add;
-    let (member, _) = add.inputs.iter().find(|(_, source)| *source == Source::Item(None))?;
-    input(&kind.api, &add.operation, member).map(|(shape, _)| shape)
+    add.inputs.iter().find_map(|(member, source)| {
+        let (shape, _) = input(&kind.api, &add.operation, member)?;
+        shape_of_element(&kind.api, source, shape)
+    })
+}
+
+fn shape_of_element(api: &Service, source: &Source, shape: ShapeId) -> Option<ShapeId> {
+    match (source, &api.shape(shape).kind) {
+        (Source::Item(None), _) => Some(shape),
+        (Source::List(sources), ShapeKind::List { member, .. }) => {
+            sources.iter().find_map(|source| shape_of_element(api, source, member.shape))
+        }
+        (Source::Structure(members), _) => members
+            .iter()
+            .find_map(|(name, source)| shape_of_element(api, source, api.shape(shape).member(name)?.shape)),
+        _ => None,
+    }
 }
 
 /// The table that a field is the elements of.
@@ -445,14 +468,14 @@ pub(crate) fn unfulfilled(
                     same_elements(table, field, &wanted, stored)
                 } else {
                     let whole = had && matches!(field.owner, Owner::Part(_));
-                    let equal = field.compare.equal_with(&wanted, stored, &field.nested);
-                    equal && (!whole || has_no_surplus(&wanted, stored))
+                    let said = field.meant(&wanted);
+                    field.fits(&wanted, stored) && (!whole || has_no_surplus(&said, &field.meant(stored)))
                 }
             }
             (Some(wanted), None) => is_start(field, wanted),
             (None, Some(stored)) if had => match &field.clear {
                 Clear::Keep => true,
-                Clear::Value(value) => has_no_surplus(&Tree::from(value.clone()), stored),
+                Clear::Value(value) => has_no_surplus(&Tree::from(value.clone()), &field.meant(stored)),
                 _ => false,
             },
             _ => true,
@@ -496,17 +519,12 @@ fn is_empty(value: &Tree) -> bool {
 
 /// Wishing for what the provider starts with needs no write.
 fn is_start(field: &Field, wanted: &Tree) -> bool {
-    is_empty(wanted)
-        || matches!(&field.clear, Clear::Value(value) if field.compare.equal(wanted, &Tree::from(value.clone())))
+    is_empty(wanted) || matches!(&field.clear, Clear::Value(value) if field.fits(wanted, &Tree::from(value.clone())))
 }
 
-/// Whether the field's part exists for such an object.
+/// Whether the field has a meaning for such an object.
 pub(crate) fn part_applies(kind: &Kind, field: &Field, spec: &Tree) -> bool {
-    let Owner::Part(position) = field.owner else { return true };
-    kind.parts[position].when.0.iter().all(|(source, accepted)| {
-        let Source::Spec(path) = source else { return true };
-        accepted.contains(&spec.at(path).map(Tree::shown))
-    })
+    kind.applies(field, |source| source.in_spec(spec).cloned())
 }
 
 fn unfulfilled_tags(kind: &Kind, resource: &Resource, spec: &Tree) -> Option<String> {

@@ -94,7 +94,10 @@ fn kind_facts(kind: &Kind) -> BTreeMap<&'static str, String> {
     let mut facts = BTreeMap::from([
         ("create", kind.create.operation.clone()),
         ("read", kind.read.call.operation.clone()),
-        ("delete", kind.delete.operation.clone()),
+        (
+            "delete",
+            kind.delete.as_ref().map_or("none: it ends when it is empty".to_owned(), |call| call.operation.clone()),
+        ),
     ]);
     if let Some(update) = &kind.update {
         facts.insert("update", update.call.operation.clone());
