@@ -398,10 +398,8 @@ impl Compiler<'_> {
 pub(super) fn written(kind: &KindSpec) -> Vec<(Vec<&str>, &CallSpec)> {
     let api = &kind.api;
     let mut calls = vec![(vec!["api", "create"], &api.create), (vec!["api", "read"], &api.read)];
-    if api.update.op != "none" {
-        calls.push((vec!["api", "update"], &api.update));
-    }
-    calls.push((vec!["api", "delete"], &api.delete));
+    calls.extend([(vec!["api", "update"], &api.update), (vec!["api", "delete"], &api.delete)]);
+    calls.retain(|(_, call)| call.op != "none");
     calls.extend(kind.identity.lookup.iter().map(|call| (vec!["identity", "lookup"], call)));
     for (name, part) in &kind.parts {
         let mut add = |shape, key, call| calls.push((vec!["parts", name.as_str(), shape, key], call));
