@@ -258,7 +258,8 @@ impl<C: Cloud> Importer<'_, C> {
         };
         let extent = Extent::All { body: known.body.as_ref() };
         let (known, marked) = (&BTreeMap::new(), &Marked::default());
-        Reader { cloud: self.cloud, input: &input, purpose: Purpose::Change, extent, known, marked }.observe().await
+        let reader = Reader { cloud: self.cloud, input: &input, purpose: Purpose::Change, extent, known, marked };
+        Box::pin(reader.observe()).await
     }
 
     fn subject<'s>(&'s self, spec: &'s Tree, status: &'s Tree) -> Subject<'s> {

@@ -130,6 +130,10 @@ impl Facts for Toy {
     fn surface(&self, _: &str, kind: &str) -> Option<Arc<Surface>> {
         (kind == self.1.kind).then(|| Arc::clone(&self.1))
     }
+
+    fn published(&self, _: &str) -> Vec<String> {
+        vec![self.1.kind.clone()]
+    }
 }
 
 fn compiled(text: &str) -> Result<Vec<Kind>, Vec<String>> {

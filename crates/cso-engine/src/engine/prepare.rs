@@ -227,7 +227,9 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let Prepared { purpose, .. } = *prepared;
         let known = &prepared.known.parts;
         let extent = if fresh { Extent::Fresh } else { Extent::Stake };
-        Reader { cloud: &self.ports.cloud, input: &input, purpose, extent, known, marked: &self.marked }.observe().await
+        let reader = Reader { cloud: &self.ports.cloud, input: &input, purpose, extent, known, marked: &self.marked };
+        // Boxed: reads lead to reads, which makes a large future.
+        Box::pin(reader.observe()).await
     }
 }
 
