@@ -38,12 +38,16 @@ mod tags;
 pub trait Facts {
     /// The API of a service.
     fn service(&self, name: &str) -> Option<Arc<Service>>;
-    /// The services of which there are facts.
-    fn services(&self) -> Vec<String>;
+    /// The services of which there are facts; only for proposals.
+    fn services(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// The surface of a kind.
     fn surface(&self, group: &str, kind: &str) -> Option<Arc<Surface>>;
-    /// The kinds that have a surface in a group.
-    fn published(&self, group: &str) -> Vec<String>;
+    /// The kinds that have a surface in a group; only to tell a misspelt one.
+    fn published(&self, _group: &str) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Something wrong with a descriptor.

@@ -33,9 +33,9 @@ fn wrong(value: &Value, schema: &Value, root: &Value) -> Option<String> {
         "properties" => rule.as_object()?.iter().find_map(|(name, schema)| wrong(value.get(name)?, schema, root)),
         "additionalProperties" => {
             let known = schema.get("properties").and_then(Value::as_object);
-            let others =
+            let mut others =
                 value.as_object()?.iter().filter(|(name, _)| known.is_none_or(|known| !known.contains_key(*name)));
-            others.filter_map(|(name, value)| Some(format!("{name}: {}", wrong(value, rule, root)?))).next()
+            others.find_map(|(name, value)| Some(format!("{name}: {}", wrong(value, rule, root)?)))
         }
         "items" => value.as_array()?.iter().find_map(|item| wrong(item, rule, root)),
         other => panic!("the test does not know `{other}`"),
