@@ -398,10 +398,9 @@ impl Compiler<'_> {
 pub(super) fn written(kind: &KindSpec) -> Vec<(Vec<&str>, &CallSpec)> {
     let api = &kind.api;
     let mut calls = vec![(vec!["api", "create"], &api.create), (vec!["api", "read"], &api.read)];
-    if api.update.op != "none" {
-        calls.push((vec!["api", "update"], &api.update));
-    }
-    calls.push((vec!["api", "delete"], &api.delete));
+    let may_be_none =
+        [("update", &api.update), ("delete", &api.delete)].into_iter().filter(|(_, call)| call.op != "none");
+    calls.extend(may_be_none.map(|(name, call)| (vec!["api", name], call)));
     calls.extend(kind.identity.lookup.iter().map(|call| (vec!["identity", "lookup"], call)));
     for (name, part) in &kind.parts {
         let config = part.config.iter().flat_map(|part| [part.get.as_ref(), Some(&part.put), part.delete.as_ref()]);
