@@ -24,9 +24,14 @@ pub(crate) struct Running {
 impl Running {
     /// Starts a command; everything it says goes to one file.
     pub(crate) fn start(stage: &Stage, args: &[&str]) -> Result<Self> {
+        Self::spawn(stage, stage.command(args)?)
+    }
+
+    /// Starts a command whose environment a story has changed.
+    pub(crate) fn spawn(stage: &Stage, mut command: Command) -> Result<Self> {
         let log = stage.path().join("log");
         let file = File::create(&log)?;
-        let child = stage.command(args)?.stdout(file.try_clone()?).stderr(file).spawn()?;
+        let child = command.stdout(file.try_clone()?).stderr(file).spawn()?;
         Ok(Self { child, log })
     }
 

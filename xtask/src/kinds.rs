@@ -6,7 +6,9 @@ use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
 use cso_facts::{Catalog, pack};
 use cso_schema::catalog::kinds;
+use cso_schema::compile::Document;
 use cso_schema::kind::Kind;
+use cso_schema::lint::lint;
 
 mod show;
 
@@ -22,18 +24,41 @@ pub(crate) enum Command {
 }
 
 pub(crate) fn run(root: &Path, command: Command) -> Result<()> {
-    let all = compiled(root)?;
     match command {
-        Command::Check => println!("{} kinds compile", all.len()),
-        Command::Show { kind } => print!("{}", show::kind(find(&all, &kind)?)),
+        Command::Check => check(root),
+        Command::Show { kind } => {
+            print!("{}", show::kind(find(&compiled(root)?, &kind)?));
+            Ok(())
+        }
     }
+}
+
+/// What `cso kinds lint` tells of descriptors, of those that are on disk here.
+fn check(root: &Path) -> Result<()> {
+    let catalog = packed(root)?;
+    let document = |name: &str| {
+        Ok(Document { file: format!("kinds/aws/{name}.yaml"), text: catalog.descriptor(name)?.to_owned() })
+    };
+    let findings = lint(&catalog.descriptors().map(document).collect::<Result<Vec<_>>>()?, &catalog);
+    for warning in &findings.warnings {
+        println!("warning: {warning}");
+    }
+    if !findings.errors.is_empty() {
+        let lines: Vec<String> = findings.errors.iter().map(ToString::to_string).collect();
+        bail!("{} violations\n{}", lines.len(), lines.join("\n"));
+    }
+    println!("{} kinds compile", findings.kinds.len());
     Ok(())
+}
+
+/// The catalogue of what is on disk.
+fn packed(root: &Path) -> Result<Catalog> {
+    Catalog::open(pack::write(&pack::collect(root)?)).context("the catalogue that was just packed")
 }
 
 /// All kinds; an error with a line for each violation.
 fn compiled(root: &Path) -> Result<Vec<Kind>> {
-    let catalog = Catalog::open(pack::write(&pack::collect(root)?)).context("the catalogue that was just packed")?;
-    kinds(&catalog).map_err(|violations| {
+    kinds(&packed(root)?).map_err(|violations| {
         let lines: Vec<String> = violations.iter().map(ToString::to_string).collect();
         anyhow::anyhow!("{} violations\n{}", lines.len(), lines.join("\n"))
     })

@@ -77,7 +77,8 @@ pub enum Ownership {
     Created,
     /// The user said adopt.
     Adopted,
-    /// The user said take back: made by a state that is lost, whose mark stays on it.
+    /// Made by a state that is lost, whose mark stays on it: the user said take back, or it is the mark of this state,
+    /// which has lost its memory of the create.
     TakenBack { mark: String },
 }
 

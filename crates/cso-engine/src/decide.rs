@@ -259,7 +259,12 @@ fn ownership(input: &Input<'_>) -> Claim {
     if let Some(mark) = &seen
         && mark == input.mark
     {
-        return Claim::Take(Ownership::Created, "found again by its owner mark".to_owned());
+        // Without the intent of its create, the record has lost what was applied: it is believed, as of any lost state.
+        let how = match open_create(input) {
+            Some(_) => Ownership::Created,
+            None => Ownership::TakenBack { mark: mark.to_string() },
+        };
+        return Claim::Take(how, "found again by its owner mark".to_owned());
     }
     if let Some(intent) = open_create(input) {
         // The resource was absent when the intent was opened. A kind that can carry our mark would carry it.

@@ -14,6 +14,10 @@ impl Facts for Catalog {
         Self::service(self, name).ok()
     }
 
+    fn services(&self) -> Vec<String> {
+        Self::services(self).map(str::to_owned).collect()
+    }
+
     fn surface(&self, group: &str, kind: &str) -> Option<Arc<Surface>> {
         Self::surface(self, group, kind).ok()
     }

@@ -38,6 +38,8 @@ mod tags;
 pub trait Facts {
     /// The API of a service.
     fn service(&self, name: &str) -> Option<Arc<Service>>;
+    /// The services of which there are facts.
+    fn services(&self) -> Vec<String>;
     /// The surface of a kind.
     fn surface(&self, group: &str, kind: &str) -> Option<Arc<Surface>>;
     /// The kinds that have a surface in a group.
@@ -128,7 +130,12 @@ impl<'a> Opened<'a> {
             Violation { file: document.file.clone(), line, column, kind: String::new(), message }
         })?;
         let Some(api) = facts.service(&parsed.service) else {
-            let message = format!("there are no facts of service `{}`", parsed.service);
+            let known = facts.services();
+            let hint = match nearest(&parsed.service, known.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean {near}?"),
+                None => format!("there are of {}", known.join(", ")),
+            };
+            let message = format!("there are no facts of service `{}`; {hint}", parsed.service);
             return Err(document.violation(&["service"], "", message));
         };
         let group = surfaces::group(&parsed).map_err(|message| document.violation(&["group"], "", message))?;
@@ -340,7 +347,11 @@ impl<'a> Compiler<'a> {
     fn answer_path(&mut self, at: &[&str], text: &str, shape: Option<ShapeId>) -> FieldPath {
         let path = self.path(at, text);
         if shape.and_then(|shape| shape_at(&self.api, shape, &path)).is_none() {
-            self.fail(at, format!("the answer has no {text}"));
+            let api = Arc::clone(&self.api);
+            let members = shape.map(|shape| api.shape(shape).members()).unwrap_or_default();
+            let hint = nearest(text, members.iter().map(|member| member.name.as_str()));
+            let hint = hint.map(|hint| format!("; did you mean {hint}?")).unwrap_or_default();
+            self.fail(at, format!("the answer has no {text}{hint}"));
         }
         path
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use cso_facts::api::Service;
 use cso_facts::surface::Surface;
 use cso_facts::text::{parse_service, parse_surfaces};
-use cso_schema::compile::{Facts, compile};
+use cso_schema::compile::{Document, Facts, compile, compile_all};
+use cso_schema::kind::Kind;
 
 const API: &str = "\
 service toy
@@ -183,6 +184,10 @@ impl Facts for Toy {
         (name == "toy").then(|| Arc::clone(&self.0))
     }
 
+    fn services(&self) -> Vec<String> {
+        vec!["toy".to_owned()]
+    }
+
     fn surface(&self, group: &str, kind: &str) -> Option<Arc<Surface>> {
         (group == self.1.group && kind == self.1.kind).then(|| Arc::clone(&self.1))
     }
@@ -289,7 +294,7 @@ fn files_and_errors() {
             "    feelds:",
             "15: unknown field `feelds`, expected one of api, identity, surface, recover, tombstone, names, inside, fields, parts, tags, delete, states, refs, options, status, exports at line 15, column 5",
         ),
-        ("service: toy", "service: joy", "1: there are no facts of service `joy`"),
+        ("service: toy", "service: joy", "1: there are no facts of service `joy`; did you mean toy?"),
         (
             "  Thing:",
             "  Things:",
@@ -301,7 +306,57 @@ fn files_and_errors() {
             "3: toy has no error NoRull; if it answers it all the same, say so in `unlisted`",
         ),
         ("absent: [NoRule]", "absent: [NoRule]\n  unlisted: [Odd]", "4: Odd is in no other list"),
+        (
+            "service: toy",
+            "service: toy\ngroup: Toys",
+            "2: `Toys` is not an API group: lower-case words with dots between them",
+        ),
+        (
+            "    fields:",
+            "    surface: own\n    fields:",
+            "15: toy/Thing: `own` is not a surface: derived, or {plural, short-names, without}",
+        ),
+        (
+            "      peer: option\n    parts:",
+            "      peer: option\n    surface: {plural: things, short-name: t}\n    parts:",
+            "21: unknown field `short-name`, expected one of plural, short-names, without at line 21, column 31",
+        ),
     ]);
+}
+
+/// The good descriptor in a group of its own, where nothing is published.
+fn derived(without: &str) -> String {
+    edited(
+        GOOD,
+        &[
+            ("service: toy\n", "service: toy\ngroup: toys.example.org\n"),
+            ("    fields:", "    surface: {without: WITHOUT}\n    fields:"),
+            ("      peer: option\n", ""),
+            ("ownerRef: iam/Role", "ownerRef: toy/Thing"),
+            ("      peerRef: toy/Thing status", "      ruleRef: toys.example.org/Thing status"),
+        ],
+    )
+    .replace("WITHOUT", without)
+}
+
+#[test]
+fn what_is_left_out_is_there() {
+    assert_eq!(
+        messages(&derived("[Tokens]"), &toy(API, SURFACE)),
+        ["toy.yaml:16: toy/Thing: neither create, update nor the body has a member Tokens; did you mean Token?"]
+    );
+}
+
+#[test]
+fn a_kind_is_in_one_file() {
+    let document = |file: &str, text: &str| Document { file: file.to_owned(), text: text.to_owned() };
+    let both = [document("a.yaml", GOOD), document("b.yaml", GOOD)];
+    let found = compile_all(&both, &toy(API, SURFACE)).unwrap_err();
+    let messages: Vec<String> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(messages, ["b.yaml:5: toy/Thing: a.yaml has this kind too: leave one of them out"]);
+    let kinds = compile_all(&[both[0].clone(), document("b.yaml", &derived("[Token]"))], &toy(API, SURFACE)).unwrap();
+    let groups: Vec<&str> = kinds.iter().map(Kind::group).collect();
+    assert_eq!(groups, ["toy.services.k8s.aws", "toys.example.org"]);
 }
 
 #[test]
@@ -364,7 +419,7 @@ fn calls() {
             "40: toy/Thing: option `gently` is used but not declared",
         ),
         ("at: Thing}", "at: Think}", "8: toy/Thing: GetThing does not answer with Think"),
-        ("at: Thing}", "at: Thing, pick: {Nam: spec.name}}", "8: toy/Thing: the answer has no Nam"),
+        ("at: Thing}", "at: Thing, pick: {Nam: spec.name}}", "8: toy/Thing: the answer has no Nam; did you mean Name?"),
         (
             "at: Thing}",
             "at: Thing, pick: {Name: name}}",
@@ -379,7 +434,7 @@ fn calls() {
         (
             "{status.ackResourceMetadata.arn: Arn}",
             "{status.ackResourceMetadata.arn: Ran}",
-            "7: toy/Thing: the answer has no Ran",
+            "7: toy/Thing: the answer has no Ran; did you mean Arn?",
         ),
     ]);
 }
@@ -395,9 +450,9 @@ fn lists() {
         ),
         (
             "in: {Owner: {text: me}}, elements: Rings, gives: {spec.name: Name}".to_owned(),
-            "11: toy/Thing: the answer has no Rings",
+            "11: toy/Thing: the answer has no Rings; did you mean Things?",
         ),
-        (format!("{me}, gives: {{spec.name: Nam}}"), "11: toy/Thing: the answer has no Nam"),
+        (format!("{me}, gives: {{spec.name: Nam}}"), "11: toy/Thing: the answer has no Nam; did you mean Name?"),
         (
             format!("{me}, gives: {{status.state: State}}"),
             "11: toy/Thing: `gives` does not tell which resource an element is: give its name, its ARN or its handle",
@@ -436,7 +491,7 @@ fn identity_and_recovery() {
             "handle: {Name: spec.name, Id: spec.name}",
             "13: toy/Thing: no call of Thing takes a member Id",
         ),
-        ("arn: Arn\n", "arn: Ran\n", "14: toy/Thing: the answer has no Ran"),
+        ("arn: Arn\n", "arn: Ran\n", "14: toy/Thing: the answer has no Ran; did you mean Arn?"),
         ("arn: Arn\n", "arn: {pattern: \"arn:{region\"}\n", "14: toy/Thing: a pattern has `{` without `}`"),
         (
             "arn: Arn\n",
@@ -460,7 +515,11 @@ fn identity_and_recovery() {
             "    names: {mode: {update: Mod}}\n    fields:",
             "15: toy/Thing: UpdateThing takes no member Mod",
         ),
-        ("    fields:", "    tombstone: Gone\n    fields:", "15: toy/Thing: the answer has no Gone"),
+        (
+            "    fields:",
+            "    tombstone: Gone\n    fields:",
+            "15: toy/Thing: the answer has no Gone; did you mean Mode?",
+        ),
         ("    fields:", "    recover: {window: 5m}\n    fields:", "15: toy/Thing: say `natural` or `owner-tag`"),
         (
             "    fields:",
@@ -470,12 +529,12 @@ fn identity_and_recovery() {
         (
             "    fields:",
             "    recover: {natural: {op: ListThings, elements: Thinks, pick: {Owner: spec.owner}, out: {}}}\n    fields:",
-            "15: toy/Thing: the answer has no Thinks",
+            "15: toy/Thing: the answer has no Thinks; did you mean Things?",
         ),
         (
             "    fields:",
             "    recover: {natural: {op: ListThings, elements: Things, pick: {Own: spec.owner}, out: {}}}\n    fields:",
-            "15: toy/Thing: the answer has no Own",
+            "15: toy/Thing: the answer has no Own; did you mean Arn?",
         ),
         (
             "    fields:",
@@ -485,7 +544,7 @@ fn identity_and_recovery() {
         (
             "    fields:",
             "    recover: {natural: {op: ListThings, elements: Things, pick: {Owner: spec.owner}, out: {status.state: Stat}}}\n    fields:",
-            "15: toy/Thing: the answer has no Stat",
+            "15: toy/Thing: the answer has no Stat; did you mean State?",
         ),
     ]);
 }
@@ -531,7 +590,7 @@ fn fields() {
         (
             "      owner: create-only",
             "      owner: {role: create-only, seen: Own}",
-            "18: toy/Thing: the answer has no Own",
+            "18: toy/Thing: the answer has no Own; did you mean Arn?",
         ),
         (
             "compare: ci",
@@ -568,11 +627,15 @@ fn fields() {
 #[test]
 fn parts() {
     check(&[
-        ("        field: rule", "        field: rull", "22: toy/Thing: the kind has no field spec.rull"),
+        (
+            "        field: rule",
+            "        field: rull",
+            "22: toy/Thing: the kind has no field spec.rull; did you mean rule?",
+        ),
         (
             "        field: rule",
             "        field: rule\n        member: Law",
-            "21: toy/Thing: PutRule takes no member like Law; name it with `member`",
+            "22: toy/Thing: PutRule takes no member like Law; name it with `member`",
         ),
         (
             "        field: rule",
@@ -609,7 +672,7 @@ fn parts() {
         (
             "        table: {add",
             "        table: {list: {op: ListThings, at: \"Thinks[]\"}, get: {op: GetRule, at: Rule}, add",
-            "27: toy/Thing: the answer has no Thinks[]",
+            "27: toy/Thing: the answer has no Thinks[]; did you mean Things?",
         ),
         (
             "        table: {add",
@@ -673,7 +736,11 @@ fn check_revisions(from: &str, to: &str, message: &str) {
 fn revisions() {
     check_revisions("current: State", "current: Sate", "22: toy/Thing: elements have no member Sate");
     check_revisions("oldest: Size", "oldest: Sizes", "22: toy/Thing: elements have no member Sizes");
-    check_revisions("at: \"Things[]\"", "at: \"Thinks[]\"", "22: toy/Thing: the answer has no Thinks[]");
+    check_revisions(
+        "at: \"Things[]\"",
+        "at: \"Thinks[]\"",
+        "22: toy/Thing: the answer has no Thinks[]; did you mean Things?",
+    );
     check_revisions("at: Rule", "at: Law", "22: toy/Thing: the answer has no Law");
     check_revisions(
         "keep: 5",
@@ -758,7 +825,7 @@ fn references_options_and_outputs() {
         (
             "exports: {arn: status.ackResourceMetadata.arn}",
             "status: {state: Stat}",
-            "42: toy/Thing: the answer has no Stat",
+            "42: toy/Thing: the answer has no Stat; did you mean State?",
         ),
     ]);
 }

@@ -115,25 +115,29 @@ impl Message {
     }
 
     fn write_with_length(&self, to: &mut impl Write, persist: bool, length: u64) -> io::Result<()> {
-        let mut bytes = self.head_bytes(persist, length)?;
+        let mut bytes = self.head_bytes(persist, Some(length))?;
         bytes.extend_from_slice(&self.body);
         to.write_all(&bytes)?;
         to.flush()
     }
 
-    /// Sends the head alone, with a length that is the caller's to keep.
-    pub(crate) fn write_head(&self, to: &mut impl Write, length: u64) -> io::Result<()> {
-        to.write_all(&self.head_bytes(true, length)?)
+    /// Sends the head alone, with a length that is the caller's to keep; without one the body goes on until the end of
+    /// the connection.
+    pub(crate) fn write_head(&self, to: &mut impl Write, length: Option<u64>) -> io::Result<()> {
+        to.write_all(&self.head_bytes(length.is_some(), length)?)
     }
 
-    fn head_bytes(&self, persist: bool, length: u64) -> io::Result<Vec<u8>> {
+    fn head_bytes(&self, persist: bool, length: Option<u64>) -> io::Result<Vec<u8>> {
         let mut bytes = format!("{}\r\n", self.head.start).into_bytes();
         let end_to_end = |name: &str| !HOP_HEADERS.iter().any(|hop| name.eq_ignore_ascii_case(hop));
         for (name, value) in self.head.headers.iter().filter(|(name, _)| end_to_end(name)) {
             write!(bytes, "{name}: {value}\r\n")?;
         }
         let connection = if persist { "keep-alive" } else { "close" };
-        write!(bytes, "content-length: {length}\r\nconnection: {connection}\r\n\r\n")?;
+        if let Some(length) = length {
+            write!(bytes, "content-length: {length}\r\n")?;
+        }
+        write!(bytes, "connection: {connection}\r\n\r\n")?;
         Ok(bytes)
     }
 }

@@ -70,7 +70,10 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             return Err(Unprepared::Unowned);
         }
         let Some(kind) = self.kinds.of(key).cloned() else {
-            return Err(fail(ErrorClass::Unsupported, format!("there is no kind {}/{}", key.group, key.kind)));
+            return Err(fail(
+                ErrorClass::Unsupported,
+                format!("there is no kind {}/{}: the descriptor that it came with is not here", key.group, key.kind),
+            ));
         };
         let invalid = |error: dialect::BadAnnotation| fail(ErrorClass::Invalid, error.to_string());
         let mut policies = dialect::policies(&object, self.settings.deletion).map_err(invalid)?;

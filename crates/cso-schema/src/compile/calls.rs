@@ -399,23 +399,39 @@ impl Compiler<'_> {
 pub(super) fn written(kind: &KindSpec) -> Vec<(Vec<&str>, &CallSpec)> {
     let api = &kind.api;
     let mut calls = vec![(vec!["api", "create"], &api.create), (vec!["api", "read"], &api.read)];
-    let may_be_none =
-        [("update", &api.update), ("delete", &api.delete)].into_iter().filter(|(_, call)| call.op != "none");
-    calls.extend(may_be_none.map(|(name, call)| (vec!["api", name], call)));
+    calls.extend([(vec!["api", "update"], &api.update), (vec!["api", "delete"], &api.delete)]);
+    calls.retain(|(_, call)| call.op != "none");
     calls.extend(kind.identity.lookup.iter().map(|call| (vec!["identity", "lookup"], call)));
     for (name, part) in &kind.parts {
-        let config = part.config.iter().flat_map(|part| [part.get.as_ref(), Some(&part.put), part.delete.as_ref()]);
-        let switch = part.switch.iter().flat_map(|part| [Some(&part.enable), Some(&part.disable), part.get.as_ref()]);
-        let table = part.table.iter().flat_map(|part| {
-            [part.list.as_ref(), part.get.as_ref(), Some(&part.add), part.change.as_ref(), Some(&part.remove)]
-        });
-        let revisions =
-            part.revisions.iter().flat_map(|part| [&part.list, &part.get, &part.add, &part.remove].map(Some));
-        let all = config.chain(switch).chain(table).chain(revisions).flatten();
-        calls.extend(all.map(|call| (vec!["parts", name.as_str()], call)));
+        let mut add = |shape, key, call| calls.push((vec!["parts", name.as_str(), shape, key], call));
+        if let Some(config) = &part.config {
+            add("config", "put", &config.put);
+            config.get.iter().for_each(|call| add("config", "get", call));
+            config.delete.iter().for_each(|call| add("config", "delete", call));
+        }
+        if let Some(switch) = &part.switch {
+            add("switch", "enable", &switch.enable);
+            add("switch", "disable", &switch.disable);
+            switch.get.iter().for_each(|call| add("switch", "get", call));
+        }
+        if let Some(table) = &part.table {
+            add("table", "add", &table.add);
+            add("table", "remove", &table.remove);
+            table.list.iter().for_each(|call| add("table", "list", call));
+            table.get.iter().for_each(|call| add("table", "get", call));
+            table.change.iter().for_each(|call| add("table", "change", call));
+        }
+        if let Some(revisions) = &part.revisions {
+            add("revisions", "list", &revisions.list);
+            add("revisions", "get", &revisions.get);
+            add("revisions", "add", &revisions.add);
+            add("revisions", "remove", &revisions.remove);
+        }
     }
-    let tags = kind.tags.iter().flat_map(|tags| [&tags.read, &tags.add, &tags.remove, &tags.put]).flatten();
-    calls.extend(tags.map(|call| (vec!["tags"], call)));
+    if let Some(tags) = &kind.tags {
+        let all = [("read", &tags.read), ("add", &tags.add), ("remove", &tags.remove), ("put", &tags.put)];
+        calls.extend(all.into_iter().filter_map(|(key, call)| Some((vec!["tags", key], call.as_ref()?))));
+    }
     calls
 }
 

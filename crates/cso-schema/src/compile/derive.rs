@@ -146,18 +146,38 @@ impl Deriver<'_> {
         if part.switch.is_some() {
             return Some(scalar(SchemaType::Boolean));
         }
-        let add = &part.table.as_ref()?.add;
-        let shape_of = |source: &str| {
-            let (member, _) = add.inputs.iter().find(|(_, value)| value.as_str() == Some(source))?;
-            Some(self.input(&add.op).iter().find(|known| known.name == *member)?.shape)
-        };
+        self.elements(&part.table.as_ref()?.add, part.key.is_some())
+    }
+
+    /// The type of a table's field, by what the call that adds elements takes of them.
+    fn elements(&self, add: &CallSpec, has_key: bool) -> Option<Schema> {
+        let sources: Vec<(&str, ShapeId)> = self
+            .input(&add.op)
+            .iter()
+            .filter_map(|member| Some((add.inputs.get(&member.name)?.as_str()?, member.shape)))
+            .collect();
+        let shape_of = |wanted: &str| sources.iter().find(|(source, _)| *source == wanted).map(|(_, shape)| *shape);
         if let Some(all) = shape_of("items") {
             return Some(self.taken(all));
         }
-        if let Some(value) = shape_of("item.value") {
+        if let Some(one) = shape_of("item") {
+            return Some(list_of(self.taken(one)));
+        }
+        if let (false, Some(value)) = (has_key, shape_of("item.value")) {
             return Some(Schema { additional: Some(Box::new(self.taken(value))), ..Schema::default() });
         }
-        Some(list_of(self.taken(shape_of("item")?)))
+        // Members of elements, each given to the call for itself.
+        let mut element = object([]);
+        for (source, shape) in &sources {
+            let schema = if let Some(name) = source.strip_prefix("item.") {
+                Some((name, self.taken(*shape)))
+            } else {
+                let list = |name| Some((name, *self.taken(*shape).items?));
+                source.strip_prefix("items.").and_then(list)
+            };
+            element.properties.extend(schema.map(|(name, schema)| (name.to_owned(), schema)));
+        }
+        (!element.properties.is_empty()).then(|| list_of(element))
     }
 
     fn taken(&self, shape: ShapeId) -> Schema {

@@ -29,7 +29,9 @@ impl Compiler<'_> {
         let owned: Vec<String> = part_fields(part).map(str::to_owned).collect();
         for field in &owned {
             if !fields.contains_key(field) {
-                self.fail(&at, format!("the kind has no field spec.{field}"));
+                let hint = nearest(field, fields.keys().map(String::as_str));
+                let hint = hint.map(|hint| format!("; did you mean {hint}?")).unwrap_or_default();
+                self.fail(&at, format!("the kind has no field spec.{field}{hint}"));
             }
         }
         self.check_part_clear(name, part, &owned);
@@ -78,7 +80,7 @@ impl Compiler<'_> {
         match (&part.config, &part.switch, &part.table, &part.revisions) {
             (Some(config), None, None, None) => {
                 let mut call = self.call(at, &config.put, Extra::None)?;
-                self.carry(&mut call, part, owned, fields);
+                self.carry(at, &mut call, part, owned, fields);
                 let answer = self.api.operation(&config.put.op).and_then(|operation| operation.output);
                 let out = self.outs(at, &config.put.out, answer);
                 let put = Write { call, send: self.send(at, &config.put, Send::All)?, out };
@@ -254,7 +256,7 @@ impl Compiler<'_> {
             self.fail(at, "with less than two revisions there is none to remove: `keep` is at least 2");
         }
         let mut add = self.call(at, &spec.add, Extra::None)?;
-        self.carry(&mut add, part, owned, fields);
+        self.carry(at, &mut add, part, owned, fields);
         let remove = self.call(at, &spec.remove, Extra::Item)?;
         let answer = self.operation(at, &spec.list.op)?.output;
         let elements = self.path(at, spec.list.at.as_deref().unwrap_or_default());
@@ -323,16 +325,28 @@ impl Compiler<'_> {
     }
 
     /// The part's fields, and the options, in its write.
-    fn carry(&mut self, put: &mut CallTemplate, part: &PartSpec, owned: &[String], fields: &BTreeMap<String, Field>) {
+    fn carry(
+        &mut self,
+        at: &[&str],
+        put: &mut CallTemplate,
+        part: &PartSpec,
+        owned: &[String],
+        fields: &BTreeMap<String, Field>,
+    ) {
+        let api = Arc::clone(&self.api);
+        let input = api.operation(&put.operation).and_then(|operation| operation.input);
         for field in owned {
             let named = self.spec.names.get(field).and_then(|named| named.all.as_deref());
             let wanted = part.member.as_deref().or(named).unwrap_or(field);
             if let Some(member) = self.input_member(&put.operation, wanted) {
                 put.carries.push(Carried { field: field.clone(), place: member_place(&member) });
-            } else {
-                let operation = put.operation.clone();
-                self.fail(&["parts"], format!("{operation} takes no member like {wanted}; name it with `member`"));
+                continue;
             }
+            let members = input.map(|input| api.shape(input).members()).unwrap_or_default();
+            let hint = nearest(wanted, members.iter().map(|member| member.name.as_str()));
+            let hint =
+                hint.map_or_else(|| "; name it with `member`".to_owned(), |hint| format!("; did you mean {hint}?"));
+            self.fail(at, format!("{} takes no member like {wanted}{hint}", put.operation));
         }
         self.carry_options(put, fields);
     }

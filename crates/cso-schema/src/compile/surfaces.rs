@@ -29,6 +29,10 @@ impl Facts for WithDerived<'_> {
         self.facts.service(name)
     }
 
+    fn services(&self) -> Vec<String> {
+        self.facts.services()
+    }
+
     fn surface(&self, group: &str, kind: &str) -> Option<Arc<Surface>> {
         let own = self.surfaces.get(&(group, kind)).map(|surface| Arc::clone(surface));
         own.or_else(|| self.facts.surface(group, kind))

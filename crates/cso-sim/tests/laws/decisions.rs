@@ -160,18 +160,18 @@ fn who_may_do_what() {
     let open = |ago| Known { open: Some(ago), ..Known::default() };
     let table = [
         //                            nothing  unmarked ours     lost      other    unread   deleted
-        ("new", Known::default(), [Create, FOREIGN, Own, FOREIGN, FOREIGN, FOREIGN, TAKEN]),
+        ("new", Known::default(), [Create, FOREIGN, TakeBack, FOREIGN, FOREIGN, FOREIGN, TAKEN]),
         ("ours", ours(), [Create, Update, Settle, FOREIGN, FOREIGN, Settle, TAKEN]),
         ("open create", open(3), [Wait, Wait, Own, FOREIGN, FOREIGN, Wait, TAKEN]),
         ("old open create", open(3600), [Create, FOREIGN, Own, FOREIGN, FOREIGN, FOREIGN, TAKEN]),
-        ("adopt", adopt(Adoption::Adopt), [MISSING, Adopt, Own, Adopt, Adopt, Adopt, TAKEN]),
-        ("adopt or create", adopt(Adoption::AdoptOrCreate), [Create, Adopt, Own, Adopt, Adopt, Adopt, TAKEN]),
+        ("adopt", adopt(Adoption::Adopt), [MISSING, Adopt, TakeBack, Adopt, Adopt, Adopt, TAKEN]),
+        ("adopt or create", adopt(Adoption::AdoptOrCreate), [Create, Adopt, TakeBack, Adopt, Adopt, Adopt, TAKEN]),
         (
             "take back",
             policy(Policies { take_back: true, ..Policies::default() }),
-            [Create, FOREIGN, Own, TakeBack, FOREIGN, FOREIGN, TAKEN],
+            [Create, FOREIGN, TakeBack, TakeBack, FOREIGN, FOREIGN, TAKEN],
         ),
-        ("read-only", policy(read_only()), [MISSING, Settle, Own, Settle, Settle, Settle, TAKEN]),
+        ("read-only", policy(read_only()), [MISSING, Settle, TakeBack, Settle, Settle, Settle, TAKEN]),
         ("delete, never ours", gone(Known::default()), [Release; 7]),
         ("delete", gone(ours()), [Gone, Delete, Delete, Release, Release, Delete, Gone]),
         ("delete, open create", gone(open(3)), [Wait, Wait, Own, Release, Release, Wait, Wait]),

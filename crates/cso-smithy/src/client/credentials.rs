@@ -57,7 +57,8 @@ impl Credentials {
         if self.refused.swap(false, Ordering::Relaxed)
             && let Chain::Standard(loader) = &self.chain
         {
-            *provider = loader().load().await.credentials_provider();
+            // Boxed: it is large, rare, and would be part of every call otherwise.
+            *provider = Box::pin(loader().load()).await.credentials_provider();
         }
         let Some(provider) = &*provider else { return Err(denied("no-credentials", NO_CREDENTIALS)) };
         match provider.provide_credentials().await {

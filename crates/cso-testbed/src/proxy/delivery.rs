@@ -14,7 +14,7 @@ pub(super) enum Delivery {
     Truncated(usize),
     /// Each byte of its body this long after the one before.
     Dripping(Duration),
-    /// So many bytes more than its body has.
+    /// So many bytes more than its body has, none of them announced.
     Flooding(u64),
 }
 
@@ -27,19 +27,19 @@ impl Delivery {
         match self {
             Self::Whole => answer.write(to, true)?,
             Self::Truncated(bytes) => {
-                answer.write_head(to, answer.body.len() as u64)?;
+                answer.write_head(to, Some(answer.body.len() as u64))?;
                 to.write_all(&answer.body[..answer.body.len().min(*bytes)])?;
                 return Ok(*bytes >= answer.body.len());
             }
             Self::Dripping(pause) => {
-                answer.write_head(to, answer.body.len() as u64)?;
+                answer.write_head(to, Some(answer.body.len() as u64))?;
                 for byte in &answer.body {
                     thread::sleep(*pause);
                     to.write_all(&[*byte])?;
                 }
             }
             Self::Flooding(bytes) => {
-                answer.write_head(to, answer.body.len() as u64 + bytes)?;
+                answer.write_head(to, None)?;
                 to.write_all(&answer.body)?;
                 let mut left = *bytes;
                 while left > 0 {
@@ -47,6 +47,7 @@ impl Delivery {
                     to.write_all(&FILLER[..part])?;
                     left -= part as u64;
                 }
+                return Ok(false);
             }
         }
         Ok(true)

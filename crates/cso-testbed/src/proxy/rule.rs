@@ -124,7 +124,7 @@ pub enum Action {
     Truncate(usize),
     /// The cloud carries the call out, and each byte of the answer's body comes this long after the one before.
     Drip(Duration),
-    /// The cloud never sees the call, and the caller is sent so many bytes of a good answer's beginning.
+    /// The cloud never sees the call, and the caller is sent so many bytes of a good answer's beginning, unannounced.
     Flood(u64),
     /// The cloud never sees the call, and the caller is sent what the same request was answered last. A request that was
     /// never answered goes on.

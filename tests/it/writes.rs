@@ -1,0 +1,293 @@
+//! Killed before and after every write of the state, and with the last write torn: a process of this very program plays
+//! `cso` over a store that dies on time, and the real `cso` comes after it.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use cso_aws::Aws;
+use cso_core::port::{Change, Clock, Store, StoreError, StoreMeta};
+use cso_core::{Object, Record};
+use cso_engine::engine::{Engine, Ports, Settings};
+use cso_engine::run::Goal;
+use cso_engine::world::Kinds;
+use cso_facts::Catalog;
+use cso_local::manifest::{self, FileSecrets};
+use cso_local::state::StateFile;
+use cso_testbed::{Action, Kind, Match, Then, Victim};
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+use tokio::sync::mpsc;
+
+use crate::cases::{self, Case};
+use crate::stage::{APPLY, Stage, figures};
+use crate::steps::Kept;
+
+const DELETE: [&str; 3] = ["delete", "-f", "m"];
+/// Where the playing process finds what it has to do: a [`Doing`], then a [`Death`].
+const PART: &str = "WRITES_PART";
+const CHILD: &str = "writes::child_that_dies_at_a_write";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doing {
+    Create,
+    Update,
+    Delete,
+}
+
+/// Before or after the `n`-th write, from 1; 0 is never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Death {
+    after: bool,
+    nth: usize,
+}
+
+/// A state file whose process dies at one of its writes.
+struct Mortal {
+    file: StateFile,
+    death: Death,
+    writes: AtomicUsize,
+}
+
+impl Store for Mortal {
+    fn meta(&self) -> &StoreMeta {
+        self.file.meta()
+    }
+
+    async fn load(&self) -> Result<Vec<Record>, StoreError> {
+        self.file.load().await
+    }
+
+    async fn commit(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        let here = self.writes.fetch_add(1, Ordering::SeqCst) + 1 == self.death.nth;
+        if here && !self.death.after {
+            die();
+        }
+        let result = self.file.commit(changes).await;
+        if here {
+            die();
+        }
+        result
+    }
+}
+
+/// No destructor runs and nothing is flushed, as with SIGKILL.
+fn die() -> ! {
+    std::process::abort()
+}
+
+struct Now;
+
+impl Clock for Now {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+/// What `cso apply` and `cso delete` do, one call at a time so that writes have numbers. Says how many there were.
+#[tokio::main(flavor = "current_thread")]
+async fn play(deleting: bool, death: Death) -> Result<usize> {
+    let kinds: Kinds =
+        cso_schema::catalog::kinds(Catalog::builtin()).map_err(|wrong| anyhow!("{wrong:?}"))?.into_iter().collect();
+    let set = manifest::load(&["m"], "default");
+    let file = StateFile::open(Path::new(".cso/state.db"))?;
+    let store = Mortal { file, death, writes: AtomicUsize::new(0) };
+    let cloud = Aws::from_environment(Catalog::builtin()).await?;
+    let ports = Ports { cloud, store, secrets: FileSecrets::new(&set, "default"), clock: Now };
+    let settings = Settings {
+        region: cso_testbed::REGION.to_owned(),
+        concurrency: 1,
+        consistency: Some(Duration::ZERO),
+        version: "0".to_owned(),
+        ..Settings::default()
+    };
+    // Nobody listens to what happens, and nobody stops it.
+    let (progress, _) = mpsc::unbounded_channel();
+    let (_control, inbox) = mpsc::unbounded_channel();
+    let engine = Arc::new(Engine::open(ports, kinds, settings, progress).await?);
+    for manifest in set.manifests.into_iter().filter(|manifest| engine.kinds().of(&manifest.object.key).is_some()) {
+        engine.set(Object { deleting, ..manifest.object });
+    }
+    Arc::clone(&engine).run(Goal::Settle { patience: Duration::from_secs(15) }, inbox).await?;
+    Ok(engine.ports().store.writes.load(Ordering::SeqCst))
+}
+
+#[test]
+#[ignore = "a child of the other tests"]
+fn child_that_dies_at_a_write() -> Result<()> {
+    let part = std::env::var(PART).context("only started by other tests")?;
+    let words: Vec<&str> = part.split(' ').collect();
+    let [doing, when, nth] = words[..] else { anyhow::bail!("`{part}`") };
+    let writes = play(doing == "Delete", Death { after: when == "after", nth: nth.parse()? })?;
+    fs::write("writes", writes.to_string())?;
+    Ok(())
+}
+
+/// One object of one kind, with its first field that can be changed.
+struct Scene<'a> {
+    case: &'a Case,
+    stage: &'a mut Stage,
+    kept: Kept,
+    others: Vec<String>,
+}
+
+impl<'a> Scene<'a> {
+    fn set(case: &'a Case, stage: &'a mut Stage, doing: Doing) -> Result<Self> {
+        let kept = case.set(stage)?;
+        let others = stage.everything()?;
+        let scene = Self { case, stage, kept, others };
+        scene.declare(0)?;
+        if doing != Doing::Create {
+            scene.stage.cso(&APPLY)?.ends(0)?;
+            scene.declare(usize::from(doing == Doing::Update))?;
+        }
+        Ok(scene)
+    }
+
+    fn declare(&self, which: usize) -> Result<()> {
+        self.case.declare(self.stage, &self.kept, self.spec(which))
+    }
+
+    /// The spec with the first or second value of its field.
+    fn spec(&self, which: usize) -> Map<String, Value> {
+        let mut more = Map::new();
+        if let Some((name, field)) = self.case.fields.first_key_value() {
+            more.extend(field.with.clone());
+            more.insert(name.clone(), field.values[which].clone());
+        }
+        self.case.spec(&more)
+    }
+
+    /// Plays until it dies, or to the end: then it says how many writes there were.
+    fn play(&self, doing: Doing, death: Death) -> Result<usize> {
+        let when = if death.after { "after" } else { "before" };
+        let cso = self.stage.command(&[])?;
+        let mut child = Command::new(std::env::current_exe()?);
+        child.args(["--exact", CHILD, "--ignored"]).current_dir(self.stage.path()).env_clear();
+        child.envs(cso.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        child.env(PART, format!("{doing:?} {when} {}", death.nth)).stdin(Stdio::null());
+        let output = child.output()?;
+        ensure!(output.status.code().is_none() == (death.nth > 0), "{}", String::from_utf8_lossy(&output.stdout));
+        if death.nth > 0 { Ok(death.nth) } else { Ok(fs::read_to_string(self.stage.path().join("writes"))?.parse()?) }
+    }
+
+    /// The run that comes after: one, at rest, with the value asked for; or none.
+    fn recovers(&self, doing: Doing) -> Result<()> {
+        if doing == Doing::Delete {
+            self.stage.cso(&DELETE)?.ends(0)?;
+            ensure!(self.stage.everything()? == self.others, "left: {:?}", self.stage.everything()?);
+            self.stage.cso(&DELETE)?.ends(0)?.tells("nothing to do")?;
+            return Ok(());
+        }
+        self.stage.cso(&APPLY)?.ends(0)?;
+        let now = self.stage.everything()?;
+        let ours = now.iter().filter(|id| !self.others.contains(id)).count();
+        ensure!(ours == 1 && now.len() == self.others.len() + 1, "there is {now:?}");
+        if let Some((_, field)) = self.case.fields.first_key_value() {
+            let which = usize::from(doing == Doing::Update);
+            self.case.shows(self.stage, &self.kept, &field.at, Some(field.sees(which)))?;
+        }
+        self.stage.rests()
+    }
+}
+
+/// Every write of create, update and delete of one kind.
+fn every_write_of(kind: &str) -> Result<()> {
+    let cases = cases::one_of_each_kind_on(Kind::Ministack)?;
+    let case = cases.iter().find(|case| case.kind == kind).context("no such kind")?;
+    let mut stage = Stage::open(Kind::Ministack)?;
+    let (mut points, mut wrong) = (0, Vec::new());
+    for doing in [Doing::Create, Doing::Update, Doing::Delete] {
+        if doing == Doing::Update && case.fields.is_empty() {
+            continue;
+        }
+        let writes = Scene::set(case, &mut stage, doing)?.play(doing, Death { after: false, nth: 0 })?;
+        ensure!(writes > 0, "{doing:?} writes nothing");
+        for (nth, after) in (1..=writes).flat_map(|nth| [(nth, false), (nth, true)]) {
+            points += 1;
+            let scene = Scene::set(case, &mut stage, doing)?;
+            let result = scene.play(doing, Death { after, nth }).and_then(|_| scene.recovers(doing));
+            wrong.extend(result.err().map(|error| format!("{doing:?}, write {nth}, after: {after}: {error:#}")));
+        }
+    }
+    figures(&format!("{kind}: {points} points at state writes, {} wrong", wrong.len()));
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+macro_rules! every_write {
+    ($($name:ident: $kind:literal),* $(,)?) => {
+        $(#[test] fn $name() -> anyhow::Result<()> { every_write_of($kind) })*
+    };
+}
+
+every_write!(
+    queue: "Queue",
+    topic: "Topic",
+    subscription: "Subscription",
+    repository: "Repository",
+    key: "Key",
+    alias: "Alias",
+    secret: "Secret",
+    policy: "Policy",
+    role: "Role",
+    bucket: "Bucket",
+);
+
+/// Kinds whose resources carry no tags, so no mark.
+const UNMARKED: [&str; 6] = ["Alias", "Grant", "Group", "PlatformApplication", "ServiceLinkedRole", "Subscription"];
+
+/// Where in a log the last write begins: behind the last frame but one that ends a write. The numbers are of its format: a head
+/// of 32 bytes with the page's size at 8, and before each page 24 bytes, with the size of the file at 4 if it ends a write.
+fn last_write(log: &[u8]) -> Option<usize> {
+    let number = |at: usize| Some(u32::from_be_bytes(log.get(at..at + 4)?.try_into().ok()?));
+    let frame = 24 + usize::try_from(number(8)?).ok()?;
+    let ends = (0..).map(|n| 32 + n * frame).take_while(|at| at + frame <= log.len());
+    let ends: Vec<usize> = ends.filter(|at| number(at + 4) != Some(0)).map(|at| at + frame).collect();
+    ends.iter().nth_back(1).copied().or(Some(32))
+}
+
+/// The create took effect, the process died, and the disk lost the end of the last write, which was its intent: worse than
+/// a disk that keeps its word can do. What carries our mark is found by it. What carries none is not taken for ours, and
+/// told with what to do.
+#[test]
+fn a_lost_intent_makes_no_second_one() -> Result<()> {
+    let cases = cases::one_of_each_kind_on(Kind::Ministack)?;
+    let mut stage = Stage::open(Kind::Ministack)?;
+    let (mut points, mut wrong) = (0, Vec::new());
+    for case in &cases {
+        for place in 0..4 {
+            points += 1;
+            let scene = Scene::set(case, &mut stage, Doing::Create)?;
+            let victim = Victim::new();
+            let killed = victim.clone();
+            let kill = Action::after(move |_| {
+                killed.kill();
+                Then::HangUp
+            });
+            scene.stage.proxy.on(Match::mutating(), kill);
+            scene.stage.cso_with(&APPLY, &victim)?;
+            scene.stage.proxy.behave();
+            let path = scene.stage.path().join(".cso/state.db-wal");
+            let log = fs::read(&path)?;
+            let begin = last_write(&log).with_context(|| format!("{}: no log", case.id))?;
+            let length = [begin, begin + 1, usize::midpoint(begin, log.len()), log.len() - 1][place];
+            fs::write(&path, &log[..length])?;
+            if UNMARKED.contains(&case.kind.as_str()) {
+                let run = scene.stage.cso(&APPLY)?.ends(1)?.tells("adoption-policy: adopt")?;
+                ensure!(scene.stage.everything()?.len() == scene.others.len() + 1, "{run:?}");
+                let (spec, adopt) = (scene.spec(0), json!({"services.k8s.aws/adoption-policy": "adopt"}));
+                case.declare_with(scene.stage, &scene.kept, spec, &adopt)?;
+            }
+            let result = scene.recovers(Doing::Create);
+            wrong.extend(result.err().map(|error| format!("{}, cut at {length} of {}: {error:#}", case.id, log.len())));
+        }
+    }
+    figures(&format!("{points} logs cut in the last write, {} wrong", wrong.len()));
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
