@@ -131,6 +131,10 @@ impl Facts for Toy {
         (kind == self.1.kind).then(|| Arc::clone(&self.1))
     }
 
+    fn services(&self) -> Vec<String> {
+        vec!["toy".to_owned()]
+    }
+
     fn published(&self, _: &str) -> Vec<String> {
         vec![self.1.kind.clone()]
     }
@@ -165,7 +169,7 @@ fn each_rule_is_checked() {
         ),
         ("when: {spec.name:", "when: {spec.nam:", "9: toy/Table: Table has no field spec.nam; did you mean spec.name?"),
         ("members: {enabled:", "members: {enable:", "9: toy/Table: the field has no member enable"),
-        ("seen: Status", "seen: State", "9: toy/Table: the answer has no State"),
+        ("seen: Status", "seen: State", "9: toy/Table: the answer has no State; did you mean Status?"),
         ("{ON: true,", "{UP: true,", "9: toy/Table: answers never have UP there"),
         ("{ON: true,", "{ON: often,", "9: toy/Table: ON stands for \"often\", which the published field cannot have"),
         ("restart: true", "prefix: a", "9: toy/Table: a field has one of `prefix`, `lens`, `enum` and `members`"),
