@@ -236,7 +236,7 @@ impl Stage {
             self.clock.move_to(at);
             let turn = tokio::select! {
                 biased;
-                turn = engine.turn(&key, Purpose::Change, fresh.remove(&key)) => turn?,
+                turn = Box::pin(engine.turn(&key, Purpose::Change, fresh.remove(&key))) => turn?,
                 () = self.wire.killed() => return Ok(()),
             };
             due.remove(&key);

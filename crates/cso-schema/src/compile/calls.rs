@@ -287,7 +287,7 @@ impl Compiler<'_> {
                 None => self.constant(at, shape, text),
             },
             Value::Object(map) if matches!(self.api.shape(shape).kind, ShapeKind::Structure { .. }) => {
-                self.structure(at, (member, shape), map, extra)
+                self.structure(at, shape, map, extra)
             }
             Value::Object(map) if map.len() == 1 && map.contains_key("text") => {
                 Some(Source::Const(map["text"].clone()))
@@ -325,15 +325,16 @@ impl Compiler<'_> {
     fn structure(
         &mut self,
         at: &[&str],
-        (member, shape): (&str, ShapeId),
+        shape: ShapeId,
         said: &serde_json::Map<String, Value>,
         extra: Extra,
     ) -> Option<Source> {
         let api = Arc::clone(&self.api);
         let mut members = BTreeMap::new();
         for (name, value) in said {
-            let Some(found) = api.shape(shape).member(name) else {
-                self.fail(at, format!("{member} has no member {name}"));
+            let of = api.shape(shape);
+            let Some(found) = of.member(name) else {
+                self.fail(at, format!("{} has no member {name}", of.name));
                 return None;
             };
             members.insert(name.clone(), self.value_source(at, (name, found.shape), value, extra)?);
