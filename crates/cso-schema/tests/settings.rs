@@ -30,14 +30,15 @@ shape Change structure
   Delete Action
 shape Changes list
   member Change
-shape CreateRequest structure
-  Name Text required
-  Columns Columns
 shape Column structure
   Name Text
   Type Text
 shape Columns list
   member Column
+shape CreateRequest structure
+  Name Text required
+  Columns Columns
+shape Flag boolean
 shape Index structure
   Name Text
   Keys Texts
@@ -51,7 +52,6 @@ shape Life structure
 shape LifeAnswer structure
   Status Status
   Field Text
-shape Flag boolean
 shape NameRequest structure
   Name Text required
 shape Status string
@@ -165,9 +165,9 @@ fn each_rule_is_checked() {
         ),
         ("when: {spec.name:", "when: {spec.nam:", "9: toy/Table: Table has no field spec.nam; did you mean spec.name?"),
         ("members: {enabled:", "members: {enable:", "9: toy/Table: the field has no member enable"),
-        ("seen: Status", "seen: State", "9: toy/Table: the answer has no State"),
+        ("seen: Status", "seen: State", "9: toy/Table: the answer has no State; did you mean Status?"),
         ("{ON: true,", "{UP: true,", "9: toy/Table: answers never have UP there"),
-        ("{ON: true,", "{ON: yes,", "9: toy/Table: ON stands for \"yes\", which the published field cannot have"),
+        ("{ON: true,", "{ON: maybe,", "9: toy/Table: ON stands for \"maybe\", which the published field cannot have"),
         ("restart: true", "prefix: a", "9: toy/Table: a field has one of `prefix`, `lens`, `enum` and `members`"),
         ("shared: name", "shared: nam", "8: toy/Table: `shared`: elements have no member nam"),
         (
@@ -176,7 +176,7 @@ fn each_rule_is_checked() {
             "8: toy/Table: only a `create-only` list is `shared` with other fields",
         ),
         ("{keys: set}", "{key: set}", "14: toy/Table: field `indexes` has no member key"),
-        ("{Create: item}", "{Make: item}", "17: toy/Table: Changes has no member Make"),
+        ("{Create: item}", "{Make: item}", "17: toy/Table: member has no member Make"),
         ("{Name: item.name}", "{Name: item.nam}", "17: toy/Table: elements have no member nam"),
         (
             "[{Delete: {Name: item.name}}]",
