@@ -23,6 +23,7 @@ mod logs;
 mod memory;
 mod ownership;
 mod page;
+mod rates;
 mod readme;
 mod running;
 mod s3;

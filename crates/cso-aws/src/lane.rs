@@ -1,6 +1,8 @@
 //! Turns for the calls of one service in one region: a thin shell around [`Bucket`] and [`Waiting`], which are pure.
 
 mod bucket;
+#[cfg(test)]
+mod throttled;
 mod waiting;
 
 use std::collections::HashMap;

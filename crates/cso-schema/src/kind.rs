@@ -4,17 +4,23 @@
 //! read, update and delete) and an ordered list of *parts* (settings that have calls of their own). Each field of the
 //! spec has exactly one owner. Order of parts is meaning: writes go down the list, removals go up.
 
+mod calls;
+mod parts;
+
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cso_core::path::Segment;
-use cso_core::{ErrorClass, FieldPath, Tree};
+use cso_core::{ErrorClass, FieldPath};
 use cso_facts::api::{Member, Service};
 use cso_facts::surface::{Schema, Surface};
 use serde_json::Value;
 
+pub use self::calls::{
+    CallTemplate, Carried, Context, Pattern, PatternPart, Pick, PickTest, Place, Predicate, Send, Source, Write,
+};
+pub use self::parts::{CONTENT, Part, PartRead, REVISIONS, Revisions, Shape, Table, TagRead, TagWrite, Tags};
 use crate::compare::Compare;
 use crate::lens::Lens;
 
@@ -95,22 +101,6 @@ pub enum Arn {
     Pattern(Pattern),
 }
 
-/// Text with typed holes, such as `arn:{partition}:sns:{region}:{account}:{spec.name}`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pattern(pub Vec<PatternPart>);
-
-/// One piece of a [`Pattern`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PatternPart {
-    Text(String),
-    Context(Context),
-    /// A field of the wish, without the prefix that its lens adds; and what stands for it where it is not set.
-    Spec {
-        path: FieldPath,
-        default: Option<String>,
-    },
-}
-
 /// A read that turns a name into a handle.
 #[derive(Clone, Debug)]
 pub struct Lookup {
@@ -129,94 +119,6 @@ pub struct BodyRead {
     pub pick: Vec<Pick>,
     /// String-map member that holds attributes, if the body is one (`Attributes`).
     pub attributes: Option<String>,
-}
-
-/// An operation before its input is filled.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CallTemplate {
-    pub service: String,
-    pub operation: String,
-    /// Top-level members and where their values come from.
-    pub inputs: Vec<(String, Source)>,
-    /// Values inside members. What a field carries there stands before them.
-    pub nested: Vec<(FieldPath, Source)>,
-    /// Fields that ride along, when they are set.
-    pub carries: Vec<Carried>,
-    /// Member that takes the idempotency token.
-    pub token: Option<String>,
-    /// Where the desired tags go.
-    pub tags: Option<FieldPath>,
-}
-
-/// A field in a call's input.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Carried {
-    pub field: String,
-    pub place: Place,
-}
-
-/// What a member of our element must be.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Pick {
-    pub member: FieldPath,
-    pub test: PickTest,
-}
-
-/// A test of a [`Pick`].
-#[derive(Clone, Debug, PartialEq)]
-pub enum PickTest {
-    Equals(Source),
-    /// Its end; holds of all where a field in the text is not set.
-    Ends(Pattern),
-}
-
-/// Where a field sits in an input or an answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// A path of members. In an answer, `[]` stands for all elements of a list.
-    Path(FieldPath),
-    /// An entry of a string map.
-    Attribute { map: String, key: String },
-}
-
-/// Where a value comes from.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Source {
-    Const(Value),
-    Spec(FieldPath),
-    Status(FieldPath),
-    Context(Context),
-    Option(String),
-    Pattern(Pattern),
-    /// The resource's ARN: read, remembered or built.
-    Arn,
-    /// The idempotency token of the create whose outcome is not known.
-    Token,
-    /// The first that is known.
-    FirstKnown(Vec<Source>),
-    List(Vec<Source>),
-    /// A structure, by the API's names of its members.
-    Structure(BTreeMap<String, Source>),
-    /// The source, unless it has this value.
-    Unless(Box<Source>, Value),
-    /// Wire key and value of the one field that a `send: one` write is for.
-    ChangeKey,
-    ChangeValue,
-    /// The elements that a table adds, changes or removes, whole or one member of each.
-    Items(Option<String>),
-    /// The one element that a call is about, whole or a member of it: such a call is made for each.
-    Item(Option<String>),
-    /// Tags to add, as the member's shape wants them; keys of tags to remove.
-    Tags,
-    TagKeys,
-}
-
-/// Facts of the call's surroundings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Context {
-    Account,
-    Region,
-    Partition,
 }
 
 /// How a create is recovered when its outcome is unknown.
@@ -267,26 +169,6 @@ pub enum Target {
     Spec(FieldPath),
     /// Below `status`.
     Status(FieldPath),
-}
-
-/// A write of fields: the body's update, or a part's.
-#[derive(Clone, Debug)]
-pub struct Write {
-    pub call: CallTemplate,
-    pub send: Send,
-    /// Status paths that the answer fills, and where.
-    pub out: Vec<(FieldPath, FieldPath)>,
-}
-
-/// Which owned fields a write carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Send {
-    /// Those that differ.
-    Changed,
-    /// All that are set.
-    All,
-    /// One field a call, named by [`Source::ChangeKey`].
-    One,
 }
 
 /// One top-level spec field.
@@ -354,128 +236,6 @@ pub enum Clear {
     Elements,
 }
 
-/// Settings with calls of their own.
-#[derive(Clone, Debug)]
-pub struct Part {
-    pub name: String,
-    /// Fields it owns.
-    pub fields: Vec<String>,
-    pub read: PartRead,
-    pub shape: Shape,
-    /// The create call carries all of its fields.
-    pub at_create: bool,
-    /// The part exists only for objects of which this holds.
-    pub when: Predicate,
-}
-
-/// Where a part is read.
-#[derive(Clone, Debug)]
-pub enum PartRead {
-    /// The body's answer has it.
-    Body,
-    Own {
-        call: CallTemplate,
-        /// Error codes that mean "not set".
-        none: Vec<String>,
-    },
-    /// A list, and a read of one thing more for the elements it names. What is put together is, for a table, an object of
-    /// values by name; for revisions, an object with the list ([`REVISIONS`]) and the current one's content ([`CONTENT`]).
-    Listed {
-        list: CallTemplate,
-        elements: FieldPath,
-        get: CallTemplate,
-        /// Where the second answer has the value.
-        value: FieldPath,
-    },
-}
-
-/// Member of a [`PartRead::Listed`] of revisions that has the list.
-pub const REVISIONS: &str = "revisions";
-/// Member of a [`PartRead::Listed`] of revisions that has the content of the current one.
-pub const CONTENT: &str = "content";
-
-/// How a part is written.
-#[derive(Clone, Debug)]
-pub enum Shape {
-    /// A write of its fields, and perhaps a delete.
-    Config { put: Write, delete: Option<CallTemplate> },
-    /// Two operations for a bool.
-    Switch { enable: CallTemplate, disable: CallTemplate },
-    /// Elements that are added, changed and removed, together or one by one.
-    Table(Table),
-    /// Versions, of which one is current: a change adds one, and the oldest makes room.
-    Revisions(Revisions),
-}
-
-/// The calls for the elements of one field: of a list, of a map (as structures of `key` and `value`), or the one that a
-/// scalar is.
-#[derive(Clone, Debug)]
-pub struct Table {
-    /// Member that tells elements apart; `None` if the whole does.
-    pub key: Option<String>,
-    pub add: CallTemplate,
-    /// For an element whose key is there already; without it, it is removed and added.
-    pub change: Option<CallTemplate>,
-    /// Members that the change cannot carry: where they differ, the element is removed and added.
-    pub fixed: Vec<String>,
-    pub remove: CallTemplate,
-    /// Elements with these values belong to nobody: they are neither compared nor written.
-    pub skip: Vec<(String, Source)>,
-}
-
-/// The calls for the versions of one field.
-#[derive(Clone, Debug)]
-pub struct Revisions {
-    /// Makes a version with the new content, and makes it the current one.
-    pub add: CallTemplate,
-    pub remove: CallTemplate,
-    /// So many may exist.
-    pub keep: usize,
-    /// Member that names a version.
-    pub key: String,
-    /// Member that is true of the current one.
-    pub current: String,
-    /// Member that is smallest in the oldest one.
-    pub oldest: String,
-}
-
-/// Tags: a table with the service's calling convention.
-#[derive(Clone, Debug)]
-pub struct Tags {
-    /// Path below spec, normally `tags`.
-    pub field: FieldPath,
-    pub read: TagRead,
-    pub write: TagWrite,
-    /// Member of create that takes them.
-    pub at_create: bool,
-    /// Member names of key and value in list form, surface spelling; `None` for a map.
-    pub surface_names: Option<(String, String)>,
-    /// The same in the API's spelling; `None` for a map.
-    pub api_names: Option<(String, String)>,
-}
-
-/// Where tags are read.
-#[derive(Clone, Debug)]
-pub enum TagRead {
-    /// At this path of the body.
-    Body(FieldPath),
-    Own {
-        call: CallTemplate,
-        at: FieldPath,
-        /// Error codes that mean "there are none".
-        none: Vec<String>,
-    },
-}
-
-/// How tags are written.
-#[derive(Clone, Debug)]
-pub enum TagWrite {
-    /// Those that lack are added, surplus ones are removed.
-    Each { add: CallTemplate, remove: CallTemplate },
-    /// One call replaces them all.
-    Whole(CallTemplate),
-}
-
 /// One status axis of the resource.
 #[derive(Clone, Debug)]
 pub struct Axis {
@@ -535,10 +295,6 @@ pub struct StatusField {
     pub read: Place,
 }
 
-/// Membership tests that must all hold; empty holds always.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Predicate(pub Vec<(Source, Vec<Option<Value>>)>);
-
 /// What error codes mean.
 #[derive(Clone, Debug, Default)]
 pub struct ErrorTable {
@@ -552,153 +308,6 @@ impl Axis {
     /// Whether each element of a list has a state of its own.
     pub fn is_of_elements(&self) -> bool {
         matches!(&self.at, Place::Path(path) if path.segments().contains(&Segment::Each))
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Path(path) => path.fmt(f),
-            Self::Attribute { map, key } => write!(f, "{map}.{key}"),
-        }
-    }
-}
-
-impl Predicate {
-    /// Whether all tests pass, given the values of sources.
-    pub fn holds(&self, value: impl Fn(&Source) -> Option<Tree>) -> bool {
-        self.0.iter().all(|(source, accepted)| {
-            let value = value(source);
-            accepted.iter().any(|one| match (one, &value) {
-                (None, None) => true,
-                (Some(one), Some(value)) => Tree::from(one.clone()) == *value,
-                _ => false,
-            })
-        })
-    }
-}
-
-impl Source {
-    /// The value in a spec, if the source is a path there.
-    pub fn in_spec<'a>(&self, spec: &'a Tree) -> Option<&'a Tree> {
-        match self {
-            Self::Spec(path) => spec.at(path),
-            _ => None,
-        }
-    }
-
-    /// The spec paths that it depends on.
-    pub fn spec_paths(&self) -> Vec<&FieldPath> {
-        match self {
-            Self::Spec(path) => vec![path],
-            Self::Pattern(pattern) => pattern.spec_paths(),
-            Self::FirstKnown(sources) | Self::List(sources) => sources.iter().flat_map(Self::spec_paths).collect(),
-            Self::Structure(members) => members.values().flat_map(Self::spec_paths).collect(),
-            _ => Vec::new(),
-        }
-    }
-
-    /// The source, and those inside it.
-    pub fn all(&self) -> Vec<&Self> {
-        let inside: Vec<&Self> = match self {
-            Self::List(sources) => sources.iter().flat_map(Self::all).collect(),
-            Self::Structure(members) => members.values().flat_map(Self::all).collect(),
-            _ => Vec::new(),
-        };
-        std::iter::once(self).chain(inside).collect()
-    }
-
-    /// Whether the token of an open create may be what counts.
-    pub fn may_be_token(&self) -> bool {
-        self.choices().contains(&Self::Token)
-    }
-
-    /// The source itself, or those of which the first that is known counts.
-    pub fn choices(&self) -> &[Self] {
-        match self {
-            Self::FirstKnown(sources) => sources,
-            one => std::slice::from_ref(one),
-        }
-    }
-}
-
-impl Pattern {
-    /// The spec paths in its holes.
-    pub fn spec_paths(&self) -> Vec<&FieldPath> {
-        let holes = self.0.iter().filter_map(|part| match part {
-            PatternPart::Spec { path, .. } => Some(path),
-            PatternPart::Text(_) | PatternPart::Context(_) => None,
-        });
-        holes.collect()
-    }
-}
-
-impl Pick {
-    /// The source that the member must equal, if it must.
-    pub const fn source(&self) -> Option<&Source> {
-        match &self.test {
-            PickTest::Equals(source) => Some(source),
-            PickTest::Ends(_) => None,
-        }
-    }
-
-    /// The spec paths that it depends on.
-    pub fn spec_paths(&self) -> Vec<&FieldPath> {
-        match &self.test {
-            PickTest::Equals(source) => source.spec_paths(),
-            PickTest::Ends(pattern) => pattern.spec_paths(),
-        }
-    }
-}
-
-impl CallTemplate {
-    /// Whether it is made for one element at a time.
-    pub fn is_for_one(&self) -> bool {
-        self.sources().any(|source| matches!(source, Source::Item(_)))
-    }
-
-    /// The sources of its members, and those inside them.
-    pub fn sources(&self) -> impl Iterator<Item = &Source> {
-        self.inputs.iter().flat_map(|(_, source)| source.all())
-    }
-}
-
-impl Table {
-    /// The elements of a field's value. A map's are structures of `key` and `value`; a scalar is its own only one.
-    pub fn elements(value: &Tree) -> Vec<Tree> {
-        match value {
-            Tree::List(elements) => elements.clone(),
-            Tree::Object(entries) => entries
-                .iter()
-                .map(|(key, value)| {
-                    Tree::Object(BTreeMap::from([
-                        ("key".to_owned(), Tree::text(key)),
-                        ("value".to_owned(), value.clone()),
-                    ]))
-                })
-                .collect(),
-            Tree::Null => Vec::new(),
-            Tree::Text(text) if text.is_empty() => Vec::new(),
-            scalar => vec![scalar.clone()],
-        }
-    }
-
-    /// What tells an element from the others.
-    pub fn key<'a>(&self, element: &'a Tree) -> &'a Tree {
-        match &self.key {
-            Some(member) => element.member(member).unwrap_or(&Tree::Null),
-            None => element,
-        }
-    }
-}
-
-impl Place {
-    /// The string map, if it is an entry of one.
-    pub fn map(&self) -> Option<&str> {
-        match self {
-            Self::Attribute { map, .. } => Some(map),
-            Self::Path(_) => None,
-        }
     }
 }
 
