@@ -91,7 +91,7 @@ fn injected_errors_are_understood(kind: Kind) -> Result<()> {
     bed.proxy.on(Match::operation("CreateTopic").times(2), Action::Fail(throttled));
     let exists = Failure::new("QueueNameExists").query_code("QueueAlreadyExists");
     bed.proxy.on(Match::operation("CreateQueue"), Action::Fail(exists));
-    bed.proxy.on(Match::operation("GET /"), Action::Fail(Failure::new("SlowDown").status(503)));
+    bed.proxy.on(Match::operation("ListBuckets"), Action::Fail(Failure::new("SlowDown").status(503)));
 
     assert_eq!(code(bed.through.call("kms", "CreateKey", json!({}))).as_deref(), Some("AccessDeniedException"));
     for _ in 0..2 {

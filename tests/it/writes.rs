@@ -239,7 +239,8 @@ every_write!(
 );
 
 /// Kinds whose resources carry no tags, so no mark.
-const UNMARKED: [&str; 6] = ["Alias", "Grant", "Group", "PlatformApplication", "ServiceLinkedRole", "Subscription"];
+const UNMARKED: [&str; 7] =
+    ["Alias", "Backup", "Grant", "Group", "PlatformApplication", "ServiceLinkedRole", "Subscription"];
 
 /// Where in a log the last write begins: behind the last frame but one that ends a write. The numbers are of its format: a head
 /// of 32 bytes with the page's size at 8, and before each page 24 bytes, with the size of the file at 4 if it ends a write.
