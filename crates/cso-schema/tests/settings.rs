@@ -176,7 +176,7 @@ fn each_rule_is_checked() {
             "8: toy/Table: only a `create-only` list is `shared` with other fields",
         ),
         ("{keys: set}", "{key: set}", "14: toy/Table: field `indexes` has no member key"),
-        ("{Create: item}", "{Make: item}", "17: toy/Table: member has no member Make"),
+        ("{Create: item}", "{Make: item}", "17: toy/Table: Change has no member Make"),
         ("{Name: item.name}", "{Name: item.nam}", "17: toy/Table: elements have no member nam"),
         (
             "[{Delete: {Name: item.name}}]",
