@@ -10,14 +10,12 @@ use cso_testbed::{Action, Kind, Match, Then, Victim};
 use serde_json::{Map, Value, json};
 
 use crate::cases::{self, Case};
-use crate::stage::{self, APPLY, Stage};
+use crate::stage::{self, APPLY, DELETE, Stage};
 use crate::steps::Kept;
-
-const DELETE: [&str; 3] = ["delete", "-f", "m"];
 
 /// What the process was doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Doing {
+pub(crate) enum Doing {
     Create,
     Update,
     Delete,

@@ -5,43 +5,12 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::process::Command;
 
 use anyhow::{Result, ensure};
-use cso_testbed::{Action, Failure, Kind, Match, Outcome};
+use cso_testbed::{Action, Failure, Match, Outcome};
 
-use crate::stage::{APPLY, Run, Stage};
-
-/// For what does not pass while we look.
-const BRIEFLY: [&str; 6] = ["apply", "-f", "m", "--wait", "--timeout", "3s"];
-
-const QUEUE: &str = "\
-apiVersion: sqs.services.k8s.aws/v1alpha1
-kind: Queue
-metadata: {name: story}
-spec: {queueName: story}
-";
-const TOPIC: &str = "\
-apiVersion: sns.services.k8s.aws/v1alpha1
-kind: Topic
-metadata: {name: story}
-spec: {name: story}
-";
+use crate::stage::{APPLY, BRIEFLY, QUEUE, Run, Stage, TOPIC};
 
 /// Each protocol: JSON and query.
 const BOTH: [(&str, &str, &str); 2] = [("CreateQueue", QUEUE, "sqs/Queue"), ("CreateTopic", TOPIC, "sns/Topic")];
-
-/// A stage with one manifest.
-fn stage(manifest: &str) -> Result<Stage> {
-    let stage = Stage::open(Kind::Ministack)?;
-    stage.write("m/object.yaml", manifest)?;
-    Ok(stage)
-}
-
-/// Once the weather is better, the next run makes exactly one.
-fn resumes(stage: &Stage) -> Result<()> {
-    stage.proxy.behave();
-    stage.cso(&APPLY)?.ends(0)?;
-    ensure!(stage.everything()?.len() == 1, "there is {:?}", stage.everything()?);
-    stage.rests()
-}
 
 #[test]
 fn what_is_refused_is_told_and_resumed() -> Result<()> {
@@ -52,11 +21,11 @@ fn what_is_refused_is_told_and_resumed() -> Result<()> {
             ("ExpiredTokenException", 403),
             ("ExpiredToken", 403),
         ] {
-            let stage = stage(manifest)?;
+            let stage = Stage::with(manifest)?;
             stage.proxy.on(Match::operation(operation).always(), Action::Fail(Failure::new(code).status(status)));
             let run = stage.cso(&APPLY)?.ends(1)?.tells("story")?.tells(operation)?.tells(code)?;
             run.tells("credentials")?.tells("permission")?;
-            resumes(&stage)?;
+            stage.resumes()?;
         }
     }
     Ok(())
@@ -64,19 +33,19 @@ fn what_is_refused_is_told_and_resumed() -> Result<()> {
 
 #[test]
 fn credentials_that_nobody_accepts_are_told_once() -> Result<()> {
-    let stage = stage(QUEUE)?;
+    let stage = Stage::with(QUEUE)?;
     let expired = Failure::new("ExpiredToken").status(403);
     stage.proxy.on(Match::operation("GetCallerIdentity").always(), Action::Fail(expired));
     for command in [&["plan", "-f", "m"][..], &APPLY] {
         stage.cso(command)?.ends(1)?.tells("ExpiredToken")?.tells("credentials")?;
     }
     ensure!(stage.mutations().is_empty(), "it went on without an identity");
-    resumes(&stage)
+    stage.resumes()
 }
 
 #[test]
 fn an_endpoint_that_is_down_is_named() -> Result<()> {
-    let stage = stage(QUEUE)?;
+    let stage = Stage::with(QUEUE)?;
     // Free a moment ago, so nobody listens.
     let nobody = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
     for command in [&["plan", "-f", "m"][..], &BRIEFLY] {
@@ -87,7 +56,7 @@ fn an_endpoint_that_is_down_is_named() -> Result<()> {
     let mut command = stage.command(&BRIEFLY)?;
     let run = Run::of(command.env("AWS_ENDPOINT_URL_SQS", format!("http://{nobody}")))?.ends(1)?;
     run.tells("story")?.tells(&nobody.to_string())?;
-    resumes(&stage)
+    stage.resumes()
 }
 
 #[test]
@@ -99,11 +68,11 @@ fn bad_weather_passes() -> Result<()> {
             Failure::new("InternalFailure").status(500),
             Failure::new("Unavailable").status(503).page(),
         ] {
-            let stage = stage(manifest)?;
+            let stage = Stage::with(manifest)?;
             let rule = stage.proxy.on(Match::operation(operation).times(2), Action::Fail(failure.clone()));
             stage.cso(&APPLY)?.ends(0)?;
             ensure!(rule.fired() == 2, "{failure:?} came {} times", rule.fired());
-            resumes(&stage)?;
+            stage.resumes()?;
         }
     }
     Ok(())
@@ -118,13 +87,13 @@ fn weather_that_does_not_pass_is_told() -> Result<()> {
             (Failure::new("Bad Gateway").status(502).page(), "502"),
             (Failure::new("Hotel Wi-Fi").status(200).page(), "200"),
         ] {
-            let stage = stage(manifest)?;
+            let stage = Stage::with(manifest)?;
             stage.proxy.on(Match::operation(operation).always(), Action::Fail(failure));
             stage.cso(&BRIEFLY)?.ends(1)?.tells(object)?.tells("story")?.tells(operation)?.tells(told)?;
             stage
                 .cso(&["describe", "queue", "story"])
                 .and_then(|run| if object == "sqs/Queue" { run.ends(0) } else { Ok(run) })?;
-            resumes(&stage)?;
+            stage.resumes()?;
         }
     }
     Ok(())
@@ -134,13 +103,13 @@ fn weather_that_does_not_pass_is_told() -> Result<()> {
 #[test]
 fn a_mutating_call_of_unknown_outcome_is_not_repeated_blindly() -> Result<()> {
     for (operation, manifest, _) in BOTH {
-        let stage = stage(manifest)?;
+        let stage = Stage::with(manifest)?;
         stage.proxy.on(Match::operation(operation), Action::DropReply);
         stage.cso(&APPLY)?.ends(0)?;
         let calls = stage.proxy.calls();
         let sent: Vec<_> = calls.iter().filter(|call| call.operation == operation).collect();
         ensure!(sent.len() == 1 && matches!(sent[0].outcome, Outcome::ReplyLost { .. }), "{sent:?}");
-        resumes(&stage)?;
+        stage.resumes()?;
     }
     Ok(())
 }
@@ -148,7 +117,7 @@ fn a_mutating_call_of_unknown_outcome_is_not_repeated_blindly() -> Result<()> {
 /// As much of a file as fits, and not a byte more: what a full disk does.
 #[test]
 fn a_full_disk_is_told_and_loses_nothing() -> Result<()> {
-    let stage = stage(QUEUE)?;
+    let stage = Stage::with(QUEUE)?;
     stage.cso(&APPLY)?.ends(0)?;
     stage.write("m/object.yaml", &format!("{QUEUE}---\n{TOPIC}"))?;
     let cso = stage.command(&APPLY)?;

@@ -19,6 +19,26 @@ static CSO: LazyLock<Result<PathBuf, String>> =
 /// Applies the manifests of a story; does not wait long for what will never be.
 pub(crate) const APPLY: [&str; 6] = ["apply", "-f", "m", "--wait", "--timeout", "15s"];
 
+/// For what does not pass while we look.
+pub(crate) const BRIEFLY: [&str; 6] = ["apply", "-f", "m", "--wait", "--timeout", "3s"];
+
+pub(crate) const DELETE: [&str; 3] = ["delete", "-f", "m"];
+
+/// For stories that are about no kind in particular.
+pub(crate) const QUEUE: &str = "\
+apiVersion: sqs.services.k8s.aws/v1alpha1
+kind: Queue
+metadata: {name: story}
+spec: {queueName: story}
+";
+/// The same, in another protocol.
+pub(crate) const TOPIC: &str = "\
+apiVersion: sns.services.k8s.aws/v1alpha1
+kind: Topic
+metadata: {name: story}
+spec: {name: story}
+";
+
 /// Tells what a story counted: `docs/reliability.md` has these figures.
 #[expect(clippy::print_stdout, reason = "shown with --nocapture, and when the story fails")]
 pub(crate) fn figures(line: &str) {
@@ -49,6 +69,13 @@ impl Stage {
         let proxy = Proxy::before(emulator.endpoint())?;
         let cloud = Reader::connect(emulator.endpoint())?;
         Ok(Self { emulator, proxy, cloud, directory: TempDir::new()? })
+    }
+
+    /// A stage with one manifest, before the emulator that answers at once.
+    pub(crate) fn with(manifest: &str) -> Result<Self> {
+        let stage = Self::open(Kind::Ministack)?;
+        stage.write("m/object.yaml", manifest)?;
+        Ok(stage)
     }
 
     /// An empty cloud, an empty directory, no rules, no calls.
@@ -116,6 +143,20 @@ impl Stage {
         ensure!(run.stdout.contains("nothing to do"), "at rest it did not say so: {run:?}");
         ensure!(before == self.memory()?, "at rest it wrote its state");
         Ok(())
+    }
+
+    /// Once nothing is wrong any more, the next run makes exactly one, and rests.
+    pub(crate) fn resumes(&self) -> Result<()> {
+        self.proxy.behave();
+        self.cso(&APPLY)?.ends(0)?;
+        self.has_one()
+    }
+
+    /// One resource, and nothing left to do.
+    pub(crate) fn has_one(&self) -> Result<()> {
+        let all = self.everything()?;
+        ensure!(all.len() == 1, "there is {all:?}");
+        self.rests()
     }
 
     /// Every record and event in the state file.

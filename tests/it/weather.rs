@@ -7,30 +7,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use cso_testbed::{Action, AwsCall, Failure, Kind, Match, Outcome};
+use cso_testbed::{Action, AwsCall, Failure, Match, Outcome};
 use jiff::Timestamp;
 use serde_json::json;
 
 use crate::running::{Running, until};
-use crate::stage::{APPLY, Run, Stage, figures};
+use crate::stage::{APPLY, BRIEFLY, DELETE, QUEUE, Run, Stage, TOPIC, figures};
 
-/// For what does not pass while we look.
-const BRIEFLY: [&str; 6] = ["apply", "-f", "m", "--wait", "--timeout", "3s"];
 const WATCH: [&str; 6] = ["apply", "-f", "m", "--watch", "--verify-every", "500ms"];
-const DELETE: [&str; 3] = ["delete", "-f", "m"];
 
-const QUEUE: &str = "\
-apiVersion: sqs.services.k8s.aws/v1alpha1
-kind: Queue
-metadata: {name: story}
-spec: {queueName: story}
-";
-const TOPIC: &str = "\
-apiVersion: sns.services.k8s.aws/v1alpha1
-kind: Topic
-metadata: {name: story}
-spec: {name: story}
-";
 const BUCKET: &str = "\
 apiVersion: s3.services.k8s.aws/v1alpha1
 kind: Bucket
@@ -51,29 +36,10 @@ const FAMILIES: [(&str, &str, &str, &str); 3] = [
     (BUCKET, "s3", "CreateBucket", "GetBucketTagging"),
 ];
 
-fn stage(manifest: &str) -> Result<Stage> {
-    let stage = Stage::open(Kind::Ministack)?;
-    stage.write("m/object.yaml", manifest)?;
-    Ok(stage)
-}
-
 /// The stage as new, with this manifest.
 fn anew(stage: &mut Stage, manifest: &str) -> Result<()> {
     stage.clear()?;
     stage.write("m/object.yaml", manifest)
-}
-
-/// One of them, and nothing left to do.
-fn is_as_wished(stage: &Stage) -> Result<()> {
-    ensure!(stage.everything()?.len() == 1, "there is {:?}", stage.everything()?);
-    stage.rests()
-}
-
-/// Once the weather is better, the next run makes exactly one.
-fn resumes(stage: &Stage) -> Result<()> {
-    stage.proxy.behave();
-    stage.cso(&APPLY)?.ends(0)?;
-    is_as_wished(stage)
 }
 
 /// Calls of an operation, or all.
@@ -84,7 +50,7 @@ fn count(stage: &Stage, operation: Option<&str>) -> usize {
 /// What a network does to the answer of a call that took effect: the call is not made again, it is looked for.
 #[test]
 fn an_answer_that_is_lost_costs_one_look() -> Result<()> {
-    let mut stage = stage(QUEUE)?;
+    let mut stage = Stage::with(QUEUE)?;
     for (manifest, _, create, _) in FAMILIES {
         anew(&mut stage, manifest)?;
         stage.cso(&APPLY)?.ends(0)?;
@@ -97,7 +63,7 @@ fn an_answer_that_is_lost_costs_one_look() -> Result<()> {
             figures(&format!("{create}, {action:?}: {all} calls, {calm} when nothing is lost"));
             ensure!(rule.fired() == 1 && count(&stage, Some(create)) == 1, "{action:?}: {create} was repeated");
             ensure!(all <= calm + 4, "{action:?}: {all} calls instead of {calm}");
-            is_as_wished(&stage)?;
+            stage.has_one()?;
         }
     }
     Ok(())
@@ -106,7 +72,7 @@ fn an_answer_that_is_lost_costs_one_look() -> Result<()> {
 /// A read is repeated, each time for one call that came to nothing.
 #[test]
 fn a_read_that_is_lost_is_repeated() -> Result<()> {
-    let mut stage = stage(QUEUE)?;
+    let mut stage = Stage::with(QUEUE)?;
     for (manifest, _, _, read) in FAMILIES {
         anew(&mut stage, manifest)?;
         stage.cso(&APPLY)?.ends(0)?;
@@ -136,7 +102,7 @@ fn a_read_that_is_lost_is_repeated() -> Result<()> {
 /// Everything that a service is asked fails for a while.
 #[test]
 fn a_burst_of_server_errors_is_sat_out() -> Result<()> {
-    let mut stage = stage(QUEUE)?;
+    let mut stage = Stage::with(QUEUE)?;
     for (manifest, service, create, _) in FAMILIES {
         anew(&mut stage, manifest)?;
         stage.cso(&APPLY)?.ends(0)?;
@@ -149,7 +115,7 @@ fn a_burst_of_server_errors_is_sat_out() -> Result<()> {
         figures(&format!("{service}: 9 errors, {all} calls, {creates} of them {create}; {calm} calls without errors"));
         ensure!(burst.fired() == 9, "it met {} errors", burst.fired());
         ensure!(all <= calm + 9 + 6, "{all} calls instead of {calm} + 9");
-        is_as_wished(&stage)?;
+        stage.has_one()?;
     }
     Ok(())
 }
@@ -157,7 +123,7 @@ fn a_burst_of_server_errors_is_sat_out() -> Result<()> {
 /// Slow is not broken: every answer, byte by byte.
 #[test]
 fn answers_that_drip_are_drunk() -> Result<()> {
-    let mut stage = stage(QUEUE)?;
+    let mut stage = Stage::with(QUEUE)?;
     for (manifest, ..) in FAMILIES {
         anew(&mut stage, manifest)?;
         stage.cso(&APPLY)?.ends(0)?;
@@ -167,7 +133,7 @@ fn answers_that_drip_are_drunk() -> Result<()> {
         stage.cso(&APPLY)?.ends(0)?;
         let all = count(&stage, None);
         ensure!(all == calm, "{all} calls instead of {calm}");
-        is_as_wished(&stage)?;
+        stage.has_one()?;
     }
     Ok(())
 }
@@ -175,7 +141,7 @@ fn answers_that_drip_are_drunk() -> Result<()> {
 /// A service that takes its time delays what it is asked, and nothing else.
 #[test]
 fn a_slow_service_delays_no_other() -> Result<()> {
-    let stage = stage(&format!("{QUEUE}---\n{TOPIC}"))?;
+    let stage = Stage::with(&format!("{QUEUE}---\n{TOPIC}"))?;
     let slow = stage.proxy.on(Match::any().of("sqs").always(), Action::Delay(Duration::from_secs(2)));
     let begun = Instant::now();
     stage.cso(&APPLY)?.ends(0)?;
@@ -189,7 +155,7 @@ fn a_slow_service_delays_no_other() -> Result<()> {
 /// A call that does not end holds up nobody else; who does not want to wait for it leaves, and the next run finds out.
 #[test]
 fn a_drip_that_does_not_end_holds_up_nobody() -> Result<()> {
-    let stage = stage(&format!("{QUEUE}---\n{TOPIC}"))?;
+    let stage = Stage::with(&format!("{QUEUE}---\n{TOPIC}"))?;
     let drip = stage.proxy.on(Match::operation("CreateQueue"), Action::Drip(Duration::from_secs(1)));
     let mut run = Running::start(&stage, &APPLY)?;
     run.tells("sns/Topic default/story: settled")?;
@@ -218,7 +184,7 @@ fn peak(process: &Running) -> Result<usize> {
 #[test]
 fn a_flood_fills_no_memory() -> Result<()> {
     const OBJECTS: usize = 8;
-    let mut stage = stage(QUEUE)?;
+    let mut stage = Stage::with(QUEUE)?;
     for (manifest, flooded, create) in [
         (QUEUE, "GetQueueUrl", "CreateQueue"),
         (TOPIC, "CreateTopic", "CreateTopic"),
@@ -260,7 +226,7 @@ fn patiently(stage: &Stage, args: &[&str]) -> Result<Run> {
 #[test]
 fn what_is_invisible_after_its_create_is_not_made_twice() -> Result<()> {
     const BLIND: usize = 4;
-    let mut stage = stage(QUEUE)?;
+    let mut stage = Stage::with(QUEUE)?;
     for (manifest, absent, create, reads) in LATE {
         anew(&mut stage, manifest)?;
         let made = Arc::new(AtomicBool::new(false));
@@ -278,7 +244,7 @@ fn what_is_invisible_after_its_create_is_not_made_twice() -> Result<()> {
         ensure!(blind.fired() == BLIND, "{create}: {} looks in vain\n{run:?}", blind.fired());
         ensure!(count(&stage, Some(create)) == 1, "{create} was made {} times", count(&stage, Some(create)));
         figures(&format!("{create}: invisible for {BLIND} looks, {} calls", count(&stage, None)));
-        is_as_wished(&stage)?;
+        stage.has_one()?;
     }
     Ok(())
 }
@@ -287,7 +253,7 @@ fn what_is_invisible_after_its_create_is_not_made_twice() -> Result<()> {
 #[test]
 fn what_is_visible_after_its_delete_is_not_deleted_in_a_hurry() -> Result<()> {
     const GHOSTLY: usize = 3;
-    let mut stage = stage(QUEUE)?;
+    let mut stage = Stage::with(QUEUE)?;
     for (manifest, service, delete, read) in
         [(QUEUE, "sqs", "DeleteQueue", "GetQueueAttributes"), (TOPIC, "sns", "DeleteTopic", "GetTopicAttributes")]
     {
@@ -318,7 +284,7 @@ fn what_is_visible_after_its_delete_is_not_deleted_in_a_hurry() -> Result<()> {
 #[test]
 fn a_wrong_clock_costs_one_call() -> Result<()> {
     for hours in [1, -1] {
-        let stage = stage(&format!("{QUEUE}---\n{TOPIC}"))?;
+        let stage = Stage::with(&format!("{QUEUE}---\n{TOPIC}"))?;
         let offset = jiff::SignedDuration::from_hours(hours);
         let skewed = move |call: &AwsCall| {
             let signed = Timestamp::strptime("%Y%m%dT%H%M%S%#z", call.signed_at.replace('Z', "+0000"));
@@ -338,7 +304,7 @@ fn a_wrong_clock_costs_one_call() -> Result<()> {
 #[test]
 fn a_rotated_key_is_taken_up_without_a_restart() -> Result<()> {
     for code in ["ExpiredToken", "InvalidClientTokenId"] {
-        let stage = stage(QUEUE)?;
+        let stage = Stage::with(QUEUE)?;
         let keys = |id: &str| format!("[default]\naws_access_key_id = {id}\naws_secret_access_key = secret-of-{id}\n");
         stage.write(".aws/credentials", &keys("OLD"))?;
         let mut command = stage.command(&WATCH)?;
@@ -364,7 +330,7 @@ fn a_rotated_key_is_taken_up_without_a_restart() -> Result<()> {
 /// A key that ends without a successor is told; once there is one, the next edit needs no restart.
 #[test]
 fn an_expired_key_is_told_and_healed() -> Result<()> {
-    let stage = stage(QUEUE)?;
+    let stage = Stage::with(QUEUE)?;
     let keys = |id: &str| format!("[default]\naws_access_key_id = {id}\naws_secret_access_key = secret-of-{id}\n");
     stage.write(".aws/credentials", &keys("OLD"))?;
     let mut command = stage.command(&WATCH)?;
@@ -387,14 +353,14 @@ fn an_expired_key_is_told_and_healed() -> Result<()> {
 /// A host that nobody knows: told by its name, nothing sent, and nothing forgotten.
 #[test]
 fn a_host_without_an_address_is_told() -> Result<()> {
-    let stage = stage(QUEUE)?;
+    let stage = Stage::with(QUEUE)?;
     let mut command = stage.command(&BRIEFLY)?;
     command.env("AWS_ENDPOINT_URL_SQS", "http://sqs.story.invalid");
     let run = Run::of(&mut command)?.ends(1)?;
     run.tells("sqs/Queue default/story")?.tells("cannot connect to sqs.story.invalid")?;
     let sent: Vec<_> = stage.proxy.calls().into_iter().filter(|call| call.service == "sqs").collect();
     ensure!(sent.is_empty(), "{sent:?}");
-    resumes(&stage)?;
+    stage.resumes()?;
     ensure!(
         stage.proxy.calls().iter().all(|call| matches!(call.outcome, Outcome::Answered { .. })),
         "no fault is left"

@@ -24,20 +24,13 @@ use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
 use crate::cases::{self, Case};
-use crate::stage::{APPLY, Stage, figures};
+use crate::crash::Doing;
+use crate::stage::{APPLY, DELETE, Stage, figures};
 use crate::steps::Kept;
 
-const DELETE: [&str; 3] = ["delete", "-f", "m"];
 /// Where the playing process finds what it has to do: a [`Doing`], then a [`Death`].
 const PART: &str = "WRITES_PART";
 const CHILD: &str = "writes::child_that_dies_at_a_write";
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Doing {
-    Create,
-    Update,
-    Delete,
-}
 
 /// Before or after the `n`-th write, from 1; 0 is never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
