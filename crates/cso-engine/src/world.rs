@@ -2,7 +2,7 @@
 //! an await.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use cso_core::export::Target;
 use cso_core::{Object, ObjectKey, Record};
@@ -12,26 +12,52 @@ use serde_json::Value;
 use crate::exports;
 use crate::resolve::{self, Others};
 
-/// Kinds by group and name.
+/// Kinds by group and name. Those of a group are compiled when one of them is first asked for: of hundreds of services, most
+/// users have a few.
 #[derive(Clone, Debug, Default)]
-pub struct Kinds(BTreeMap<(String, String), Arc<Kind>>);
+pub struct Kinds(BTreeMap<String, Arc<Group>>);
+
+type Group = LazyLock<Vec<Arc<Kind>>, Box<dyn FnOnce() -> Vec<Arc<Kind>> + Send>>;
 
 impl Kinds {
     /// The kind of an object, if there is a descriptor for it.
     pub fn of(&self, key: &ObjectKey) -> Option<&Arc<Kind>> {
-        self.0.get(&(key.group.clone(), key.kind.clone()))
+        self.0.get(&key.group)?.iter().find(|kind| kind.name() == key.kind)
     }
 
     /// Every kind, by group and name.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Kind>> {
-        self.0.values()
+        self.0.values().flat_map(|group| group.iter())
+    }
+
+    /// Adds the kinds of a group, to be compiled once they are needed.
+    pub fn add(&mut self, group: String, compile: impl FnOnce() -> Vec<Kind> + Send + 'static) {
+        let sorted = || {
+            let mut kinds: Vec<Arc<Kind>> = compile().into_iter().map(Arc::new).collect();
+            kinds.sort_by(|one, other| one.name().cmp(other.name()));
+            kinds
+        };
+        self.0.insert(group, Arc::new(LazyLock::new(Box::new(sorted))));
+    }
+
+    /// These kinds with others beside them, which stand in for those of the same name.
+    #[must_use]
+    pub fn with(&self, others: &[Kind]) -> Self {
+        let mut all = self.clone();
+        for group in others.iter().map(Kind::group).collect::<BTreeSet<_>>() {
+            let new: Vec<Kind> = others.iter().filter(|kind| kind.group() == group).cloned().collect();
+            let old = self.0.get(group).into_iter().flat_map(|group| group.iter());
+            let kept = old.filter(|old| new.iter().all(|new| new.name() != old.name()));
+            let kinds: Vec<Kind> = kept.map(|kind| Kind::clone(kind)).chain(new.iter().cloned()).collect();
+            all.add(group.to_owned(), || kinds);
+        }
+        all
     }
 }
 
 impl FromIterator<Kind> for Kinds {
     fn from_iter<I: IntoIterator<Item = Kind>>(kinds: I) -> Self {
-        let by_name = |kind: Kind| ((kind.group().to_owned(), kind.name().to_owned()), Arc::new(kind));
-        Self(kinds.into_iter().map(by_name).collect())
+        Self::default().with(&kinds.into_iter().collect::<Vec<_>>())
     }
 }
 

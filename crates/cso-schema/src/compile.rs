@@ -13,6 +13,7 @@ use cso_facts::surface::Surface;
 
 use self::lookup::shape_at;
 use self::position::line_of;
+pub use self::surfaces::group_of;
 use crate::descriptor::{File, KindSpec};
 use crate::kind::{CallTemplate, Kind, Scope};
 use crate::names::nearest;

@@ -9,7 +9,8 @@ use cso_core::export::{self, TargetKind, is_export};
 use cso_engine::world::Kinds;
 use cso_facts::Catalog;
 use cso_facts::surface::Surface;
-use cso_schema::compile::compile_all;
+use cso_schema::catalog::service_kinds;
+use cso_schema::compile::{compile_all, group_of};
 use cso_schema::kind::Kind;
 use cso_schema::names::nearest;
 use tracing::info;
@@ -18,28 +19,26 @@ use crate::args::Global;
 use crate::descriptors;
 
 /// The kinds of this build.
-pub(crate) fn builtin() -> Result<Kinds> {
-    match cso_schema::catalog::kinds(Catalog::builtin()) {
-        Ok(kinds) => Ok(kinds.into_iter().collect()),
-        Err(wrong) => {
-            let lines: Vec<String> = wrong.iter().map(ToString::to_string).collect();
-            bail!("a descriptor of this build is wrong, which is a bug of cso:\n{}", lines.join("\n"))
-        }
+pub(crate) fn builtin() -> Kinds {
+    let catalog = Catalog::builtin();
+    let mut kinds = Kinds::default();
+    for service in catalog.descriptors() {
+        kinds.add(group_of(service), move || {
+            service_kinds(catalog, service).expect("the tests of a build compile its descriptors")
+        });
     }
+    kinds
 }
 
 /// The kinds of this build, and in front of them those of `--kinds`.
 pub(crate) fn of_session(global: &Global) -> Result<Kinds> {
-    let built_in = builtin()?;
+    let built_in = builtin();
     let Some(folder) = &global.descriptors else { return Ok(built_in) };
     let own = of_users(folder)?;
-    for kind in &own {
-        if built_in.iter().any(|other| is_same(other, kind)) {
-            info!(target: "cso::kinds", kind = full_name(kind), file = kind.file, "stands in for the built-in kind");
-        }
+    for kind in own.iter().filter(|kind| built_in.iter().any(|other| is_same(other, kind))) {
+        info!(target: "cso::kinds", kind = full_name(kind), file = kind.file, "stands in for the built-in kind");
     }
-    let kept = built_in.iter().filter(|kind| !own.iter().any(|other| is_same(other, kind)));
-    Ok(kept.map(|kind| Kind::clone(kind)).chain(own.iter().cloned()).collect())
+    Ok(built_in.with(&own))
 }
 
 /// The kinds of users' descriptors; they may refer to built-in ones, and to each other.
@@ -201,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_kind_answers_to_all_its_names() {
-        let kinds = builtin().expect("kinds");
+        let kinds = builtin();
         for word in ["Queue", "queue", "queues", "queue.sqs", "queues.sqs.services.k8s.aws", "sqs/Queue", "SQS/queues"]
         {
             assert_eq!(find(&kinds, word).map(Known::full_name).expect(word), "sqs/Queue");
@@ -210,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_wrong_name_leads_to_the_right_one() {
-        let kinds = builtin().expect("kinds");
+        let kinds = builtin();
         let message = |word| find(&kinds, word).map(Known::full_name).expect_err(word).to_string();
         assert_eq!(message("qeue"), "there is no kind `qeue`; did you mean `Queue`? `cso kinds` lists all");
         assert_eq!(message("pod"), "there is no kind `pod`; `cso kinds` lists all");

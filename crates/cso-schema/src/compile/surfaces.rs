@@ -87,7 +87,7 @@ pub(super) fn group(file: &File) -> Result<String, String> {
 }
 
 /// The API group of a service's kinds, where nothing else is said.
-pub(super) fn group_of(service: &str) -> String {
+pub fn group_of(service: &str) -> String {
     format!("{service}.services.k8s.aws")
 }
 

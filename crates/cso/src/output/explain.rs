@@ -261,7 +261,7 @@ mod tests {
     use crate::kinds;
 
     fn plain(what: &str) -> String {
-        let all = kinds::builtin().expect("kinds");
+        let all = kinds::builtin();
         let (kind, path) = split(what, |word| kinds::find(&all, word)).expect("a kind");
         anstream::adapter::strip_str(&explain(kind, path).expect("a field").text()).to_string()
     }
@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_field_that_does_not_exist_leads_to_one_that_does() {
-        let all = kinds::builtin().expect("kinds");
+        let all = kinds::builtin();
         let (kind, path) = split("queue.visbilityTimeout", |word| kinds::find(&all, word)).expect("a kind");
         let error = explain(kind, path).expect_err("no such field").to_string();
         assert_eq!(error, "sqs/Queue: spec has no field `visbilityTimeout`; did you mean `visibilityTimeout`?");
