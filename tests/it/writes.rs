@@ -164,7 +164,9 @@ impl<'a> Scene<'a> {
         child.envs(cso.get_envs().filter_map(|(name, value)| Some((name, value?))));
         child.env(PART, format!("{doing:?} {when} {}", death.nth)).stdin(Stdio::null());
         let output = child.output()?;
-        ensure!(output.status.code().is_none() == (death.nth > 0), "{}", String::from_utf8_lossy(&output.stdout));
+        // Its death is the point; an end of its own must be a good one.
+        let as_meant = if death.nth > 0 { output.status.code().is_none() } else { output.status.success() };
+        ensure!(as_meant, "the child ended with {}: {}", output.status, String::from_utf8_lossy(&output.stdout));
         if death.nth > 0 { Ok(death.nth) } else { Ok(fs::read_to_string(self.stage.path().join("writes"))?.parse()?) }
     }
 
