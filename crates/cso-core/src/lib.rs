@@ -27,7 +27,7 @@ pub use digest::{Digest, DigestKey};
 pub use error::{CallError, ErrorClass, Outcome};
 pub use export::{Export, Exported};
 pub use key::ObjectKey;
-pub use object::Object;
+pub use object::{Life, Object};
 pub use owner::OwnerMark;
 pub use path::FieldPath;
 pub use record::{Intent, LastWish, Ownership, Record};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::key::ObjectKey;
@@ -19,6 +20,17 @@ pub struct Object {
     pub spec: Value,
     /// The object is on its way out: its resource is to be deleted.
     pub deleting: bool,
+    /// What the keeper of the object counts of it; `None` where nobody does, so that the engine counts.
+    pub life: Option<Life>,
+}
+
+/// An object's life as its keeper counts it: another one after delete and create under the same name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Life {
+    pub uid: String,
+    pub began: Timestamp,
+    /// Counts changes of the spec.
+    pub generation: u64,
 }
 
 impl Object {

@@ -87,6 +87,9 @@ pub struct StoreMeta {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     Put(Box<Record>),
+    /// A record whose intent is closed: how a call ended. Until the object's next change it may be kept in memory only. A
+    /// crash then finds the intent open, which costs a look and never a resource.
+    Close(Box<Record>),
     Remove(ObjectKey),
     Event(Event),
 }
@@ -116,14 +119,29 @@ pub enum EventKind {
 pub struct StoreError {
     /// What failed and what to do about it.
     pub message: String,
+    pub reach: Reach,
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// What a store's failure means for what comes after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// The store is of no more use: work must end.
+    Store,
+    /// This change was not taken. Another try, or another object, may fare better.
+    Change,
 }
 
 /// Where secret values are read from, each time one is needed.
 pub trait Secrets: Send + Sync + 'static {
     /// The value of a key of a Kubernetes Secret.
-    fn secret(&self, namespace: &str, name: &str, key: &str) -> Result<SecretValue, SecretError>;
+    fn secret(
+        &self,
+        namespace: &str,
+        name: &str,
+        key: &str,
+    ) -> impl Future<Output = Result<SecretValue, SecretError>> + Send;
 }
 
 /// Why a secret cannot be read.

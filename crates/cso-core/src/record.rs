@@ -53,6 +53,9 @@ pub struct Record {
     pub exported: Option<Exported>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+    /// Generation that the conditions are about; 0 before there are any.
+    #[serde(default)]
+    pub observed: u64,
 }
 
 /// The wish as last seen. Secrets are in it by reference only.
@@ -80,6 +83,8 @@ pub enum Ownership {
     /// Made by a state that is lost, whose mark stays on it: the user said take back, or it is the mark of this state,
     /// which has lost its memory of the create.
     TakenBack { mark: String },
+    /// Made by another controller of the same dialect, which stood here before: its resource carries no mark.
+    TakenOver,
 }
 
 /// A mutating call that was decided on, written down before it is made.
@@ -159,6 +164,7 @@ impl Record {
             writes: BTreeMap::new(),
             exported: None,
             conditions: Vec::new(),
+            observed: 0,
         }
     }
 }

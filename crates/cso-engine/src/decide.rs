@@ -118,16 +118,17 @@ impl Input<'_> {
     pub fn tags(&self) -> BTreeMap<String, Tree> {
         let mut tags: BTreeMap<String, Tree> =
             self.default_tags.iter().map(|(key, value)| (key.clone(), Tree::text(value))).collect();
-        tags.insert(cso_core::owner::OWNER_TAG.to_owned(), Tree::text(self.owner_mark()));
+        tags.extend(self.owner_mark().map(|mark| (cso_core::owner::OWNER_TAG.to_owned(), Tree::text(mark))));
         tags.extend(self.kind.wished_tags(self.spec).unwrap_or_default());
         tags
     }
 
-    /// The mark on our resource: our own, or the one of the lost state it was taken back from.
-    fn owner_mark(&self) -> String {
+    /// The mark on our resource: our own, or the one of the lost state it was taken back from, or none.
+    fn owner_mark(&self) -> Option<String> {
         match &self.record.ownership {
-            Ownership::TakenBack { mark } => mark.clone(),
-            _ => self.mark.to_string(),
+            Ownership::TakenBack { mark } => Some(mark.clone()),
+            Ownership::TakenOver => None,
+            _ => Some(self.mark.to_string()),
         }
     }
 }
@@ -248,7 +249,7 @@ fn ownership(input: &Input<'_>) -> Claim {
     let seen = seen_mark(input);
     if input.record.ownership.is_ours() {
         return match seen {
-            Some(mark) if mark.to_string() != input.owner_mark() => Claim::Foreign(format!(
+            Some(mark) if Some(mark.to_string()) != input.owner_mark() => Claim::Foreign(format!(
                 "the resource now carries the owner mark `{mark}`, not ours: somebody else manages it; \
                  remove the tag `{}` if that is wrong",
                 cso_core::owner::OWNER_TAG

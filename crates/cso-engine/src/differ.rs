@@ -170,7 +170,7 @@ fn unseen(wish: &Wish<'_>, field: &Field, applied: Option<&Digest>, digest: &Dig
         // What we made has what we said, and no more.
         (Some(_), ..) | (None, Role::CreateOnly, Ownership::Created) => Some(DifferenceKind::UserChange),
         // Of what others made nobody knows; what was applied by a lost state is believed.
-        (None, Role::CreateOnly, _) | (None, _, Ownership::TakenBack { .. }) => None,
+        (None, Role::CreateOnly, _) | (None, _, Ownership::TakenBack { .. } | Ownership::TakenOver) => None,
         (None, ..) => Some(DifferenceKind::FirstWrite),
     }
 }

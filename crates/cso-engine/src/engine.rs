@@ -133,6 +133,15 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         Ok(())
     }
 
+    /// Writes how a call ended.
+    async fn close(&self, record: Record, event: (&str, String, EventKind)) -> Result<(), StoreError> {
+        let (reason, message, kind) = event;
+        let event = Change::Event(self.event(&record.key, reason, message, kind));
+        self.ports.store.commit(vec![event, Change::Close(Box::new(record.clone()))]).await?;
+        self.world().remember(record);
+        Ok(())
+    }
+
     fn event(&self, object: &ObjectKey, reason: &str, message: String, kind: EventKind) -> Event {
         Event { at: self.ports.clock.now(), object: object.clone(), kind, reason: reason.to_owned(), message }
     }

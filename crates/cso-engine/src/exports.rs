@@ -132,6 +132,7 @@ mod tests {
             labels: BTreeMap::new(),
             annotations: BTreeMap::new(),
             inherited: None,
+            life: None,
             spec: json!({"from": {"resource": resource, "path": path}, "to": to}),
             deleting: false,
         }

@@ -40,19 +40,41 @@ pub trait Others {
     fn exporter(&self, namespace: &str, name: &str, key: &str) -> Option<&ObjectKey>;
 }
 
+/// The secrets that a turn has read, so that what is decided on and what is sent are the same value. Lives no longer than
+/// the turn, and has no readable form.
+#[derive(Default)]
+pub struct ReadSecrets(BTreeMap<SecretKey, Result<SecretValue, SecretError>>);
+
+impl ReadSecrets {
+    /// Reads these secrets, each once.
+    pub async fn of(port: &impl Secrets, keys: BTreeSet<SecretKey>) -> Self {
+        let mut values = BTreeMap::new();
+        for key in keys {
+            let value = port.secret(&key.namespace, &key.name, &key.key).await;
+            values.insert(key, value);
+        }
+        Self(values)
+    }
+
+    fn get(&self, key: &SecretKey) -> Result<SecretValue, SecretError> {
+        let missing = || SecretError::Missing { namespace: key.namespace.clone(), name: key.name.clone() };
+        self.0.get(key).cloned().unwrap_or_else(|| Err(missing()))
+    }
+}
+
 /// Everything that resolving needs.
 #[derive(Clone, Copy)]
-pub struct Resolver<'a, P> {
+pub struct Resolver<'a> {
     pub kind: &'a Kind,
     pub object: &'a Object,
-    pub secrets: &'a P,
+    pub secrets: &'a ReadSecrets,
     pub digest_key: &'a DigestKey,
     /// References and secrets may lead into other namespaces.
     pub cross_namespace: bool,
     pub mode: Mode,
 }
 
-impl<P: Secrets> Resolver<'_, P> {
+impl Resolver<'_> {
     /// The wish with its references replaced by what they lead to, and its secrets by their digests.
     pub fn resolve(&self, others: &impl Others) -> Result<Tree, Unresolved> {
         let mut spec = Tree::from(self.object.spec.clone());
@@ -146,28 +168,26 @@ impl<P: Secrets> Resolver<'_, P> {
         };
         let SecretKey { namespace, name, key } = &source;
         self.granted(namespace, &format!("spec.{field}"))?;
-        let value = secret(self.secrets, others, namespace, name, key).map_err(|error| {
-            match others.exporter(namespace, name, key) {
+        let value =
+            secret(self.secrets, others, &source).map_err(|error| match others.exporter(namespace, name, key) {
                 Some(on) => Unresolved::Reference {
                     on: on.clone(),
                     message: format!("spec.{field} waits for {on} to fill Secret {namespace}/{name}"),
                 },
                 None => Unresolved::Secret(error),
-            }
-        })?;
+            })?;
         Ok(Hole::Secret { digest: digest(value.reveal()), source: SecretSource::Secret(source) })
     }
 }
 
 /// A secret value: what a manifest says, else what was exported.
 pub(crate) fn secret(
-    secrets: &impl Secrets,
+    secrets: &ReadSecrets,
     others: &impl Others,
-    namespace: &str,
-    name: &str,
-    key: &str,
+    source: &SecretKey,
 ) -> Result<SecretValue, SecretError> {
-    secrets.secret(namespace, name, key).or_else(|error| match (&error, others.exported(namespace, name, key)) {
+    let SecretKey { namespace, name, key } = source;
+    secrets.get(source).or_else(|error| match (&error, others.exported(namespace, name, key)) {
         (SecretError::Missing { .. }, Some(value)) => Ok(SecretValue::new(value)),
         _ => Err(error),
     })

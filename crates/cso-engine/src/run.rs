@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cso_core::export::is_export;
-use cso_core::port::{Clock, Cloud, Secrets, Store, StoreError};
-use cso_core::{ErrorClass, ObjectKey};
+use cso_core::port::{Clock, Cloud, Reach, Secrets, Store, StoreError};
+use cso_core::{ErrorClass, Object, ObjectKey, Record};
 use jiff::Timestamp;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
@@ -17,6 +17,7 @@ use crate::conditions::Standing;
 use crate::decide::WAITING_FOR_OTHERS;
 use crate::engine::{Engine, Turn};
 use crate::queue::{Priority, Queue};
+use crate::resolve::{self, Others as _};
 
 /// When a run is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +104,11 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         goal: Goal,
         mut control: UnboundedReceiver<Control>,
     ) -> Result<Summary, StoreError> {
-        let keys: Vec<ObjectKey> = self.world().wishes().map(|wish| wish.key.clone()).collect();
+        let keys: Vec<(ObjectKey, Priority)> = {
+            let world = self.world();
+            let first = |wish: &Arc<Object>| (wish.key.clone(), first_look(goal, wish, world.record(&wish.key)));
+            world.wishes().map(first).collect()
+        };
         let started = self.ports.clock.now();
         let mut run = Run {
             engine: self,
@@ -119,9 +124,9 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             rests: BTreeMap::new(),
             acted: BTreeSet::new(),
         };
-        for key in keys {
+        for (key, priority) in keys {
             run.rests.insert(key.clone(), Rest::Unfinished);
-            run.queue.push(key, Priority::UserChange);
+            run.queue.push(key, priority);
         }
         let mut stopping = false;
         let mut listening = true;
@@ -137,7 +142,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
                 biased;
                 Some(done) = run.turns.join_next(), if !run.turns.is_empty() => {
                     // A panic in a turn is a bug; it must not look like success.
-                    let (key, result) = done.map_err(|error| StoreError { message: format!("a turn failed: {error}"), source: None })?;
+                    let (key, result) = done.map_err(|error| StoreError { message: format!("a turn failed: {error}"), reach: Reach::Store, source: None })?;
                     run.finish(key, result?);
                 }
                 message = control.recv(), if listening => match message {
@@ -287,6 +292,19 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
             nap = nap.min(until(later(started, patience)));
         }
         nap.max(Duration::from_millis(1))
+    }
+}
+
+/// How urgent an object is when work begins. One that was as wished when a process that stays was last left only needs to
+/// be looked at: what changed meanwhile comes first.
+fn first_look(goal: Goal, wish: &Object, record: Option<&Record>) -> Priority {
+    let generation = wish.life.as_ref().map(|life| life.generation);
+    let is_at_rest = |record: &Record| {
+        resolve::is_synced(record) && record.intent.is_none() && generation == Some(record.observed) && !wish.deleting
+    };
+    match goal {
+        Goal::Keep { .. } if record.is_some_and(is_at_rest) => Priority::Sweep,
+        _ => Priority::UserChange,
     }
 }
 

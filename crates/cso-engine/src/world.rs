@@ -93,6 +93,11 @@ impl World {
         if self.objects.get(&object.key).is_some_and(|known| **known == object) {
             return false;
         }
+        let lives = |record: &Record| object.life.as_ref().is_none_or(|life| life.uid == record.uid);
+        if self.records.get(&object.key).is_some_and(|record| !lives(record)) {
+            // Of an earlier object of this name, which went without us.
+            self.records.remove(&object.key);
+        }
         self.link(&object.key, leads_to(&object.key, &object.spec, kinds));
         self.objects.insert(object.key.clone(), Arc::new(object));
         true
@@ -118,13 +123,20 @@ impl World {
         self.records.insert(record.key.clone(), Box::new(record));
     }
 
-    /// Drops an object and its record.
-    pub fn forget(&mut self, key: &ObjectKey) {
+    /// Takes in a record that was written by an earlier process, unless this one knows better.
+    pub fn meet(&mut self, record: Record) {
+        if self.records.get(&record.key).is_none_or(|known| known.uid != record.uid) {
+            self.remember(record);
+        }
+    }
+
+    /// Drops an object and its record, which it returns.
+    pub fn forget(&mut self, key: &ObjectKey) -> Option<Box<Record>> {
         self.objects.remove(key);
-        self.records.remove(key);
         for referrers in self.referrers.values_mut() {
             referrers.remove(key);
         }
+        self.records.remove(key)
     }
 
     /// Objects that refer to this one; of a field export, those that read what it exports.

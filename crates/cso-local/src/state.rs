@@ -21,7 +21,7 @@ use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
 
 use cso_core::Record;
-use cso_core::port::{Change, Store, StoreError, StoreMeta};
+use cso_core::port::{Change, Reach, Store, StoreError, StoreMeta};
 use tokio::sync::oneshot;
 
 pub use error::StateError;
@@ -109,6 +109,7 @@ impl Store for StateFile {
         // Encoded here, so that what one caller cannot encode fails for that caller alone, and not in the writer's time.
         let rows = changes.iter().map(Row::encode).collect::<Result<Vec<_>, _>>().map_err(|source| StoreError {
             message: "a record cannot be written as JSON".to_owned(),
+            reach: Reach::Store,
             source: Some(Box::new(source)),
         })?;
         self.ask(|reply| Request::Commit(rows, reply)).await

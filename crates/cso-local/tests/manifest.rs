@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cso_core::port::{SecretError, Secrets as _};
+use cso_core::port::SecretError;
 use cso_core::{FieldPath, ObjectKey};
 use cso_facts::surface::{Schema, SchemaType, Surface};
 use cso_local::manifest::{FileSecrets, Manifest, ManifestSet, Watch, load, validate};
@@ -417,7 +417,7 @@ fn secret_values_are_read_when_asked_and_stay_out_of_the_set() {
     assert!(!everything.contains("hunter") && !everything.contains("aHVudGVy"), "{everything}");
 
     let secrets = FileSecrets::new(&set, "default");
-    let reveal = |name, key| secrets.secret("default", name, key).map(|value| value.reveal().to_owned());
+    let reveal = |name, key| secrets.value("default", name, key).map(|value| value.reveal().to_owned());
     assert_eq!(reveal("db", "a").as_deref(), Ok("hunter1"));
     assert_eq!(reveal("db", "b").as_deref(), Ok("hunter2"));
     assert_eq!(reveal("db", "both").as_deref(), Ok("hunter2"), "stringData wins");

@@ -127,7 +127,7 @@ fn records_come_back_as_they_were_written() {
     let expected: Vec<Record> = [put("a", 2), put("b", 1)]
         .into_iter()
         .map(|change| match change {
-            Change::Put(record) => *record,
+            Change::Put(record) | Change::Close(record) => *record,
             _ => unreachable!(),
         })
         .collect();

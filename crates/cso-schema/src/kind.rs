@@ -365,6 +365,17 @@ impl Kind {
         self.identity.name.iter().chain(&self.identity.within)
     }
 
+    /// Top-level spec fields that say which resource it is, and the references that stand for any of them.
+    pub fn names(&self) -> Vec<String> {
+        let paths: Vec<&FieldPath> = self.identity_fields().into_iter().chain(self.address_fields()).collect();
+        let references = self.refs.iter().filter(|reference| paths.contains(&&reference.fills));
+        let fields = paths.iter().copied().chain(references.map(|reference| &reference.field));
+        let mut names: Vec<String> = fields.filter_map(|path| Some(path.split_first()?.0.to_owned())).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
     /// Whether a top-level spec field is one of [`Self::identity_fields`], or holds one.
     pub fn is_identity(&self, field: &str) -> bool {
         self.identity_fields().iter().any(|path| path.split_first().is_some_and(|(first, _)| first == field))

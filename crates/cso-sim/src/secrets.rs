@@ -22,7 +22,7 @@ impl MapSecrets {
 }
 
 impl Secrets for MapSecrets {
-    fn secret(&self, namespace: &str, name: &str, key: &str) -> Result<SecretValue, SecretError> {
+    async fn secret(&self, namespace: &str, name: &str, key: &str) -> Result<SecretValue, SecretError> {
         let place = (namespace.to_owned(), name.to_owned(), key.to_owned());
         let map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         map.get(&place)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cso_core::port::{Change, Event, Store, StoreError, StoreMeta};
+use cso_core::port::{Change, Event, Reach, Store, StoreError, StoreMeta};
 use cso_core::{DigestKey, ObjectKey, Record};
 
 use crate::kill::Kill;
@@ -41,6 +41,7 @@ impl MemoryStore {
     pub fn records(&self) -> Result<Vec<Record>, StoreError> {
         let failed = |error: serde_json::Error| StoreError {
             message: format!("a record cannot be read back: {error}"),
+            reach: Reach::Store,
             source: Some(Box::new(error)),
         };
         self.lock().records.values().map(|text| serde_json::from_str(text).map_err(failed)).collect()
@@ -72,9 +73,10 @@ impl MemoryStore {
         contents.commits += 1;
         for change in changes {
             match change {
-                Change::Put(record) => {
+                Change::Put(record) | Change::Close(record) => {
                     let text = serde_json::to_string(&record).map_err(|error| StoreError {
                         message: format!("a record cannot be written: {error}"),
+                        reach: Reach::Store,
                         source: Some(Box::new(error)),
                     })?;
                     contents.records.insert(record.key.clone(), text);

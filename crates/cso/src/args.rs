@@ -21,6 +21,13 @@ are secrets: their fields are there as comments.
 
 Exit status: 0 done, 1 something was not found or could not be read. Only reads are made, in the cloud and of the state.";
 
+const CONTROLLER: &str = "\
+Runs in a cluster with the service account of its pod, or anywhere with a kubeconfig. Definitions of kinds are installed with
+`cso crds install`; a kind is managed from the moment its definition is there.
+
+Every intent is on its object before a call goes out, in the same write as the finalizer: the process may be killed at any
+moment. SIGTERM and Ctrl-C finish what is in flight.";
+
 const EXAMPLES: &str = "\
 Examples:
   cso plan  -f infra/              every cloud call that apply would make, with field differences
@@ -62,6 +69,12 @@ pub(crate) struct Global {
     /// Directory of descriptors whose kinds are added to the built-in ones, or stand in for them
     #[arg(long = "kinds", global = true, env = "CSO_KINDS", value_name = "DIR", value_hint = ValueHint::AnyPath)]
     pub(crate) descriptors: Option<PathBuf>,
+    /// Kubeconfig file, instead of the one that KUBECONFIG or the home directory leads to
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig: work on the objects of that cluster instead of a state file
+    #[arg(long, global = true, env = "CSO_CONTEXT", value_name = "NAME")]
+    pub(crate) context: Option<String>,
     /// Cloud calls made at the same time
     #[arg(long, global = true, env = "CSO_CONCURRENCY", default_value_t = 32, value_name = "N", value_parser = at_least_one)]
     pub(crate) concurrency: usize,
@@ -96,6 +109,9 @@ pub(crate) enum Command {
     /// Make the cloud as the manifests say
     #[command(after_help = "Ctrl-C is safe at any moment: calls in flight are finished and recorded.")]
     Apply(Apply),
+    /// Keep the objects of a cluster as they say, until told to stop
+    #[command(after_help = CONTROLLER)]
+    Controller(Controller),
     /// Delete what manifests, or one object, made
     Delete(Delete),
     /// Write manifests for resources that exist
@@ -168,6 +184,22 @@ pub(crate) struct Apply {
     pub(crate) take_back: bool,
     #[arg(short, long, default_value = "text")]
     pub(crate) output: Report,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Controller {
+    /// Namespaces whose objects are managed; may be repeated [default: all]
+    #[arg(long, env = "CSO_WATCH_NAMESPACE", value_delimiter = ',', value_name = "NAME")]
+    pub(crate) watch_namespace: Vec<String>,
+    /// Namespace of the controller's own objects: its identity and its lease [default: that of the pod or the context]
+    #[arg(long, env = "CSO_SYSTEM_NAMESPACE", value_name = "NAME")]
+    pub(crate) system_namespace: Option<String>,
+    /// How often settled objects are looked at again
+    #[arg(long, env = "CSO_VERIFY_EVERY", default_value = "1m", value_name = "DURATION", value_parser = duration)]
+    pub(crate) verify_every: Duration,
+    /// Take back resources that carry the mark of the same object in a lost state
+    #[arg(long, env = "CSO_TAKE_BACK")]
+    pub(crate) take_back: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,7 @@
 //! One module for each command: what was typed becomes what is done.
 
 mod apply;
+mod controller;
 mod delete;
 mod drive;
 mod import;
@@ -46,6 +47,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit> {
     match &cli.command {
         Command::Plan(args) => plan::run(global, args).await,
         Command::Apply(args) => apply::run(global, args).await,
+        Command::Controller(args) => controller::run(global, args).await,
         Command::Delete(args) => delete::run(global, args).await,
         Command::Import(args) => import::run(global, args).await,
         Command::Validate(args) => validate::run(global, args),

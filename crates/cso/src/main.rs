@@ -7,6 +7,7 @@
 
 mod args;
 mod clock;
+mod cluster;
 mod commands;
 mod descriptors;
 mod kinds;

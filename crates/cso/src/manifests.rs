@@ -7,7 +7,6 @@ use std::path::PathBuf;
 
 use cso_core::export::{Export, Target, TargetKind, is_export};
 use cso_core::path::Segment;
-use cso_core::port::Secrets as _;
 use cso_core::tree::SecretKey;
 use cso_core::{FieldPath, Object, ObjectKey, Record};
 use cso_engine::resolve::{self, cycle, references};
@@ -216,7 +215,7 @@ fn lost_secrets(manifest: &Manifest, kind: &Kind, secrets: &FileSecrets, writers
             let path = FieldPath::root().child("spec").child(&field.name);
             let text = |name: &str| at(&manifest.raw, &path.child(name)).and_then(Value::as_str);
             let (namespace, name, key) = (text("namespace").unwrap_or(own), text("name")?, text("key")?);
-            let error = secrets.secret(namespace, name, key).err()?;
+            let error = secrets.value(namespace, name, key).err()?;
             let source = SecretKey { namespace: namespace.to_owned(), name: name.to_owned(), key: key.to_owned() };
             if writers.writer(&as_target(source)).is_some() {
                 return None;

@@ -98,6 +98,7 @@ pub(crate) fn deleted(record: &Record) -> Object {
         labels: std::collections::BTreeMap::new(),
         annotations: record.wish.annotations.clone(),
         inherited: record.wish.inherited.clone(),
+        life: None,
         spec: record.wish.spec.clone(),
         deleting: true,
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use cso_core::port::{Change, Store, StoreError, StoreMeta};
+use cso_core::port::{Change, Reach, Store, StoreError, StoreMeta};
 use cso_core::{DigestKey, Record};
 use cso_local::state::StateFile;
 
@@ -55,5 +55,9 @@ impl Store for Snapshot {
 }
 
 fn read_only() -> StoreError {
-    StoreError { message: "a plan does not write, which is a bug of cso if it tries".to_owned(), source: None }
+    StoreError {
+        message: "a plan does not write, which is a bug of cso if it tries".to_owned(),
+        reach: Reach::Store,
+        source: None,
+    }
 }

@@ -53,7 +53,7 @@ type Kept = (String, Map<String, Value>);
 struct Vault(Arc<Mutex<BTreeMap<String, Kept>>>);
 
 impl Secrets for Vault {
-    fn secret(&self, namespace: &str, name: &str, key: &str) -> Result<SecretValue, SecretError> {
+    async fn secret(&self, namespace: &str, name: &str, key: &str) -> Result<SecretValue, SecretError> {
         let secrets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
         match secrets.get(&format!("{namespace}/{name}")) {
@@ -212,6 +212,7 @@ impl Stage {
             labels: texts("/metadata/labels"),
             annotations: texts("/metadata/annotations"),
             inherited: None,
+            life: None,
             spec: manifest.get("spec").cloned().unwrap_or_else(|| json!({})),
             deleting: self.deleting.contains(key),
         });

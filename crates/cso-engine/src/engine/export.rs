@@ -5,7 +5,7 @@ use cso_core::port::{Clock, Cloud, EventKind, Secrets, Store, StoreError};
 use cso_core::{ErrorClass, Exported, Object, ObjectKey};
 
 use super::{Engine, Preview, Progress};
-use crate::conditions::{Standing, conditions};
+use crate::conditions::Standing;
 use crate::engine::Turn;
 use crate::exports::{self, Surroundings, Unexported};
 use crate::resolve::Others;
@@ -35,7 +35,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let mut record = self.current_record(&object, known);
         let is_new = record.exported.as_ref() != Some(&exported);
         let standing = Standing::Synced { notes: Vec::new(), late: false, references: true };
-        record.conditions = conditions(&standing, &record.conditions, self.ports.clock.now());
+        self.conclude(&mut record, &standing);
         let message = format!("exported to {}", exported.target);
         record.exported = Some(exported);
         let event = is_new.then(|| ("Exported", message.clone(), EventKind::Normal));

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cso_core::port::{Clock, Cloud, Purpose, Secrets, Store};
-use cso_core::{CallError, ErrorClass, LastWish, Object, ObjectKey, OwnerMark, Record, Tree};
+use cso_core::tree::SecretKey;
+use cso_core::{CallError, ErrorClass, LastWish, Life, Object, ObjectKey, OwnerMark, Record, Tree};
 use cso_schema::fill::Surroundings;
 use cso_schema::kind::{Kind, Scope};
 use cso_schema::observe::Observation;
@@ -18,7 +19,7 @@ use crate::decide::Input;
 use crate::dialect::{self, Deletion, Policies};
 use crate::identity::{self, Renamed};
 use crate::read::{Extent, Reader};
-use crate::resolve::{self, Mode, Others, Resolver, Unresolved};
+use crate::resolve::{self, Mode, Others, ReadSecrets, Resolver, Unresolved};
 
 /// What a turn prepared before it looked.
 pub(super) struct Prepared {
@@ -31,6 +32,7 @@ pub(super) struct Prepared {
     pub(super) renamed: Option<Renamed>,
     pub(super) record: Record,
     pub(super) spec: Tree,
+    pub(super) secrets: ReadSecrets,
     pub(super) policies: Policies,
     pub(super) options: BTreeMap<String, Value>,
     pub(super) surroundings: Surroundings,
@@ -90,7 +92,9 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             return Err(fail(ErrorClass::Invalid, renamed.message()));
         }
         let spec = if object.deleting { resolve::with_place(&kind, named.spec, &record.place) } else { named.spec };
-        let mut spec = self.wish(&kind, &Object { spec, ..Object::clone(&object) }, mode)?;
+        let named = Object { spec, ..Object::clone(&object) };
+        let secrets = self.read_secrets(&kind, &named).await;
+        let mut spec = self.wish(&kind, &named, &secrets, mode)?;
         dialect::name_adopted(&kind, &policies, &mut spec);
         if !object.deleting && !owns(&record) {
             record.place = resolve::place_of(&kind, &spec);
@@ -127,6 +131,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             renamed,
             record,
             spec,
+            secrets,
             policies,
             options,
             surroundings,
@@ -166,24 +171,37 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             inherited: object.inherited.as_ref().map(ours).or(remembered),
         };
         let mut record = record.unwrap_or_else(|| {
-            let born = self.ports.clock.now();
-            let uid = meta.digest_key.token(&["uid", &object.key.to_string(), &born.as_nanosecond().to_string()]);
-            Record { created: Some(born), ..Record::new(object.key.clone(), uid, digest.clone()) }
+            let Life { uid, began, generation } = object.life.clone().unwrap_or_else(|| {
+                let began = self.ports.clock.now();
+                let parts = ["uid", &object.key.to_string(), &began.as_nanosecond().to_string()];
+                Life { uid: meta.digest_key.token(&parts), began, generation: 1 }
+            });
+            Record { created: Some(began), generation, ..Record::new(object.key.clone(), uid, digest.clone()) }
         });
-        if record.spec_digest != digest {
-            record.generation += 1;
-            record.spec_digest = digest;
+        match &object.life {
+            Some(life) => record.generation = life.generation,
+            None if record.spec_digest != digest => record.generation += 1,
+            None => {}
         }
+        record.spec_digest = digest;
         record.wish = wish;
         record.doubt();
         record
     }
 
-    fn wish(&self, kind: &Kind, object: &Object, mode: Mode) -> Result<Tree, Unprepared> {
+    /// The secrets that the object may read.
+    async fn read_secrets(&self, kind: &Kind, object: &Object) -> ReadSecrets {
+        let own = &object.key.namespace;
+        let may_read = |source: &SecretKey| source.namespace == *own || self.settings.cross_namespace;
+        let keys = resolve::secrets(kind, own, &object.spec).filter(may_read).collect();
+        ReadSecrets::of(&self.ports.secrets, keys).await
+    }
+
+    fn wish(&self, kind: &Kind, object: &Object, secrets: &ReadSecrets, mode: Mode) -> Result<Tree, Unprepared> {
         let resolver = Resolver {
             kind,
             object,
-            secrets: &self.ports.secrets,
+            secrets,
             digest_key: &self.ports.store.meta().digest_key,
             cross_namespace: self.settings.cross_namespace,
             mode,

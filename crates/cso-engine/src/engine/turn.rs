@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cso_core::export::is_export;
-use cso_core::port::{Change, Clock, Cloud, Effect, EventKind, Purpose, Request, Secrets, Store, StoreError};
+use cso_core::port::{Change, Clock, Cloud, Effect, EventKind, Purpose, Reach, Request, Secrets, Store, StoreError};
 use cso_core::record::Written;
-use cso_core::tree::{SecretKey, SecretSource};
+use cso_core::tree::SecretSource;
 use cso_core::{
-    Call, CallError, Digest, ErrorClass, Hole, Intent, Object, ObjectKey, Outcome, Ownership, Plan, Record, Step, Tree,
-    Verb,
+    Call, CallError, Condition, Digest, ErrorClass, Hole, Intent, Object, ObjectKey, Outcome, Ownership, Plan, Record,
+    Step, Tree, Verb,
 };
 use cso_schema::kind::Kind;
 use cso_schema::observe::Observation;
@@ -72,7 +72,12 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     /// Works on one object once, in a tracing span that names it. `fresh`: we created its resource a moment ago.
     pub async fn turn(&self, key: &ObjectKey, purpose: Purpose, fresh: bool) -> Result<Turn, StoreError> {
         let work = async {
-            let turn = self.work(key, purpose, fresh).await;
+            let turn = match self.work(key, purpose, fresh).await {
+                Err(error) if error.reach == Reach::Change => {
+                    Ok(Turn::Failed { class: ErrorClass::Conflict, error: None, message: error.to_string() })
+                }
+                turn => turn,
+            };
             let ended = turn.as_ref().map_or("without its store", Turn::gist);
             debug!(target: "cso::turn", ended, "turn");
             turn
@@ -159,7 +164,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let intent = self.intent(&prepared, &step);
         let sent_before = prepared.record.intent.as_ref().is_some_and(|open| open.verb == Verb::Create);
         prepared.record.intent = Some(intent.clone());
-        let (input, secrets) = match self.fill(&step.call, &intent, &prepared.object.spec) {
+        let (input, secrets) = match self.fill(&step.call, &intent, &prepared) {
             Ok(filled) => filled,
             Err(message) => {
                 return self.stand(&key, Turn::Failed { class: ErrorClass::Waiting, error: None, message }).await;
@@ -240,12 +245,12 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     }
 
     /// The call's input, and the secrets in it.
-    fn fill(&self, call: &Call, intent: &Intent, spec: &Value) -> Result<(Value, Vec<String>), String> {
+    fn fill(&self, call: &Call, intent: &Intent, prepared: &Prepared) -> Result<(Value, Vec<String>), String> {
         let mut secrets = Vec::new();
         let input = call.input.fill(&mut |hole| match hole {
             Hole::Token => intent.token.clone().map(Value::String).ok_or_else(|| "the call has no token".to_owned()),
             Hole::Secret { source, .. } => {
-                let secret = self.secret(source, spec)?;
+                let secret = self.secret(source, prepared)?;
                 secrets.push(secret.clone());
                 Ok(Value::String(secret))
             }
@@ -254,14 +259,14 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         Ok((input, secrets))
     }
 
-    fn secret(&self, source: &SecretSource, spec: &Value) -> Result<String, String> {
+    fn secret(&self, source: &SecretSource, prepared: &Prepared) -> Result<String, String> {
         match source {
-            SecretSource::Secret(SecretKey { namespace, name, key }) => {
-                let secret = resolve::secret(&self.ports.secrets, &*self.world(), namespace, name, key);
+            SecretSource::Secret(source) => {
+                let secret = resolve::secret(&prepared.secrets, &*self.world(), source);
                 secret.map(|secret| secret.reveal().to_owned()).map_err(|error| error.to_string())
             }
             SecretSource::Spec { field } => {
-                let secret = spec.get(field).and_then(Value::as_str);
+                let secret = prepared.object.spec.get(field).and_then(Value::as_str);
                 secret.map(str::to_owned).ok_or_else(|| format!("spec.{field} has no value"))
             }
         }
@@ -305,7 +310,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
                 ("Deleting", format!("{} was accepted", step.call.operation), EventKind::Normal)
             }
         };
-        self.save(prepared.record, Some(event)).await?;
+        self.close(prepared.record, event).await?;
         Ok(Turn::Again { fresh: step.verb == Verb::Create })
     }
 
@@ -363,8 +368,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         record.writes.retain(|place, _| settled.stuck.contains(place));
         let has_late = kind.fields.values().any(|field| field.late);
         let standing = Standing::Synced { notes: settled.notes, late: has_late, references };
-        let before = std::mem::take(&mut record.conditions);
-        record.conditions = conditions(&standing, &before, self.ports.clock.now());
+        let before = self.conclude(&mut record, &standing);
         let was_synced =
             before.iter().any(|old| record.conditions.iter().any(|new| new.says_the_same(old) && new.kind == SYNCED));
         let event = (!was_synced).then(|| ("Synced", "as wished".to_owned(), EventKind::Normal));
@@ -413,8 +417,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             _ => return Ok(turn),
         };
         let mut record = self.current_record(object, record);
-        let before = std::mem::take(&mut record.conditions);
-        record.conditions = conditions(&standing, &before, self.ports.clock.now());
+        let before = self.conclude(&mut record, &standing);
         let event = match &standing {
             Standing::Failed { class, message, .. } if record.conditions != before => {
                 Some((reason(*class), message.clone(), EventKind::Warning))
@@ -424,6 +427,16 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         self.save(record, event).await?;
         self.tell(Progress::Standing { object: object.key.clone(), standing });
         Ok(turn)
+    }
+
+    /// Puts the conditions of a standing into a record; returns those before. After a change of the spec all begin anew: who
+    /// waits for his change looks at their times.
+    pub(super) fn conclude(&self, record: &mut Record, standing: &Standing) -> Vec<Condition> {
+        let before = std::mem::take(&mut record.conditions);
+        let known: &[Condition] = if record.observed == record.generation { &before } else { &[] };
+        record.conditions = conditions(standing, known, self.ports.clock.now());
+        record.observed = record.generation;
+        before
     }
 
     pub(super) async fn forget(&self, key: &ObjectKey, message: String) -> Result<Turn, StoreError> {

@@ -121,6 +121,7 @@ impl Draft {
             labels: self.labels,
             annotations: self.annotations,
             inherited: None,
+            life: None,
             spec: spec.unwrap_or_else(|| Value::Object(Map::new())),
             deleting: false,
         };

@@ -50,7 +50,14 @@ impl FileSecrets {
 }
 
 impl Secrets for FileSecrets {
-    fn secret(&self, namespace: &str, name: &str, key: &str) -> Result<SecretValue, SecretError> {
+    async fn secret(&self, namespace: &str, name: &str, key: &str) -> Result<SecretValue, SecretError> {
+        self.value(namespace, name, key)
+    }
+}
+
+impl FileSecrets {
+    /// The value of a key of a Secret manifest, as the port gives it.
+    pub fn value(&self, namespace: &str, name: &str, key: &str) -> Result<SecretValue, SecretError> {
         let place = (namespace.to_owned(), name.to_owned());
         let missing = || SecretError::Missing { namespace: namespace.to_owned(), name: name.to_owned() };
         let unreadable = |why| SecretError::Unreadable { namespace: namespace.to_owned(), name: name.to_owned(), why };

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cso_core::port::StoreError;
+use cso_core::port::{Reach, StoreError};
 use rusqlite::ErrorCode;
 
 use super::layout::FORMAT;
@@ -73,7 +73,7 @@ impl From<StateError> for StoreError {
 
 /// Callers that shared one transaction share its failure.
 pub(super) fn shared(error: Arc<StateError>) -> StoreError {
-    StoreError { message: error.to_string(), source: Some(Box::new(error)) }
+    StoreError { message: error.to_string(), reach: Reach::Store, source: Some(Box::new(error)) }
 }
 
 fn holder(pid: Option<u32>) -> String {

@@ -40,7 +40,9 @@ pub(super) enum Row {
 impl Row {
     pub(super) fn encode(change: &Change) -> serde_json::Result<Self> {
         Ok(match change {
-            Change::Put(record) => Self::Put { key: record.key.clone(), body: serde_json::to_string(record)? },
+            Change::Put(record) | Change::Close(record) => {
+                Self::Put { key: record.key.clone(), body: serde_json::to_string(record)? }
+            }
             Change::Remove(key) => Self::Remove { key: key.clone() },
             Change::Event(event) => Self::Event { object: event.object.clone(), body: serde_json::to_string(event)? },
         })

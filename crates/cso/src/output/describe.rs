@@ -95,6 +95,7 @@ const fn ownership(ownership: &Ownership) -> &'static str {
         Ownership::Created => "created by this object",
         Ownership::Adopted => "adopted",
         Ownership::TakenBack { .. } => "taken back from a lost state file",
+        Ownership::TakenOver => "taken over from another controller",
     }
 }
 

@@ -1,0 +1,372 @@
+//! What the server tells: objects of every kind that it serves, namespaces, and which kinds come and go.
+//!
+//! One watch a kind. A kind's watch begins when its definition is there and ends with it; an error of one watch is its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use cso_core::ObjectKey;
+use futures::StreamExt as _;
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::Api;
+use kube::core::{DynamicObject, PartialObjectMeta};
+use kube::runtime::watcher::{self, Event, watcher};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::task::{AbortHandle, JoinSet};
+use tracing::warn;
+
+use crate::connect::Cluster;
+use crate::identity::Keys;
+use crate::object::{self, Seen};
+use crate::resources::{Resource, Resources};
+use crate::rows::Rows;
+
+/// Pauses of a watch that fails, from the first to the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(15));
+
+/// Something the server told.
+#[derive(Debug)]
+pub enum News {
+    /// An object as it is now.
+    Seen(Box<Seen>),
+    /// An object is no more.
+    Gone(ObjectKey),
+    /// The annotations of a namespace are others now.
+    Namespace { name: String, annotations: BTreeMap<String, String> },
+    /// Every object that was there at the start has been told.
+    Complete,
+}
+
+/// How the watch of a kind goes.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WatchState {
+    /// Everything that exists has been told at least once.
+    pub listed: bool,
+    /// How often everything was told, because the server could not say what had changed.
+    pub lists: u64,
+    pub events: u64,
+    pub errors: u64,
+    /// The last error, until the watch works again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// The watches of a cluster. They end with it.
+pub struct Feed {
+    news: UnboundedReceiver<News>,
+    watches: Watches,
+    _work: JoinSet<()>,
+}
+
+/// States of all watches, by what they watch.
+pub type Watches = Arc<Mutex<BTreeMap<String, WatchState>>>;
+
+impl Feed {
+    /// Starts to follow a cluster. `namespaces`: only these, or all if it is empty.
+    pub fn start(
+        cluster: &Cluster,
+        resources: Resources,
+        rows: Arc<Rows>,
+        keys: Keys,
+        namespaces: Vec<String>,
+    ) -> Self {
+        let (sender, news) = mpsc::unbounded_channel();
+        let watches = Watches::default();
+        let shared = Arc::new(Shared {
+            cluster: cluster.clone(),
+            rows,
+            keys,
+            namespaces,
+            annotations: RwLock::default(),
+            sender,
+            watches: Arc::clone(&watches),
+        });
+        let mut work = JoinSet::new();
+        work.spawn(follow(shared, resources));
+        Self { news, watches, _work: work }
+    }
+
+    /// The next news.
+    pub async fn next(&mut self) -> News {
+        match self.news.recv().await {
+            Some(news) => news,
+            // Not while the feed is there: its work holds the other end.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// How the watches go.
+    pub fn watches(&self) -> Watches {
+        Arc::clone(&self.watches)
+    }
+}
+
+struct Shared {
+    cluster: Cluster,
+    rows: Arc<Rows>,
+    keys: Keys,
+    namespaces: Vec<String>,
+    /// Of each namespace, those annotations that ask for something.
+    annotations: RwLock<BTreeMap<String, BTreeMap<String, String>>>,
+    sender: UnboundedSender<News>,
+    watches: Watches,
+}
+
+/// Namespaces first, because each object inherits from its own; then definitions, and a watch for each kind.
+async fn follow(shared: Arc<Shared>, resources: Resources) {
+    let mut tasks = JoinSet::new();
+    let (ready, mut is_ready) = mpsc::unbounded_channel();
+    tasks.spawn(follow_namespaces(Arc::clone(&shared), ready.clone()));
+    is_ready.recv().await;
+    let wanted: BTreeMap<String, Arc<Resource>> =
+        resources.iter().map(|resource| (resource.crd_name(), Arc::clone(resource))).collect();
+    let api: Api<PartialObjectMeta<CustomResourceDefinition>> = Api::all(shared.cluster.watches());
+    let mut running: BTreeMap<String, AbortHandle> = BTreeMap::new();
+    let mut missing: BTreeSet<String> = BTreeSet::new();
+    let mut complete = false;
+    let mut watch = Watch::new("customresourcedefinitions", api, Arc::clone(&shared.watches));
+    loop {
+        let event = tokio::select! {
+            event = watch.next() => event,
+            Some(name) = is_ready.recv() => {
+                missing.remove(&name);
+                if missing.is_empty() && complete {
+                    complete = false;
+                    shared.tell(News::Complete);
+                }
+                continue;
+            }
+        };
+        let name = |crd: &PartialObjectMeta<CustomResourceDefinition>| crd.metadata.name.clone().unwrap_or_default();
+        match event {
+            Ok(Event::Apply(crd) | Event::InitApply(crd)) => {
+                let name = name(&crd);
+                if let Some(resource) = wanted.get(&name).filter(|_| !running.contains_key(&name)) {
+                    missing.insert(name.clone());
+                    let task = follow_kind(Arc::clone(&shared), Arc::clone(resource), ready.clone());
+                    running.insert(name, tasks.spawn(task));
+                }
+            }
+            Ok(Event::Delete(crd)) => {
+                let name = name(&crd);
+                if let (Some(task), Some(resource)) = (running.remove(&name), wanted.get(&name)) {
+                    task.abort();
+                    missing.remove(&name);
+                    shared.all_gone(resource, &BTreeSet::new());
+                    shared.watches.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
+                }
+            }
+            Ok(Event::InitDone) => {
+                complete = true;
+                if missing.is_empty() {
+                    complete = false;
+                    shared.tell(News::Complete);
+                }
+            }
+            Ok(Event::Init) => {}
+            // Whoever may not look at definitions watches every kind, and those that are not served fail alone.
+            Err(error) if is_forbidden(&error) && running.is_empty() => {
+                for (name, resource) in &wanted {
+                    let task = follow_kind(Arc::clone(&shared), Arc::clone(resource), ready.clone());
+                    running.insert(name.clone(), tasks.spawn(task));
+                }
+                missing = wanted.keys().cloned().collect();
+                complete = true;
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+async fn follow_namespaces(shared: Arc<Shared>, ready: UnboundedSender<String>) {
+    let api: Api<PartialObjectMeta<Namespace>> = Api::all(shared.cluster.watches());
+    let mut watch = Watch::new("namespaces", api, Arc::clone(&shared.watches));
+    let done = |ready: &UnboundedSender<String>| {
+        // Nobody waits the second time.
+        let _ = ready.send("namespaces".to_owned());
+    };
+    loop {
+        match watch.next().await {
+            Ok(Event::Apply(namespace) | Event::InitApply(namespace)) => {
+                let name = namespace.metadata.name.unwrap_or_default();
+                let annotations: BTreeMap<String, String> = namespace.metadata.annotations.unwrap_or_default();
+                let annotations: BTreeMap<_, _> =
+                    annotations.into_iter().filter(|(name, _)| object::is_heard(name)).collect();
+                let mut known = shared.annotations.write().unwrap_or_else(PoisonError::into_inner);
+                let before = known.insert(name.clone(), annotations.clone());
+                drop(known);
+                if before.is_some_and(|before| before != annotations) {
+                    shared.tell(News::Namespace { name, annotations });
+                }
+            }
+            Ok(Event::Delete(namespace)) => {
+                let name = namespace.metadata.name.unwrap_or_default();
+                shared.annotations.write().unwrap_or_else(PoisonError::into_inner).remove(&name);
+            }
+            Ok(Event::InitDone) => done(&ready),
+            Ok(Event::Init) => {}
+            // Without the right to look, namespaces say nothing.
+            Err(error) if is_forbidden(&error) => done(&ready),
+            Err(_) => {}
+        }
+    }
+}
+
+async fn follow_kind(shared: Arc<Shared>, resource: Arc<Resource>, ready: UnboundedSender<String>) {
+    let places = if shared.namespaces.is_empty() { vec![None] } else { shared.namespaces.iter().map(Some).collect() };
+    let mut watches = JoinSet::new();
+    let (listed, mut is_listed) = mpsc::unbounded_channel();
+    let count = places.len();
+    for place in places {
+        let api = match place {
+            None => Api::all_with(shared.cluster.watches(), &resource.api()),
+            Some(namespace) => resource.in_namespace(shared.cluster.watches(), namespace),
+        };
+        let task = follow_objects(Arc::clone(&shared), Arc::clone(&resource), api, place.cloned(), listed.clone());
+        watches.spawn(task);
+    }
+    for _ in 0..count {
+        is_listed.recv().await;
+    }
+    let _ = ready.send(resource.crd_name());
+    while watches.join_next().await.is_some() {}
+}
+
+async fn follow_objects(
+    shared: Arc<Shared>,
+    resource: Arc<Resource>,
+    api: Api<DynamicObject>,
+    place: Option<String>,
+    listed: UnboundedSender<()>,
+) {
+    let name =
+        place.as_ref().map_or_else(|| resource.crd_name(), |place| format!("{} in {place}", resource.crd_name()));
+    let mut watch = Watch::new(&name, api, Arc::clone(&shared.watches));
+    let mut there = BTreeSet::new();
+    let key = |raw: &DynamicObject| {
+        let [namespace, name] =
+            [&raw.metadata.namespace, &raw.metadata.name].map(|it| it.as_deref().unwrap_or_default());
+        ObjectKey::new(&resource.group, &resource.kind, namespace, name)
+    };
+    loop {
+        match watch.next().await {
+            Ok(Event::Init) => there.clear(),
+            Ok(Event::InitApply(raw)) => {
+                there.insert(key(&raw));
+                shared.seen(&resource, raw);
+            }
+            Ok(Event::InitDone) => {
+                if place.is_none() {
+                    shared.all_gone(&resource, &there);
+                }
+                there.clear();
+                // Nobody waits the second time.
+                let _ = listed.send(());
+            }
+            Ok(Event::Apply(raw)) => shared.seen(&resource, raw),
+            Ok(Event::Delete(raw)) => {
+                let key = key(&raw);
+                shared.rows.remove(&key);
+                shared.tell(News::Gone(key));
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+impl Shared {
+    fn seen(&self, resource: &Resource, raw: DynamicObject) {
+        let namespace = raw.metadata.namespace.as_deref().unwrap_or_default();
+        let annotations = self.annotations.read().unwrap_or_else(PoisonError::into_inner);
+        let inherited = annotations.get(namespace).cloned().unwrap_or_default();
+        drop(annotations);
+        let seen = object::read(resource, raw, inherited, &self.keys);
+        self.rows.put(seen.object.key.clone(), seen.row.clone());
+        self.tell(News::Seen(Box::new(seen)));
+    }
+
+    /// The objects of a kind but for those that are there.
+    fn all_gone(&self, resource: &Resource, there: &BTreeSet<ObjectKey>) {
+        for key in self.rows.of_kind(&resource.group, &resource.kind) {
+            if !there.contains(&key) {
+                self.rows.remove(&key);
+                self.tell(News::Gone(key));
+            }
+        }
+    }
+
+    fn tell(&self, news: News) {
+        // Nobody listens while the process ends.
+        let _ = self.sender.send(news);
+    }
+}
+
+fn is_forbidden(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 403,
+        watcher::Error::WatchError(status) => status.code == 403,
+        _ => false,
+    }
+}
+
+/// A watch that tells how it goes, and pauses after an error.
+struct Watch<K> {
+    name: String,
+    events: std::pin::Pin<Box<dyn futures::Stream<Item = watcher::Result<Event<K>>> + Send>>,
+    states: Watches,
+    pause: Duration,
+    failed: bool,
+}
+
+impl<K> Watch<K>
+where
+    K: kube::Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+    K::DynamicType: Clone + Send + Sync,
+{
+    fn new(name: &str, api: Api<K>, states: Watches) -> Self {
+        let events = Box::pin(watcher(api, watcher::Config::default()));
+        Self { name: name.to_owned(), events, states, pause: PAUSES.0, failed: false }
+    }
+
+    async fn next(&mut self) -> watcher::Result<Event<K>> {
+        if std::mem::take(&mut self.failed) {
+            tokio::time::sleep(self.pause).await;
+            self.pause = (self.pause * 2).min(PAUSES.1);
+        }
+        // A watch never ends.
+        let event = match self.events.next().await {
+            Some(event) => event,
+            None => std::future::pending().await,
+        };
+        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = states.entry(self.name.clone()).or_default();
+        match &event {
+            Ok(event) => {
+                self.pause = PAUSES.0;
+                state.error = None;
+                match event {
+                    Event::Init => state.lists += 1,
+                    Event::InitDone => state.listed = true,
+                    Event::InitApply(_) | Event::Apply(_) | Event::Delete(_) => state.events += 1,
+                }
+            }
+            Err(error) => {
+                self.failed = true;
+                state.errors += 1;
+                let message = error.to_string();
+                if state.error.as_ref() != Some(&message) {
+                    warn!(target: "cso::kube", watch = %self.name, error = %message, "a watch fails and is tried again");
+                }
+                state.error = Some(message);
+            }
+        }
+        event
+    }
+}

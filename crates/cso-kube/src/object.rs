@@ -1,0 +1,323 @@
+//! The form of an object in Kubernetes, both ways: what it wishes for and what is remembered of it, and the patches that
+//! make it say what is to be remembered. Pure.
+//!
+//! The form is that of the AWS Controllers for Kubernetes: finalizer, annotations, status. What they have no place for
+//! stands in one annotation, sealed so that nobody can write another's resource into it.
+
+use std::collections::BTreeMap;
+
+use cso_core::export::Target;
+use cso_core::object::Life;
+use cso_core::{Condition, Digest, Exported, Object, ObjectKey, Ownership, Record};
+use kube::core::DynamicObject;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::identity::Keys;
+use crate::resources::Resource;
+use crate::rows::Row;
+
+/// What is remembered of an object, sealed.
+pub const RECORD: &str = "service-operator.cloud/record";
+/// Generation that the conditions are about; the published status has no place for it.
+pub const OBSERVED: &str = "service-operator.cloud/observed-generation";
+/// Written when a resource was adopted.
+pub const ADOPTED: &str = "services.k8s.aws/adopted";
+
+/// An object as it was read.
+#[derive(Debug)]
+pub struct Seen {
+    pub object: Object,
+    /// What is remembered of it: none of one that was never worked on.
+    pub record: Option<Record>,
+    pub row: Row,
+}
+
+/// What a write changes. Each is a JSON merge patch.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Patches {
+    /// Of metadata and spec.
+    pub main: Option<Value>,
+    /// Of the status.
+    pub status: Option<Value>,
+}
+
+/// The record annotation's content.
+#[derive(Serialize, Deserialize)]
+struct Sealed {
+    seal: Digest,
+    record: Value,
+}
+
+/// The finalizer that holds an object until its resource is gone.
+pub fn finalizer(key: &ObjectKey) -> String {
+    match key.group.strip_suffix("services.k8s.aws") {
+        Some(_) => format!("finalizers.{}/{}", key.group, key.kind),
+        None => "service-operator.cloud/finalizer".to_owned(),
+    }
+}
+
+/// What the server has of an object.
+pub fn row(raw: &DynamicObject) -> Row {
+    let metadata = &raw.metadata;
+    let annotations = metadata.annotations.iter().flatten().filter(|(name, _)| is_note(name));
+    let spec = raw.data.get("spec").and_then(Value::as_object);
+    Row {
+        uid: metadata.uid.clone().unwrap_or_default(),
+        resource_version: metadata.resource_version.clone().unwrap_or_default(),
+        generation: generation(raw),
+        finalizers: metadata.finalizers.clone().unwrap_or_default(),
+        notes: annotations.map(|(name, text)| (name.clone(), text.clone())).collect(),
+        fields: spec.into_iter().flat_map(Map::keys).cloned().collect(),
+        status: raw.data.get("status").filter(|status| status.is_object()).cloned().unwrap_or_else(|| json!({})),
+    }
+}
+
+fn generation(raw: &DynamicObject) -> u64 {
+    raw.metadata.generation.and_then(|count| count.try_into().ok()).unwrap_or(1)
+}
+
+/// Reads an object. `inherited`: the annotations of its namespace.
+pub fn read(resource: &Resource, raw: DynamicObject, inherited: BTreeMap<String, String>, keys: &Keys) -> Seen {
+    let row = row(&raw);
+    let life = Life {
+        uid: row.uid.clone(),
+        began: raw.metadata.creation_timestamp.as_ref().map(|time| time.0).unwrap_or_default(),
+        generation: row.generation,
+    };
+    let DynamicObject { metadata, mut data, .. } = raw;
+    let [namespace, name] = [metadata.namespace, metadata.name].map(Option::unwrap_or_default);
+    let annotations = metadata.annotations.unwrap_or_default().into_iter();
+    let labels = metadata.labels.unwrap_or_default().into_iter();
+    let object = Object {
+        key: ObjectKey::new(&resource.group, &resource.kind, &namespace, &name),
+        labels: labels.filter(|(name, _)| is_told(name)).collect(),
+        annotations: annotations.filter(|(name, _)| is_heard(name) && !is_note(name)).collect(),
+        inherited: Some(inherited),
+        spec: data.get_mut("spec").map(Value::take).filter(Value::is_object).unwrap_or_else(|| json!({})),
+        deleting: metadata.deletion_timestamp.is_some(),
+        life: Some(life),
+    };
+    let record = record(resource, &object, &row, keys);
+    Seen { object, record, row }
+}
+
+/// Annotations that are ours to write and nobody's to be woken by.
+fn is_note(annotation: &str) -> bool {
+    matches!(annotation, RECORD | OBSERVED | ADOPTED)
+}
+
+/// Annotations that ask for something.
+pub fn is_heard(annotation: &str) -> bool {
+    annotation.contains("services.k8s.aws/") || annotation.starts_with("service-operator.cloud/")
+}
+
+/// Labels that default tags are made of.
+fn is_told(label: &str) -> bool {
+    label.starts_with("kro.run/") || label == "app.kubernetes.io/managed-by"
+}
+
+fn record(resource: &Resource, object: &Object, row: &Row, keys: &Keys) -> Option<Record> {
+    let remembered = row.notes.get(RECORD).and_then(|text| unseal(text, &row.uid, keys));
+    let mut record = match remembered {
+        Some(members) => restore(resource, object, row, members)?,
+        None => taken_over(object, row, keys)?,
+    };
+    record.conditions = conditions(&row.status);
+    Some(record)
+}
+
+/// The record in a sealed annotation.
+fn restore(resource: &Resource, object: &Object, row: &Row, mut members: Map<String, Value>) -> Option<Record> {
+    let life = object.life.as_ref()?;
+    let mut spec = object.spec.clone();
+    if let Value::Object(spec) = &mut spec {
+        // Its resource has the names that it had, whatever the object says by now.
+        spec.retain(|field, _| !resource.identity.contains(field));
+        if let Some(Value::Object(names)) = members.remove("names") {
+            spec.extend(names);
+        }
+    }
+    members.insert("key".to_owned(), json!(object.key));
+    members.insert("uid".to_owned(), life.uid.as_str().into());
+    members.insert("created".to_owned(), json!(life.began));
+    members.insert("wish".to_owned(), json!({"spec": spec, "annotations": object.annotations}));
+    members.entry("status").or_insert_with(|| without_conditions(&row.status));
+    serde_json::from_value(Value::Object(members)).ok()
+}
+
+/// The record of an object that another controller of the same dialect has worked on.
+fn taken_over(object: &Object, row: &Row, keys: &Keys) -> Option<Record> {
+    if !row.finalizers.contains(&finalizer(&object.key)) {
+        return None;
+    }
+    let life = object.life.as_ref()?;
+    let mut record = Record::new(object.key.clone(), life.uid.clone(), keys.digest.digest("spec", &object.spec));
+    record.created = Some(life.began);
+    record.generation = life.generation;
+    record.wish.spec = object.spec.clone();
+    record.wish.annotations = object.annotations.clone();
+    record.status = without_conditions(&row.status).as_object().cloned().unwrap_or_default();
+    if !record.status.is_empty() {
+        record.ownership = Ownership::TakenOver;
+    }
+    Some(record)
+}
+
+fn without_conditions(status: &Value) -> Value {
+    let mut status = status.clone();
+    if let Value::Object(members) = &mut status {
+        members.remove("conditions");
+    }
+    status
+}
+
+/// The conditions of a status, but for those that cannot be read.
+fn conditions(status: &Value) -> Vec<Condition> {
+    let all = status.get("conditions").and_then(Value::as_array);
+    all.into_iter().flatten().filter_map(|condition| Condition::deserialize(condition).ok()).collect()
+}
+
+/// What stands of a record in the annotation: what can be read from the object is left out.
+fn sealed(resource: &Resource, record: &Record, row: &Row, keys: &Keys) -> Option<String> {
+    let Ok(Value::Object(mut members)) = serde_json::to_value(record) else { return None };
+    for of_the_object in ["key", "uid", "created", "wish", "conditions"] {
+        members.remove(of_the_object);
+    }
+    let names = resource.names(&record.wish.spec);
+    if names.as_object().is_some_and(|names| !names.is_empty()) {
+        members.insert("names".to_owned(), names);
+    }
+    if Value::Object(record.status.clone()) == without_conditions(&row.status) {
+        members.remove("status");
+    } else {
+        members.entry("status").or_insert_with(|| json!({}));
+    }
+    let record = Value::Object(members);
+    let seal = seal(&record, &row.uid, keys);
+    serde_json::to_string(&Sealed { seal, record }).ok()
+}
+
+fn seal(record: &Value, uid: &str, keys: &Keys) -> Digest {
+    keys.digest.digest(RECORD, &json!([uid, record]))
+}
+
+/// The content of an annotation that this state sealed for this object; nothing of any other.
+fn unseal(text: &str, uid: &str, keys: &Keys) -> Option<Map<String, Value>> {
+    let sealed: Sealed = serde_json::from_str(text).ok()?;
+    if seal(&sealed.record, uid, keys) != sealed.seal {
+        return None;
+    }
+    let Value::Object(members) = sealed.record else { return None };
+    Some(members)
+}
+
+/// The patches that make an object say what a record remembers. An open intent goes out alone: what it knows of the
+/// resource stands in the record until the call has ended.
+pub fn patches(resource: &Resource, row: &Row, record: &Record, keys: &Keys) -> Patches {
+    let mut status = record.status.clone();
+    if !record.conditions.is_empty() {
+        status.insert("conditions".to_owned(), json!(record.conditions));
+    }
+    let status = Value::Object(status);
+    let judged = record.conditions != conditions(&row.status);
+    let is_due = judged || record.intent.is_none();
+    let status = (is_due && status != row.status).then(|| difference(&row.status, &status));
+    let row = &Row { status: if status.is_some() { merged(row, record) } else { row.status.clone() }, ..row.clone() };
+    Patches { main: main(resource, row, record, keys), status }
+}
+
+/// The JSON merge patch (RFC 7386) that makes one value of another: what differs, and nothing for what is to go.
+fn difference(from: &Value, to: &Value) -> Value {
+    let (Value::Object(before), Value::Object(after)) = (from, to) else { return to.clone() };
+    let gone = before.keys().filter(|name| !after.contains_key(*name)).map(|name| (name.clone(), Value::Null));
+    let differs = after.iter().filter(|(name, value)| before.get(*name) != Some(value));
+    let differs =
+        differs.map(|(name, value)| (name.clone(), difference(before.get(name).unwrap_or(&Value::Null), value)));
+    gone.chain(differs).collect()
+}
+
+/// The status once a record's is written.
+fn merged(row: &Row, record: &Record) -> Value {
+    let mut status = record.status.clone();
+    status.extend(row.status.get("conditions").map(|conditions| ("conditions".to_owned(), conditions.clone())));
+    Value::Object(status)
+}
+
+fn main(resource: &Resource, row: &Row, record: &Record, keys: &Keys) -> Option<Value> {
+    let mut metadata = Map::new();
+    let mut notes: BTreeMap<&str, String> = BTreeMap::new();
+    if let Some(sealed) = sealed(resource, record, row, keys) {
+        notes.insert(RECORD, sealed);
+    }
+    if record.observed > 0 {
+        notes.insert(OBSERVED, record.observed.to_string());
+    }
+    if record.ownership == Ownership::Adopted {
+        notes.insert(ADOPTED, "true".to_owned());
+    }
+    let differing: Map<String, Value> = notes
+        .into_iter()
+        .filter(|(name, text)| row.notes.get(*name) != Some(text))
+        .map(|(name, text)| (name.to_owned(), text.into()))
+        .collect();
+    if !differing.is_empty() {
+        metadata.insert("annotations".to_owned(), differing.into());
+    }
+    let finalizer = finalizer(&record.key);
+    let is_held = row.finalizers.contains(&finalizer);
+    let is_needed = record.ownership.is_ours() || record.intent.is_some() || record.exported.is_some();
+    if is_needed != is_held {
+        let mut finalizers = row.finalizers.clone();
+        finalizers.retain(|other| *other != finalizer);
+        finalizers.extend(is_needed.then_some(finalizer));
+        metadata.insert("finalizers".to_owned(), json!(finalizers));
+    }
+    let late: Map<String, Value> = record
+        .late
+        .iter()
+        .filter(|(field, _)| !row.fields.contains(*field))
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect();
+    if metadata.is_empty() && late.is_empty() {
+        return None;
+    }
+    let mut patch = json!({});
+    if !late.is_empty() {
+        patch["spec"] = late.into();
+    }
+    // Another object of this name is not the one that this was decided for; and what was decided on an older version of it,
+    // or replaces a list that others write to, must not go through.
+    metadata.insert("uid".to_owned(), row.uid.as_str().into());
+    if record.intent.is_some() || metadata.contains_key("finalizers") {
+        metadata.insert("resourceVersion".to_owned(), row.resource_version.as_str().into());
+    }
+    patch["metadata"] = metadata.into();
+    Some(patch)
+}
+
+/// What an object's record says was exported, and where to.
+pub fn exported(row: &Row, keys: &Keys) -> Option<Target> {
+    let mut members = unseal(row.notes.get(RECORD)?, &row.uid, keys)?;
+    let exported: Exported = serde_json::from_value(members.remove("exported")?).ok()?;
+    Some(exported.target)
+}
+
+/// The patch that lets go of an object: what the server's copy of it has of ours is taken off. `None` if there is nothing.
+pub fn release(row: &Row, key: &ObjectKey) -> Option<Value> {
+    let finalizer = finalizer(key);
+    let notes: Map<String, Value> = row.notes.keys().map(|name| (name.clone(), Value::Null)).collect();
+    let is_held = row.finalizers.contains(&finalizer);
+    if notes.is_empty() && !is_held {
+        return None;
+    }
+    let mut metadata = json!({"uid": row.uid, "resourceVersion": row.resource_version});
+    if !notes.is_empty() {
+        metadata["annotations"] = notes.into();
+    }
+    if is_held {
+        let others: Vec<&String> = row.finalizers.iter().filter(|other| **other != finalizer).collect();
+        metadata["finalizers"] = json!(others);
+    }
+    Some(json!({"metadata": metadata}))
+}

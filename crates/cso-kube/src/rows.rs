@@ -1,0 +1,73 @@
+//! What the API server has, as far as our writes depend on it: one row an object.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+
+use cso_core::ObjectKey;
+use serde_json::Value;
+
+/// One object as the server last showed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    pub uid: String,
+    pub resource_version: String,
+    pub generation: u64,
+    pub finalizers: Vec<String>,
+    /// Annotations that this process writes, by name.
+    pub notes: BTreeMap<String, String>,
+    /// Members of the spec.
+    pub fields: BTreeSet<String>,
+    pub status: Value,
+}
+
+/// All rows.
+#[derive(Debug, Default)]
+pub struct Rows(Mutex<BTreeMap<ObjectKey, Row>>);
+
+impl Rows {
+    /// What the server has of an object.
+    pub fn get(&self, key: &ObjectKey) -> Option<Row> {
+        self.lock().get(key).cloned()
+    }
+
+    /// Takes in what the server showed, unless something later was shown before.
+    pub fn put(&self, key: ObjectKey, row: Row) {
+        let mut rows = self.lock();
+        if rows.get(&key).is_none_or(|known| known.uid != row.uid || !is_later(known, &row)) {
+            rows.insert(key, row);
+        }
+    }
+
+    /// The server has no such object.
+    pub fn remove(&self, key: &ObjectKey) {
+        self.lock().remove(key);
+    }
+
+    /// The objects of a kind.
+    pub fn of_kind(&self, group: &str, kind: &str) -> BTreeSet<ObjectKey> {
+        let first = ObjectKey::new(group, kind, "", "");
+        let rows = self.lock();
+        let keys = rows.range(first..).map(|(key, _)| key);
+        keys.take_while(|key| key.group == group && key.kind == kind).cloned().collect()
+    }
+
+    /// How many objects there are.
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<ObjectKey, Row>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An answer to a write may overtake the events of earlier writes. Versions of one object are numbers that grow.
+fn is_later(one: &Row, other: &Row) -> bool {
+    let number = |row: &Row| row.resource_version.parse::<u128>().unwrap_or_default();
+    number(one) > number(other)
+}

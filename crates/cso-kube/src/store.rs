@@ -1,0 +1,284 @@
+//! The store port over an API server: a record stands on its object, and an event beside it.
+//!
+//! A call's intent goes out in the same patch as the finalizer, and only onto the version of the object that it was decided
+//! on. How a call ended waits for what follows it, so that a plain create is three writes: intent, status, record.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use cso_core::export::{Target, TargetKind};
+use cso_core::port::{Change, Store, StoreError, StoreMeta};
+use cso_core::{ObjectKey, Record};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::api::{Patch, PatchParams};
+use kube::core::DynamicObject;
+use kube::{Api, Client};
+use serde_json::json;
+use tokio::task::JoinSet;
+use tracing::{debug, warn};
+
+use crate::connect::Cluster;
+use crate::error::{not_taken, status, why};
+use crate::events::Events;
+use crate::identity::Keys;
+use crate::object::{self, RECORD, patches};
+use crate::resources::{Resource, Resources};
+use crate::rows::{Row, Rows};
+
+/// The name under which the server keeps what this process wrote.
+pub const FIELD_MANAGER: &str = "cso";
+
+/// How long a call's outcome waits for what follows it.
+const CLOSING: Duration = Duration::from_millis(500);
+
+/// Tries of a write that must go through, and the first pause between two.
+const TRIES: u32 = 6;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The memory of a controller.
+pub struct KubeStore {
+    shared: Arc<Shared>,
+    closing: Mutex<JoinSet<()>>,
+}
+
+struct Shared {
+    meta: StoreMeta,
+    keys: Keys,
+    calls: Client,
+    resources: Resources,
+    rows: Arc<Rows>,
+    events: Events,
+    /// Outcomes that are not written yet.
+    closed: Mutex<BTreeMap<ObjectKey, Box<Record>>>,
+}
+
+impl KubeStore {
+    /// A store for these kinds. `rows` is shared with the feed that follows the server.
+    pub fn new(cluster: &Cluster, meta: StoreMeta, resources: Resources, rows: Arc<Rows>) -> Self {
+        let keys = Keys { digest: meta.digest_key.clone() };
+        let calls = cluster.calls();
+        let events = Events::new(calls.clone());
+        let shared = Shared { meta, keys, calls, resources, rows, events, closed: Mutex::default() };
+        Self { shared: Arc::new(shared), closing: Mutex::default() }
+    }
+
+    /// Writes what is not written yet. To be called before the process ends.
+    pub async fn flush(&self) {
+        let mut closing = std::mem::take(&mut *self.closing.lock().unwrap_or_else(PoisonError::into_inner));
+        closing.abort_all();
+        let keys: Vec<ObjectKey> = self.shared.closed().keys().cloned().collect();
+        for key in keys {
+            self.shared.close(&key).await;
+        }
+        self.shared.events.flush().await;
+    }
+}
+
+impl Store for KubeStore {
+    fn meta(&self) -> &StoreMeta {
+        &self.shared.meta
+    }
+
+    /// Records come with the objects that they stand on, from the feed.
+    async fn load(&self) -> Result<Vec<Record>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn commit(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        for change in changes {
+            match change {
+                Change::Put(record) => {
+                    self.shared.closed().remove(&record.key);
+                    self.shared.write(&record).await?;
+                }
+                Change::Close(record) => self.close_soon(record),
+                Change::Remove(key) => {
+                    self.shared.closed().remove(&key);
+                    self.shared.release(&key).await?;
+                }
+                Change::Event(event) => {
+                    let row = self.shared.rows.get(&event.object);
+                    let resource = self.shared.resources.of(&event.object);
+                    if let (Some(row), Some(resource)) = (row, resource) {
+                        self.shared.events.tell(event, resource, row.uid);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl KubeStore {
+    fn close_soon(&self, record: Box<Record>) {
+        let key = record.key.clone();
+        self.shared.closed().insert(key.clone(), record);
+        let shared = Arc::clone(&self.shared);
+        let mut closing = self.closing.lock().unwrap_or_else(PoisonError::into_inner);
+        while closing.try_join_next().is_some() {}
+        closing.spawn(async move {
+            tokio::time::sleep(CLOSING).await;
+            shared.close(&key).await;
+        });
+    }
+}
+
+impl Shared {
+    fn closed(&self) -> std::sync::MutexGuard<'_, BTreeMap<ObjectKey, Box<Record>>> {
+        self.closed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes an outcome that nothing followed. If that fails the intent stays open, and a look will tell.
+    async fn close(&self, key: &ObjectKey) {
+        let Some(record) = self.closed().remove(key) else { return };
+        if let Err(error) = self.write(&record).await {
+            warn!(target: "cso::kube", object = %key, %error, "a call's outcome is not written");
+        }
+    }
+
+    async fn write(&self, record: &Record) -> Result<(), StoreError> {
+        let key = &record.key;
+        let resource = self.resource(key)?;
+        let mut pause = PAUSE;
+        for attempt in 1.. {
+            let Some(row) = self.rows.get(key) else { return Err(gone(key)) };
+            let error = match self.write_over(resource, &row, record).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            match status(&error) {
+                Some(404) => {
+                    self.rows.remove(key);
+                    return Err(gone(key));
+                }
+                // What was decided on is not what is there: decide again.
+                Some(409) if record.intent.is_some() => return Err(not_taken(format!("{key} changed meanwhile"))),
+                Some(409) if attempt < TRIES => self.refresh(resource, key).await?,
+                Some(400..=499) if !matches!(status(&error), Some(409 | 429)) => {
+                    return Err(not_taken(format!("the API server refuses to write {key}: {}", why(&error))));
+                }
+                _ if attempt >= TRIES => {
+                    return Err(not_taken(format!("the API server does not take {key}: {}", why(&error))));
+                }
+                _ => {
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn write_over(&self, resource: &Resource, row: &Row, record: &Record) -> Result<(), kube::Error> {
+        let key = &record.key;
+        let patches = patches(resource, row, record, &self.keys);
+        let api = resource.in_namespace(self.calls.clone(), &key.namespace);
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let mut row = row.clone();
+        if let Some(patch) = patches.status {
+            debug!(target: "cso::kube", object = %key, "status");
+            let answer = api.patch_status(&key.name, &params, &Patch::Merge(json!({"status": patch}))).await?;
+            row = self.take_in(resource, answer, &row);
+        }
+        let Some(mut patch) = patches.main else { return Ok(()) };
+        if let Some(version) = patch.pointer_mut("/metadata/resourceVersion") {
+            *version = row.resource_version.as_str().into();
+        }
+        if let (Some(exported), true) = (&record.exported, patch["metadata"]["annotations"].get(RECORD).is_some()) {
+            self.export(&exported.target, Some(&exported.value)).await?;
+        }
+        debug!(target: "cso::kube", object = %key, intent = record.intent.is_some(), "record");
+        let answer = api.patch(&key.name, &params, &Patch::Merge(patch)).await?;
+        self.take_in(resource, answer, &row);
+        Ok(())
+    }
+
+    /// Puts a value under a key of a `ConfigMap` or Secret that exists; takes the key away with no value.
+    async fn export(&self, target: &Target, value: Option<&str>) -> Result<(), kube::Error> {
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let entry = json!({target.key.as_str(): value});
+        match target.kind {
+            TargetKind::ConfigMap => {
+                let api: Api<ConfigMap> = Api::namespaced(self.calls.clone(), &target.namespace);
+                api.patch(&target.name, &params, &Patch::Merge(json!({"data": entry}))).await.map(drop)
+            }
+            TargetKind::Secret => {
+                let api: Api<Secret> = Api::namespaced(self.calls.clone(), &target.namespace);
+                // Only `data` takes a key away.
+                let field = if value.is_some() { "stringData" } else { "data" };
+                api.patch(&target.name, &params, &Patch::Merge(json!({field: entry}))).await.map(drop)
+            }
+        }
+    }
+
+    async fn release(&self, key: &ObjectKey) -> Result<(), StoreError> {
+        let resource = self.resource(key)?;
+        for _ in 0..TRIES {
+            let Some(row) = self.rows.get(key) else { return Ok(()) };
+            let Some(patch) = object::release(&row, key) else { return Ok(()) };
+            let released = async {
+                if let Some(target) = object::exported(&row, &self.keys) {
+                    match self.export(&target, None).await {
+                        Err(error) if status(&error) == Some(404) => {}
+                        done => done?,
+                    }
+                }
+                let api = resource.in_namespace(self.calls.clone(), &key.namespace);
+                let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+                let answer = api.patch(&key.name, &params, &Patch::Merge(patch)).await?;
+                self.take_in(resource, answer, &row);
+                Ok(())
+            };
+            match released.await {
+                Ok(()) => return Ok(()),
+                Err(error) if status(&error) == Some(404) => {
+                    self.rows.remove(key);
+                    return Ok(());
+                }
+                Err(error) if status(&error) == Some(409) => self.refresh(resource, key).await?,
+                Err(error) => {
+                    return Err(not_taken(format!("the API server does not let go of {key}: {}", why(&error))));
+                }
+            }
+        }
+        Err(not_taken(format!("{key} changes faster than it can be let go of")))
+    }
+
+    /// Reads an object again, to write over what it is by now.
+    async fn refresh(&self, resource: &Resource, key: &ObjectKey) -> Result<(), StoreError> {
+        let api = resource.in_namespace(self.calls.clone(), &key.namespace);
+        match api.get(&key.name).await {
+            Ok(answer) => {
+                self.rows.put(key.clone(), object::row(&answer));
+                Ok(())
+            }
+            Err(error) if status(&error) == Some(404) => {
+                self.rows.remove(key);
+                Ok(())
+            }
+            Err(error) => Err(not_taken(format!("{key} cannot be read again: {}", why(&error)))),
+        }
+    }
+
+    /// What the server answered to a write is what it has.
+    fn take_in(&self, resource: &Resource, answer: DynamicObject, before: &Row) -> Row {
+        let row = object::row(&answer);
+        if row.uid == before.uid {
+            let name = answer.metadata.name.unwrap_or_default();
+            let namespace = answer.metadata.namespace.unwrap_or_default();
+            let key = ObjectKey::new(&resource.group, &resource.kind, &namespace, &name);
+            self.rows.put(key, row.clone());
+        }
+        row
+    }
+
+    fn resource(&self, key: &ObjectKey) -> Result<&Resource, StoreError> {
+        let resource = self.resources.of(key).map(Arc::as_ref);
+        resource.ok_or_else(|| not_taken(format!("{key} is of no kind that this process manages")))
+    }
+}
+
+fn gone(key: &ObjectKey) -> StoreError {
+    not_taken(format!("{key} is gone from the API server"))
+}
