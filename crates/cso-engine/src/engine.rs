@@ -111,9 +111,25 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         &self.ports
     }
 
-    /// Takes a wish in; says whether it is another than before.
+    /// Takes a wish in; says whether it is another than before, and something is to be done about it.
     pub fn set(&self, object: Object) -> bool {
-        self.world().set(object, &self.kinds)
+        let mut world = self.world();
+        let is_ours = self.is_ours(&world, &object);
+        world.set(object, &self.kinds) && !is_ours
+    }
+
+    /// Whether a wish differs from the one before by what we put into it, and by nothing else.
+    fn is_ours(&self, world: &World, object: &Object) -> bool {
+        let (Some(life), Some(record), Some(known)) =
+            (&object.life, Others::record(world, &object.key), world.wish(&object.key))
+        else {
+            return false;
+        };
+        let same = |known: &Object| Object { spec: object.spec.clone(), life: object.life.clone(), ..known.clone() };
+        record.observed == life.generation
+            && record.intent.is_none()
+            && record.spec_digest == self.ports.store.meta().digest_key.digest("spec", &object.spec)
+            && same(&known) == *object
     }
 
     /// Writes a record if it differs from the one that is remembered.

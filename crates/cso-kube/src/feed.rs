@@ -34,8 +34,8 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 pub enum News {
     /// An object as it is now.
     Seen(Box<Seen>),
-    /// An object is no more.
-    Gone(ObjectKey),
+    /// An object is no more. `held`: it was to stay, and somebody took our finalizer away.
+    Gone { key: ObjectKey, held: bool },
     /// The annotations of a namespace are others now.
     Namespace { name: String, annotations: BTreeMap<String, String> },
     /// Every object that was there at the start has been told.
@@ -271,9 +271,7 @@ async fn follow_objects(
             }
             Ok(Event::Apply(raw)) => shared.seen(&resource, raw),
             Ok(Event::Delete(raw)) => {
-                let key = key(&raw);
-                shared.rows.remove(&key);
-                shared.tell(News::Gone(key));
+                shared.gone(key(&raw));
             }
             Err(_) => {}
         }
@@ -295,10 +293,15 @@ impl Shared {
     fn all_gone(&self, resource: &Resource, there: &BTreeSet<ObjectKey>) {
         for key in self.rows.of_kind(&resource.group, &resource.kind) {
             if !there.contains(&key) {
-                self.rows.remove(&key);
-                self.tell(News::Gone(key));
+                self.gone(key);
             }
         }
+    }
+
+    fn gone(&self, key: ObjectKey) {
+        let finalizer = object::finalizer(&key);
+        let held = self.rows.remove(&key).is_some_and(|row| row.finalizers.contains(&finalizer));
+        self.tell(News::Gone { key, held });
     }
 
     fn tell(&self, news: News) {

@@ -181,7 +181,7 @@ fn conditions(status: &Value) -> Vec<Condition> {
 /// What stands of a record in the annotation: what can be read from the object is left out.
 fn sealed(resource: &Resource, record: &Record, row: &Row, keys: &Keys) -> Option<String> {
     let Ok(Value::Object(mut members)) = serde_json::to_value(record) else { return None };
-    for of_the_object in ["key", "uid", "created", "wish", "conditions"] {
+    for of_the_object in ["key", "uid", "created", "wish", "conditions", "late"] {
         members.remove(of_the_object);
     }
     let names = resource.names(&record.wish.spec);

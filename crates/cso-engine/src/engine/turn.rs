@@ -22,7 +22,9 @@ use super::prepare::{Prepared, UNOWNED, Unprepared};
 use super::status::created_status;
 use super::{Engine, Progress};
 use crate::conditions::{SYNCED, Standing, conditions, reason};
-use crate::decide::{CREATED, DELETED, Decision, Settled, call_digest, change_digest, decide, written_as};
+use crate::decide::{
+    CREATED, DELETED, Decision, Settled, call_digest, change_digest, decide, spec_path, written_as,
+};
 use crate::resolve::{Mode, Others};
 use crate::{classify, differ, read, resolve};
 
@@ -358,7 +360,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     ) -> Result<Turn, StoreError> {
         prepared.learn(observation);
         let references = prepared.has_references();
-        let Prepared { kind, mut record, .. } = prepared;
+        let Prepared { kind, object, mut record, .. } = prepared;
         record.intent = None;
         record.applied = settled.applied;
         let late = Tree::Object(settled.late);
@@ -366,6 +368,9 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             record.late = late;
         }
         record.writes.retain(|place, _| settled.stuck.contains(place));
+        if object.life.is_some() {
+            self.wish_late(&mut record);
+        }
         let has_late = kind.fields.values().any(|field| field.late);
         let standing = Standing::Synced { notes: settled.notes, late: has_late, references };
         let before = self.conclude(&mut record, &standing);
@@ -376,6 +381,22 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         self.save(record, event).await?;
         self.tell(Progress::Standing { object: key, standing });
         Ok(Turn::Settled)
+    }
+
+    /// Where the keeper of the object shows what the provider chose in its spec, that is wished for from now on: the record is
+    /// that of the spec as it will be.
+    fn wish_late(&self, record: &mut Record) {
+        let key = &self.ports.store.meta().digest_key;
+        let Value::Object(spec) = &mut record.wish.spec else { return };
+        if record.late.is_empty() {
+            return;
+        }
+        for (field, value) in &record.late {
+            record.applied.insert(field.clone(), key.digest(&spec_path(field), value));
+            spec.insert(field.clone(), value.clone());
+        }
+        record.spec_digest = key.digest("spec", &record.wish.spec);
+        record.generation += 1;
     }
 
     /// Writes how an object stands after a turn that could not settle it.
