@@ -1,0 +1,94 @@
+//! Servers as child processes on a leash (`python/leash.py`).
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::error::{Context as _, Error};
+
+const HEALTHY_WITHIN: Duration = Duration::from_mins(1);
+const POLL_EVERY: Duration = Duration::from_millis(20);
+
+/// A command that ends when the process that started it ends, however that happens.
+pub(crate) fn leashed(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("python3");
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/python/leash.py")).arg(program);
+    command
+}
+
+/// A running server. Dropping it ends it by SIGKILL.
+pub(crate) struct Process {
+    name: &'static str,
+    leash: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts a [`leashed`] command. What it says is added to the log.
+    pub(crate) fn start(name: &'static str, mut command: Command, log: PathBuf) -> Result<Self, Error> {
+        let output = File::options().create(true).append(true).open(&log);
+        let output = output.context(|| format!("opening {}", log.display()))?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(output);
+        let leash = command.spawn().context(|| format!("starting {name}"))?;
+        Ok(Self { name, leash, log })
+    }
+
+    /// What it said.
+    pub(crate) fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// Returns when the server is healthy, or says why it will not be.
+    pub(crate) fn wait_until(&mut self, mut is_healthy: impl FnMut() -> bool) -> Result<(), Error> {
+        let (name, log) = (self.name, self.log.clone());
+        let deadline = Instant::now() + HEALTHY_WITHIN;
+        while Instant::now() < deadline {
+            let healthy = is_healthy();
+            // Asked after the health: somebody else's server on the port is healthy too, while ours could not bind.
+            if let Some(status) = self.leash.try_wait().context(|| format!("watching {name}"))? {
+                return Err(Error::Ended { server: name, status: status.to_string(), log });
+            }
+            if healthy {
+                return Ok(());
+            }
+            thread::sleep(POLL_EVERY);
+        }
+        Err(Error::NotHealthy { server: name, seconds: HEALTHY_WITHIN.as_secs(), log })
+    }
+
+    /// Stops it from running (SIGSTOP): it keeps its connections and answers nothing.
+    pub(crate) fn pause(&mut self) -> Result<(), Error> {
+        self.order(b's').context(|| format!("pausing {}", self.name))
+    }
+
+    /// Lets it run again.
+    pub(crate) fn resume(&mut self) -> Result<(), Error> {
+        self.order(b'c').context(|| format!("resuming {}", self.name))
+    }
+
+    /// Has the leash do something, and returns when it is done.
+    fn order(&mut self, order: u8) -> io::Result<()> {
+        let (Some(to), Some(from)) = (&mut self.leash.stdin, &mut self.leash.stdout) else {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        };
+        to.write_all(&[order])?;
+        from.read_exact(&mut [0])
+    }
+
+    /// Ends it, and returns when it is gone.
+    pub(crate) fn end(&mut self) {
+        // Closing the pipe is the signal; the leash ends as soon as the server has.
+        drop(self.leash.stdin.take());
+        let _ = self.leash.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
