@@ -11,6 +11,7 @@ macro_rules! on_every_emulator {
 mod bed;
 mod cases;
 mod compatibility;
+mod controller;
 mod crash;
 mod exports;
 mod extend;

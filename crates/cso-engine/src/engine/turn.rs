@@ -22,9 +22,7 @@ use super::prepare::{Prepared, UNOWNED, Unprepared};
 use super::status::created_status;
 use super::{Engine, Progress};
 use crate::conditions::{SYNCED, Standing, conditions, reason};
-use crate::decide::{
-    CREATED, DELETED, Decision, Settled, call_digest, change_digest, decide, spec_path, written_as,
-};
+use crate::decide::{CREATED, DELETED, Decision, Settled, call_digest, change_digest, decide, spec_path, written_as};
 use crate::resolve::{Mode, Others};
 use crate::{classify, differ, read, resolve};
 
