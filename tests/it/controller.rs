@@ -2,6 +2,7 @@
 //! boto3 and the API server's audit log.
 
 mod crash;
+mod kinds;
 mod life;
 mod scene;
 mod takeover;

@@ -194,6 +194,9 @@ fn queue() -> Result<()> {
 fn key() -> Result<()> {
     every_moment(&Plot {
         subject: Subject::new("kms.services.k8s.aws/v1alpha1", "Key", "keys", "story"),
-        specs: [json!({"description": "one", "enableKeyRotation": true}), json!({"description": "two"})],
+        specs: [
+            json!({"description": "one", "enableKeyRotation": true}),
+            json!({"enableKeyRotation": false, "tags": [{"tagKey": "a", "tagValue": "b"}]}),
+        ],
     })
 }

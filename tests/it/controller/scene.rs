@@ -90,6 +90,29 @@ impl Scene {
         }
     }
 
+    /// An object of a kind that the cluster serves.
+    pub(super) fn subject(&self, api: &str, kind: &str, name: &str) -> Result<Subject> {
+        let group = api.split('/').next().unwrap_or_default();
+        let all = self.kubectl(&["get", "crds", "-o", "json"])?;
+        let all: Value = serde_json::from_str(&all)?;
+        let items = all["items"].as_array().map_or(&[][..], Vec::as_slice);
+        let found = items.iter().find(|crd| crd["spec"]["group"] == group && crd["spec"]["names"]["kind"] == kind);
+        let plural = found.and_then(|crd| crd["spec"]["names"]["plural"].as_str());
+        Ok(Subject::new(api, kind, plural.with_context(|| format!("the cluster has no {kind} of {group}"))?, name))
+    }
+
+    /// Lets an object go whatever holds it, so that the next can be looked at.
+    pub(super) fn abandon(&self, subject: &Subject) -> Result<()> {
+        if self.read(subject)?.is_some() {
+            let resource = format!("{}.{}", subject.plural, subject.api.split('/').next().unwrap_or_default());
+            let take_off = r#"{"metadata":{"finalizers":null}}"#;
+            self.kubectl(&["patch", &resource, &subject.name, "--type", "merge", "-p", take_off])?;
+            self.ask_to_delete(subject)?;
+            self.gone(subject)?;
+        }
+        Ok(())
+    }
+
     /// Waits until the object is as it says, in this state of its spec.
     pub(super) fn synced(&self, subject: &Subject) -> Result<Value> {
         self.shows(subject, "ACK.ResourceSynced", "True")
