@@ -1,11 +1,12 @@
 //! Cloud emulators as child processes.
 
+use std::cmp::Reverse;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::error::{Context as _, Error};
 use crate::http;
@@ -18,8 +19,8 @@ const HEALTHY_WITHIN: Duration = Duration::from_mins(1);
 const POLL_EVERY: Duration = Duration::from_millis(20);
 /// Another process can take the free port between our looking and the emulator's binding.
 const START_TRIES: usize = 3;
-/// A log is read soon after the test that failed, or never.
-const KEEP_LOGS: Duration = Duration::from_hours(24);
+/// More than a run of all tests starts emulators: the log of the first one that failed is there when the run is over.
+const KEEP_LOGS: usize = 200;
 
 /// Which emulator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -152,7 +153,7 @@ impl Emulator {
         &self.endpoint
     }
 
-    /// What it printed. Kept for a day.
+    /// What it printed. Kept until many others have started.
     pub fn log(&self) -> &Path {
         &self.process.log
     }
@@ -230,18 +231,38 @@ impl Drop for Process {
     }
 }
 
-/// Removes the logs of other days. Best effort: another process may be doing the same.
+/// Removes all but the newest logs. Best effort: another process may be doing the same.
 fn forget_old(logs: &Path) {
-    for log in fs::read_dir(logs).into_iter().flatten().flatten() {
-        let age = log.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|then| then.elapsed().ok());
-        if age.is_some_and(|age| age > KEEP_LOGS) {
-            let _ = fs::remove_file(log.path());
-        }
+    let files = fs::read_dir(logs).into_iter().flatten().flatten();
+    let written = files.filter_map(|file| Some((file.metadata().ok()?.modified().ok()?, file.path())));
+    for log in all_but_newest(KEEP_LOGS, written.collect()) {
+        let _ = fs::remove_file(log);
     }
+}
+
+/// Files by when they were written, without the newest ones.
+fn all_but_newest(keep: usize, mut files: Vec<(SystemTime, PathBuf)>) -> impl Iterator<Item = PathBuf> {
+    files.sort_by_key(|(written, _)| Reverse(*written));
+    files.into_iter().skip(keep).map(|(_, path)| path)
 }
 
 fn free_address() -> Result<SocketAddr, Error> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())
         .context(|| "looking for a free port".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_logs_are_kept() {
+        let old = |keep| {
+            let at = |seconds, name: &str| (SystemTime::UNIX_EPOCH + Duration::from_secs(seconds), PathBuf::from(name));
+            all_but_newest(keep, vec![at(2, "b"), at(4, "d"), at(1, "a"), at(3, "c")]).collect::<Vec<_>>()
+        };
+        assert_eq!(old(2), [Path::new("b"), Path::new("a")]);
+        assert_eq!(old(4), [Path::new(""); 0]);
+    }
 }
