@@ -263,6 +263,6 @@ mod tests {
             all_but_newest(keep, vec![at(2, "b"), at(4, "d"), at(1, "a"), at(3, "c")]).collect::<Vec<_>>()
         };
         assert_eq!(old(2), [Path::new("b"), Path::new("a")]);
-        assert_eq!(old(4), [Path::new(""); 0]);
+        assert!(old(4).is_empty());
     }
 }
