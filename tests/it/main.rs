@@ -28,6 +28,7 @@ mod rates;
 mod readme;
 mod running;
 mod s3;
+mod scene;
 mod stage;
 mod steps;
 mod structure;

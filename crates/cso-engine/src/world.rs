@@ -22,7 +22,12 @@ type Group = LazyLock<Vec<Arc<Kind>>, Box<dyn FnOnce() -> Vec<Arc<Kind>> + Send>
 impl Kinds {
     /// The kind of an object, if there is a descriptor for it.
     pub fn of(&self, key: &ObjectKey) -> Option<&Arc<Kind>> {
-        self.0.get(&key.group)?.iter().find(|kind| kind.name() == key.kind)
+        self.named(&key.group, &key.kind)
+    }
+
+    /// The kind of a group by its name; compiles no other group.
+    pub fn named(&self, group: &str, kind: &str) -> Option<&Arc<Kind>> {
+        self.0.get(group)?.iter().find(|known| known.name() == kind)
     }
 
     /// Every kind, by group and name.
@@ -192,4 +197,47 @@ fn leads_to(key: &ObjectKey, spec: &Value, kinds: &Kinds) -> BTreeSet<ObjectKey>
     let mut targets = resolve::references(kind, &key.namespace, spec);
     targets.extend(resolve::secrets(kind, &key.namespace, spec).map(|source| source.object()));
     targets
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use cso_facts::Catalog;
+    use cso_schema::catalog::service_kinds;
+    use cso_schema::compile::group_of;
+
+    use super::*;
+
+    /// Adds the kinds of a service; says how often they have been compiled.
+    fn counted(kinds: &mut Kinds, service: &'static str) -> Arc<AtomicUsize> {
+        let count = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&count);
+        kinds.add(group_of(service), move || {
+            counter.fetch_add(1, Ordering::SeqCst);
+            service_kinds(Catalog::builtin(), service).unwrap()
+        });
+        count
+    }
+
+    #[test]
+    fn kinds_of_a_group_are_compiled_once_when_one_is_asked_for() {
+        let mut kinds = Kinds::default();
+        let counters = ["sqs", "sns"].map(|service| counted(&mut kinds, service));
+        let compiled = || counters.each_ref().map(|count| count.load(Ordering::SeqCst));
+        assert!(kinds.named(&group_of("ecr"), "Repository").is_none());
+        assert_eq!(compiled(), [0, 0]);
+
+        let queue = kinds.named(&group_of("sqs"), "Queue").unwrap();
+        assert!(kinds.named(&group_of("sqs"), "Topic").is_none());
+        assert_eq!(compiled(), [1, 0]);
+
+        let others = kinds.with(&[Kind::clone(queue)]);
+        assert!(others.of(&ObjectKey::new(&group_of("sqs"), "Queue", "default", "a")).is_some());
+        assert_eq!(compiled(), [1, 0], "only the group that the others are in is looked at");
+
+        let names: Vec<&str> = others.iter().map(|kind| kind.name()).collect();
+        assert_eq!(names, ["PlatformApplication", "PlatformEndpoint", "Subscription", "Topic", "Queue"]);
+        assert_eq!(compiled(), [1, 1]);
+    }
 }

@@ -6,16 +6,21 @@ use serde_json::{Map, Value, json};
 
 use super::scene::Scene;
 use crate::cases::{self, Case};
+use crate::crash::fields;
 use crate::stage::{self, APPLY, DELETE};
 use crate::steps::{Kept, filled};
 
 /// What a step of an object's life called.
 type Calls = Vec<String>;
 
-/// The spec with the first or second value of each field that has a row, and no other demands.
+/// The spec with the first or second value of each field that the crash matrix changes.
 fn spec(case: &Case, which: usize) -> Map<String, Value> {
-    let alone = case.fields.iter().filter(|(_, field)| field.with.is_empty());
-    let more: Map<String, Value> = alone.map(|(name, field)| (name.clone(), field.values[which].clone())).collect();
+    let mut more = Map::new();
+    for name in fields(case) {
+        let field = &case.fields[*name];
+        more.extend(field.with.clone());
+        more.insert((*name).to_owned(), field.values[which].clone());
+    }
     case.spec(&more)
 }
 
@@ -88,7 +93,8 @@ fn put_secrets(scene: &Scene, case: &Case) -> Result<()> {
 }
 
 fn shows(scene: &Scene, case: &Case, kept: &Kept, which: usize) -> Result<()> {
-    for (name, field) in case.fields.iter().filter(|(_, field)| field.with.is_empty()) {
+    for name in fields(case) {
+        let field = &case.fields[*name];
         let seen = case.shows(&scene.stage, kept, &field.at, Some(field.sees(which)));
         seen.with_context(|| format!("{name}, value {which}"))?;
     }
