@@ -1,6 +1,7 @@
 //! The traits that adapters implement. The engine drives these and nothing else.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -86,7 +87,8 @@ pub struct StoreMeta {
 /// One change of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    Put(Box<Record>),
+    /// Shared with whoever goes on working with the record.
+    Put(Arc<Record>),
     Remove(ObjectKey),
     Event(Event),
 }

@@ -65,8 +65,7 @@ impl FromIterator<Kind> for Kinds {
 #[derive(Debug, Default)]
 pub struct World {
     objects: BTreeMap<ObjectKey, Arc<Object>>,
-    /// Boxed: a record is large, and a map keeps room for more of them than it has.
-    records: BTreeMap<ObjectKey, Box<Record>>,
+    records: BTreeMap<ObjectKey, Arc<Record>>,
     /// By target: the objects that refer to it.
     referrers: BTreeMap<ObjectKey, BTreeSet<ObjectKey>>,
 }
@@ -89,9 +88,13 @@ impl World {
     }
 
     /// Takes a wish in; says whether it is another than before.
-    pub fn set(&mut self, object: Object, kinds: &Kinds) -> bool {
+    pub fn set(&mut self, mut object: Object, kinds: &Kinds) -> bool {
         if self.objects.get(&object.key).is_some_and(|known| **known == object) {
             return false;
+        }
+        if let Some(record) = self.records.get(&object.key).filter(|record| record.wish.spec == object.spec) {
+            // One copy in memory of what is both wished for and remembered.
+            object.spec = Arc::clone(&record.wish.spec);
         }
         self.link(&object.key, leads_to(&object.key, &object.spec, kinds));
         self.objects.insert(object.key.clone(), Arc::new(object));
@@ -110,12 +113,13 @@ impl World {
 
     /// All records.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
-        self.records.values().map(Box::as_ref)
+        self.records.values().map(Arc::as_ref)
     }
 
     /// Replaces a record.
-    pub fn remember(&mut self, record: Record) {
-        self.records.insert(record.key.clone(), Box::new(record));
+    pub fn remember(&mut self, record: impl Into<Arc<Record>>) {
+        let record = record.into();
+        self.records.insert(record.key.clone(), record);
     }
 
     /// Drops an object and its record.
@@ -138,7 +142,7 @@ impl World {
     /// Another field export that has written the target of this one, or is the first to wish for it.
     pub fn rival(&self, key: &ObjectKey, target: &Target) -> Option<ObjectKey> {
         let has_written = |record: &&Record| record.exported.as_ref().is_some_and(|other| other.target == *target);
-        let written = self.records.values().map(Box::as_ref).find(has_written).map(|record| &record.key);
+        let written = self.records.values().map(Arc::as_ref).find(has_written).map(|record| &record.key);
         let wishes = self.objects.values().map(Arc::as_ref);
         written.or_else(|| exports::writer(wishes, |other| other == target)).filter(|other| *other != key).cloned()
     }
@@ -159,7 +163,7 @@ impl Others for World {
     }
 
     fn record(&self, key: &ObjectKey) -> Option<&Record> {
-        self.records.get(key).map(Box::as_ref)
+        self.records.get(key).map(Arc::as_ref)
     }
 
     fn exported(&self, namespace: &str, name: &str, key: &str) -> Option<&str> {
@@ -180,4 +184,28 @@ fn leads_to(key: &ObjectKey, spec: &Value, kinds: &Kinds) -> BTreeSet<ObjectKey>
     let mut targets = resolve::references(kind, &key.namespace, spec);
     targets.extend(resolve::secrets(kind, &key.namespace, spec).map(|source| source.object()));
     targets
+}
+
+#[cfg(test)]
+mod tests {
+    use cso_core::DigestKey;
+    use serde_json::json;
+
+    use super::*;
+
+    /// Of thousands of objects, each would have its spec in memory twice.
+    #[test]
+    fn what_is_wished_for_as_it_is_remembered_is_in_memory_once() {
+        let spec = || Arc::new(json!({"queueName": "orders"}));
+        let key = ObjectKey::new("g", "K", "n", "a");
+        let digest = DigestKey::from_bytes([1; 32]).digest("spec", &spec());
+        let mut record = Record::new(key.clone(), "uid".to_owned(), digest);
+        record.wish.spec = spec();
+        let mut world = World::new(vec![record], &Kinds::default());
+        let (labels, annotations) = (BTreeMap::new(), BTreeMap::new());
+        let wish = Object { key: key.clone(), labels, annotations, inherited: None, spec: spec(), deleting: false };
+        assert!(world.set(wish, &Kinds::default()));
+        let (wish, record) = (world.wish(&key).expect("was set"), world.record(&key).expect("is remembered"));
+        assert!(Arc::ptr_eq(&wish.spec, &record.wish.spec));
+    }
 }

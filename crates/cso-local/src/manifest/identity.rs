@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use cso_core::{FieldPath, Object, ObjectKey};
 use cso_schema::names::nearest;
@@ -121,7 +122,7 @@ impl Draft {
             labels: self.labels,
             annotations: self.annotations,
             inherited: None,
-            spec: spec.unwrap_or_else(|| Value::Object(Map::new())),
+            spec: Arc::new(spec.unwrap_or_else(|| Value::Object(Map::new()))),
             deleting: false,
         };
         Ok(Manifest { object, api_version, source: self.source, raw: self.raw, places: self.places })

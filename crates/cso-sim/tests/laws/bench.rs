@@ -205,7 +205,7 @@ pub(crate) fn object(kind: &Kind, name: &str, spec: Value) -> Object {
         labels: BTreeMap::new(),
         annotations: BTreeMap::new(),
         inherited: None,
-        spec,
+        spec: Arc::new(spec),
         deleting: false,
     }
 }

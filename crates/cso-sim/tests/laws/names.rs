@@ -52,7 +52,7 @@ fn rename() {
             if other.spec.get(&field.name).is_none() {
                 continue;
             }
-            other.spec[&field.name] = json!("another");
+            Arc::make_mut(&mut other.spec)[&field.name] = json!("another");
             paused(async {
                 let bench = Bench::new();
                 bench.run(&wish.all()).await.all_settled()?;
@@ -85,7 +85,7 @@ fn rename_of_an_open_create() {
         let mut runner = proptest::test_runner::TestRunner::deterministic();
         let wish = wish(kind).new_tree(&mut runner).expect("a wish").current();
         let mut other = wish.object.clone();
-        other.spec[kind.identity.name[0].to_string()] = json!("another");
+        Arc::make_mut(&mut other.spec)[kind.identity.name[0].to_string()] = json!("another");
         let result: Result<(), String> = paused(async {
             // Find the point after the create's effect.
             for n in 1.. {
