@@ -70,8 +70,7 @@ impl FromIterator<Kind> for Kinds {
 #[derive(Debug, Default)]
 pub struct World {
     objects: BTreeMap<ObjectKey, Arc<Object>>,
-    /// Boxed: a record is large, and a map keeps room for more of them than it has.
-    records: BTreeMap<ObjectKey, Box<Record>>,
+    records: BTreeMap<ObjectKey, Arc<Record>>,
     /// By target: the objects that refer to it.
     referrers: BTreeMap<ObjectKey, BTreeSet<ObjectKey>>,
 }
@@ -94,7 +93,7 @@ impl World {
     }
 
     /// Takes a wish in; says whether it is another than before.
-    pub fn set(&mut self, object: Object, kinds: &Kinds) -> bool {
+    pub fn set(&mut self, mut object: Object, kinds: &Kinds) -> bool {
         if self.objects.get(&object.key).is_some_and(|known| **known == object) {
             return false;
         }
@@ -102,6 +101,10 @@ impl World {
         if self.records.get(&object.key).is_some_and(|record| !lives(record)) {
             // Of an earlier object of this name, which went without us.
             self.records.remove(&object.key);
+        }
+        if let Some(record) = self.records.get(&object.key).filter(|record| record.wish.spec == object.spec) {
+            // One copy in memory of what is both wished for and remembered.
+            object.spec = Arc::clone(&record.wish.spec);
         }
         self.link(&object.key, leads_to(&object.key, &object.spec, kinds));
         self.objects.insert(object.key.clone(), Arc::new(object));
@@ -120,12 +123,13 @@ impl World {
 
     /// All records.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
-        self.records.values().map(Box::as_ref)
+        self.records.values().map(Arc::as_ref)
     }
 
     /// Replaces a record.
-    pub fn remember(&mut self, record: Record) {
-        self.records.insert(record.key.clone(), Box::new(record));
+    pub fn remember(&mut self, record: impl Into<Arc<Record>>) {
+        let record = record.into();
+        self.records.insert(record.key.clone(), record);
     }
 
     /// Takes in a record that was written by an earlier process, unless this one knows better.
@@ -136,7 +140,7 @@ impl World {
     }
 
     /// Drops an object and its record, which it returns.
-    pub fn forget(&mut self, key: &ObjectKey) -> Option<Box<Record>> {
+    pub fn forget(&mut self, key: &ObjectKey) -> Option<Arc<Record>> {
         self.objects.remove(key);
         for referrers in self.referrers.values_mut() {
             referrers.remove(key);
@@ -155,7 +159,7 @@ impl World {
     /// Another field export that has written the target of this one, or is the first to wish for it.
     pub fn rival(&self, key: &ObjectKey, target: &Target) -> Option<ObjectKey> {
         let has_written = |record: &&Record| record.exported.as_ref().is_some_and(|other| other.target == *target);
-        let written = self.records.values().map(Box::as_ref).find(has_written).map(|record| &record.key);
+        let written = self.records.values().map(Arc::as_ref).find(has_written).map(|record| &record.key);
         let wishes = self.objects.values().map(Arc::as_ref);
         written.or_else(|| exports::writer(wishes, |other| other == target)).filter(|other| *other != key).cloned()
     }
@@ -176,7 +180,7 @@ impl Others for World {
     }
 
     fn record(&self, key: &ObjectKey) -> Option<&Record> {
-        self.records.get(key).map(Box::as_ref)
+        self.records.get(key).map(Arc::as_ref)
     }
 
     fn exported(&self, namespace: &str, name: &str, key: &str) -> Option<&str> {
@@ -203,9 +207,11 @@ fn leads_to(key: &ObjectKey, spec: &Value, kinds: &Kinds) -> BTreeSet<ObjectKey>
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use cso_core::DigestKey;
     use cso_facts::Catalog;
     use cso_schema::catalog::service_kinds;
     use cso_schema::compile::group_of;
+    use serde_json::json;
 
     use super::*;
 
@@ -239,5 +245,29 @@ mod tests {
         let names: Vec<&str> = others.iter().map(|kind| kind.name()).collect();
         assert_eq!(names, ["PlatformApplication", "PlatformEndpoint", "Subscription", "Topic", "Queue"]);
         assert_eq!(compiled(), [1, 1]);
+    }
+
+    /// Of thousands of objects, each would have its spec in memory twice.
+    #[test]
+    fn what_is_wished_for_as_it_is_remembered_is_in_memory_once() {
+        let spec = || Arc::new(json!({"queueName": "orders"}));
+        let key = ObjectKey::new("g", "K", "n", "a");
+        let digest = DigestKey::from_bytes([1; 32]).digest("spec", &spec());
+        let mut record = Record::new(key.clone(), "uid".to_owned(), digest);
+        record.wish.spec = spec();
+        let mut world = World::new(vec![record], &Kinds::default());
+        let (labels, annotations) = (BTreeMap::new(), BTreeMap::new());
+        let wish = Object {
+            key: key.clone(),
+            labels,
+            annotations,
+            inherited: None,
+            spec: spec(),
+            deleting: false,
+            life: None,
+        };
+        assert!(world.set(wish, &Kinds::default()));
+        let (wish, record) = (world.wish(&key).expect("was set"), world.record(&key).expect("is remembered"));
+        assert!(Arc::ptr_eq(&wish.spec, &record.wish.spec));
     }
 }

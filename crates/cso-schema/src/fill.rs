@@ -61,7 +61,7 @@ impl Subject<'_> {
     /// The value of a source, if it is known.
     pub fn source(&self, source: &Source) -> Option<Tree> {
         match source {
-            Source::Const(value) => Some(Tree::from(value.clone())),
+            Source::Const(value) => Some(Tree::from(value)),
             Source::Spec(path) => self.spec_value(path),
             Source::Status(path) => self.status.at(path).cloned().or_else(|| self.later(&format!("status.{path}"))),
             Source::Token => self.token.map(Tree::text),
@@ -82,7 +82,7 @@ impl Subject<'_> {
                 .map(|(name, source)| Some((name.clone(), self.source(source)?)))
                 .collect::<Option<_>>()
                 .map(Tree::Object),
-            Source::Unless(source, value) => self.source(source).filter(|known| *known != Tree::from(value.clone())),
+            Source::Unless(source, value) => self.source(source).filter(|known| *known != Tree::from(value)),
             Source::ChangeKey
             | Source::ChangeValue
             | Source::Items(_)

@@ -173,7 +173,7 @@ fn is_start(field: &Field, value: &Tree, subject: &Subject<'_>) -> bool {
     // A wish equals what is seen even if more is seen: both ways, or something of it would be lost.
     let same = |start: &Tree| field.compare.equal(start, value) && field.compare.equal(value, start);
     let equal = |start: &Tree| same(start) || as_text(start) == as_text(value);
-    let cleared = matches!(&field.clear, Clear::Value(start) if equal(&Tree::from(start.clone())));
+    let cleared = matches!(&field.clear, Clear::Value(start) if equal(&Tree::from(start)));
     cleared || field.start.as_ref().and_then(|start| subject.source(start)).is_some_and(|start| equal(&start))
 }
 

@@ -155,7 +155,7 @@ impl Stage {
                 last_transition_time: self.clock.now(),
             });
         }
-        engine.ports().store.commit(vec![Change::Put(Box::new(record.clone()))]).await?;
+        engine.ports().store.commit(vec![Change::Put(Arc::new(record.clone()))]).await?;
         engine.world().remember(record);
         Ok(())
     }
