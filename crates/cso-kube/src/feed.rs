@@ -169,7 +169,6 @@ async fn follow(shared: Arc<Shared>, resources: Resources) {
                     shared.tell(News::Complete);
                 }
             }
-            Ok(Event::Init) => {}
             // Whoever may not look at definitions watches every kind, and those that are not served fail alone.
             Err(error) if is_forbidden(&error) && running.is_empty() => {
                 for (name, resource) in &wanted {
@@ -179,7 +178,7 @@ async fn follow(shared: Arc<Shared>, resources: Resources) {
                 missing = wanted.keys().cloned().collect();
                 complete = true;
             }
-            Err(_) => {}
+            Ok(Event::Init) | Err(_) => {}
         }
     }
 }
@@ -210,10 +209,9 @@ async fn follow_namespaces(shared: Arc<Shared>, ready: UnboundedSender<String>) 
                 shared.annotations.write().unwrap_or_else(PoisonError::into_inner).remove(&name);
             }
             Ok(Event::InitDone) => done(&ready),
-            Ok(Event::Init) => {}
             // Without the right to look, namespaces say nothing.
             Err(error) if is_forbidden(&error) => done(&ready),
-            Err(_) => {}
+            Ok(Event::Init) | Err(_) => {}
         }
     }
 }
@@ -311,10 +309,11 @@ impl Shared {
 }
 
 fn is_forbidden(error: &watcher::Error) -> bool {
+    use watcher::Error::{InitialListFailed, WatchError, WatchStartFailed};
     match error {
-        watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 403,
-        watcher::Error::WatchError(status) => status.code == 403,
+        InitialListFailed(kube::Error::Api(status))
+        | WatchStartFailed(kube::Error::Api(status))
+        | WatchError(status) => status.code == 403,
         _ => false,
     }
 }

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use cso_core::export::{Export, Target, TargetKind, is_export};
-use cso_core::path::Segment;
 use cso_core::tree::SecretKey;
 use cso_core::{FieldPath, Object, ObjectKey, Record};
 use cso_engine::resolve::{self, cycle, references};

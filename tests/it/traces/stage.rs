@@ -213,7 +213,7 @@ impl Stage {
             annotations: texts("/metadata/annotations"),
             inherited: None,
             life: None,
-            spec: manifest.get("spec").cloned().unwrap_or_else(|| json!({})),
+            spec: Arc::new(manifest.get("spec").cloned().unwrap_or_else(|| json!({}))),
             deleting: self.deleting.contains(key),
         });
     }
