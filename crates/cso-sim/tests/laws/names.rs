@@ -1,5 +1,7 @@
 //! Law 18, Replace: what cannot change is not changed; neither is a resource left behind, nor another made in its place.
 
+use std::sync::Arc;
+
 use cso_core::ErrorClass;
 use cso_engine::run::Rest;
 use cso_schema::kind::{Field, Kind, Role};
