@@ -146,7 +146,6 @@ fn verdict(wish: &Wish<'_>, field: &Field) -> Verdict {
     let is_as_applied = || applied.is_some_and(|applied| *applied == digest_of(wish.input, &field.name, wanted));
     let kind_of_change = || if is_as_applied() { DifferenceKind::Drift } else { DifferenceKind::UserChange };
     match wish.input.kind.seen(field, wish.observation, Some(wanted)) {
-        Seen::NotAsked => Verdict::Equal,
         Seen::Unknown(why) => Verdict::Unknown(why),
         Seen::Absent if is_empty(wanted) || is_start(field, wanted) => Verdict::Equal,
         Seen::Absent => Verdict::Differs(difference(field, None, wanted, kind_of_change())),
@@ -156,7 +155,7 @@ fn verdict(wish: &Wish<'_>, field: &Field) -> Verdict {
         Seen::Value(seen) if matches!(wanted, Tree::Object(_)) && applied.is_some() && !is_as_applied() => {
             nested_removal(wish, field, wanted, &seen)
         }
-        Seen::Value(_) => Verdict::Equal,
+        Seen::NotAsked | Seen::Value(_) => Verdict::Equal,
     }
 }
 
