@@ -1,23 +1,19 @@
 //! Cloud emulators as child processes.
 
-use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use crate::error::{Context as _, Error};
 use crate::http;
 use crate::process::{Process, leashed};
-use crate::tools::{Tool, cache_dir};
+use crate::tools::Tool;
 
 /// The region that tests work in.
 pub const REGION: &str = "eu-west-1";
 
 /// Another process can take the free port between our looking and the emulator's binding.
 const START_TRIES: usize = 3;
-/// A log is read soon after the test that failed, or never.
-const KEEP_LOGS: Duration = Duration::from_hours(24);
 
 /// Which emulator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -148,7 +144,7 @@ impl Emulator {
         &self.endpoint
     }
 
-    /// What it printed. Kept for a day.
+    /// What it printed, after what an emulator of the same kind and port printed earlier. Kept for a day.
     pub fn log(&self) -> &Path {
         self.process.log()
     }
@@ -174,27 +170,11 @@ impl Emulator {
     }
 }
 
-/// Starts an emulator with a log of its own, and waits until it answers.
+/// Starts an emulator, and waits until it answers.
 fn run(kind: Kind, address: SocketAddr) -> Result<Process, Error> {
-    let logs = cache_dir().join("logs");
-    fs::create_dir_all(&logs).context(|| format!("making {}", logs.display()))?;
-    forget_old(&logs);
-    let log = logs.join(format!("{}-{}.log", kind.name(), address.port()));
-    // That of an emulator that had the port before.
-    let _ = fs::remove_file(&log);
-    let mut process = Process::start(kind.name(), kind.command(address.port())?, log)?;
+    let mut process = Process::start(kind.name(), address, kind.command(address.port())?)?;
     process.wait_until(|| kind.is_healthy(address))?;
     Ok(process)
-}
-
-/// Removes the logs of other days. Best effort: another process may be doing the same.
-fn forget_old(logs: &Path) {
-    for log in fs::read_dir(logs).into_iter().flatten().flatten() {
-        let age = log.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|then| then.elapsed().ok());
-        if age.is_some_and(|age| age > KEEP_LOGS) {
-            let _ = fs::remove_file(log.path());
-        }
-    }
 }
 
 fn free_address() -> Result<SocketAddr, Error> {

@@ -1,16 +1,21 @@
 //! Servers as child processes on a leash (`python/leash.py`).
 
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::{Context as _, Error};
+use crate::tools::cache_dir;
 
-const HEALTHY_WITHIN: Duration = Duration::from_mins(1);
+/// Servers start in seconds; on a machine that does much else, an API server takes a good part of a minute.
+const HEALTHY_WITHIN: Duration = Duration::from_mins(2);
+/// A log is read soon after the test that failed, or never.
+const KEEP_LOGS: Duration = Duration::from_hours(24);
 const POLL_EVERY: Duration = Duration::from_millis(20);
 
 /// A command that ends when the process that started it ends, however that happens.
@@ -28,8 +33,12 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts a [`leashed`] command. What it says is added to the log.
-    pub(crate) fn start(name: &'static str, mut command: Command, log: PathBuf) -> Result<Self, Error> {
+    /// Starts a [`leashed`] command that listens at an address. What it says is added to the log of that name and port.
+    pub(crate) fn start(name: &'static str, address: SocketAddr, mut command: Command) -> Result<Self, Error> {
+        let logs = cache_dir().join("logs");
+        fs::create_dir_all(&logs).context(|| format!("making {}", logs.display()))?;
+        forget_old(&logs);
+        let log = logs.join(format!("{name}-{}.log", address.port()));
         let output = File::options().create(true).append(true).open(&log);
         let output = output.context(|| format!("opening {}", log.display()))?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(output);
@@ -37,7 +46,7 @@ impl Process {
         Ok(Self { name, leash, log })
     }
 
-    /// What it said.
+    /// What it said, and what a server of the same name and port said earlier that day.
     pub(crate) fn log(&self) -> &Path {
         &self.log
     }
@@ -90,5 +99,15 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// Removes the logs of other days. Best effort: another process may be doing the same.
+fn forget_old(logs: &Path) {
+    for log in fs::read_dir(logs).into_iter().flatten().flatten() {
+        let age = log.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|then| then.elapsed().ok());
+        if age.is_some_and(|age| age > KEEP_LOGS) {
+            let _ = fs::remove_file(log.path());
+        }
     }
 }
