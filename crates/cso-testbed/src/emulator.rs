@@ -1,24 +1,19 @@
 //! Cloud emulators as child processes.
 
-use std::cmp::Reverse;
-use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::time::SystemTime;
 
 use crate::error::{Context as _, Error};
 use crate::http;
 use crate::process::{Process, leashed};
-use crate::tools::{Tool, cache_dir};
+use crate::tools::Tool;
 
 /// The region that tests work in.
 pub const REGION: &str = "eu-west-1";
 
 /// Another process can take the free port between our looking and the emulator's binding.
 const START_TRIES: usize = 3;
-/// More than a run of all tests starts emulators: the log of the first one that failed is there when the run is over.
-const KEEP_LOGS: usize = 200;
 
 /// Which emulator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -149,7 +144,7 @@ impl Emulator {
         &self.endpoint
     }
 
-    /// What it printed. Kept until many others have started.
+    /// What it printed, after what an emulator of the same kind and port printed earlier. Kept for a day.
     pub fn log(&self) -> &Path {
         self.process.log()
     }
@@ -175,53 +170,15 @@ impl Emulator {
     }
 }
 
-/// Starts an emulator with a log of its own, and waits until it answers.
+/// Starts an emulator, and waits until it answers.
 fn run(kind: Kind, address: SocketAddr) -> Result<Process, Error> {
-    let logs = cache_dir().join("logs");
-    fs::create_dir_all(&logs).context(|| format!("making {}", logs.display()))?;
-    forget_old(&logs);
-    let log = logs.join(format!("{}-{}.log", kind.name(), address.port()));
-    // That of an emulator that had the port before.
-    let _ = fs::remove_file(&log);
-    let mut process = Process::start(kind.name(), kind.command(address.port())?, log)?;
+    let mut process = Process::start(kind.name(), address, kind.command(address.port())?)?;
     process.wait_until(|| kind.is_healthy(address))?;
     Ok(process)
-}
-
-/// Removes all but the newest logs. Best effort: another process may be doing the same.
-fn forget_old(logs: &Path) {
-    let files = fs::read_dir(logs).into_iter().flatten().flatten();
-    let written = files.filter_map(|file| Some((file.metadata().ok()?.modified().ok()?, file.path())));
-    for log in all_but_newest(KEEP_LOGS, written.collect()) {
-        let _ = fs::remove_file(log);
-    }
-}
-
-/// Files by when they were written, without the newest ones.
-fn all_but_newest(keep: usize, mut files: Vec<(SystemTime, PathBuf)>) -> impl Iterator<Item = PathBuf> {
-    files.sort_by_key(|(written, _)| Reverse(*written));
-    files.into_iter().skip(keep).map(|(_, path)| path)
 }
 
 fn free_address() -> Result<SocketAddr, Error> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())
         .context(|| "looking for a free port".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn the_newest_logs_are_kept() {
-        let old = |keep| {
-            let at = |seconds, name: &str| (SystemTime::UNIX_EPOCH + Duration::from_secs(seconds), PathBuf::from(name));
-            all_but_newest(keep, vec![at(2, "b"), at(4, "d"), at(1, "a"), at(3, "c")]).collect::<Vec<_>>()
-        };
-        assert_eq!(old(2), [Path::new("b"), Path::new("a")]);
-        assert!(old(4).is_empty());
-    }
 }

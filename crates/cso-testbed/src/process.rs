@@ -1,16 +1,22 @@
 //! Servers as child processes on a leash (`python/leash.py`).
 
+use std::cmp::Reverse;
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::error::{Context as _, Error};
+use crate::tools::cache_dir;
 
-const HEALTHY_WITHIN: Duration = Duration::from_mins(1);
+/// Servers start in seconds; on a machine that does much else, an API server takes a good part of a minute.
+const HEALTHY_WITHIN: Duration = Duration::from_mins(2);
+/// More than a run of all tests starts servers: the log of the first one that failed is there when the run is over.
+const KEEP_LOGS: usize = 200;
 const POLL_EVERY: Duration = Duration::from_millis(20);
 
 /// A command that ends when the process that started it ends, however that happens.
@@ -28,8 +34,12 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts a [`leashed`] command. What it says is added to the log.
-    pub(crate) fn start(name: &'static str, mut command: Command, log: PathBuf) -> Result<Self, Error> {
+    /// Starts a [`leashed`] command that listens at an address. What it says is added to the log of that name and port.
+    pub(crate) fn start(name: &'static str, address: SocketAddr, mut command: Command) -> Result<Self, Error> {
+        let logs = cache_dir().join("logs");
+        fs::create_dir_all(&logs).context(|| format!("making {}", logs.display()))?;
+        forget_old(&logs);
+        let log = logs.join(format!("{name}-{}.log", address.port()));
         let output = File::options().create(true).append(true).open(&log);
         let output = output.context(|| format!("opening {}", log.display()))?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(output);
@@ -37,7 +47,7 @@ impl Process {
         Ok(Self { name, leash, log })
     }
 
-    /// What it said.
+    /// What it said, and what a server of the same name and port said before it.
     pub(crate) fn log(&self) -> &Path {
         &self.log
     }
@@ -90,5 +100,34 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// Removes all but the newest logs. Best effort: another process may be doing the same.
+fn forget_old(logs: &Path) {
+    let files = fs::read_dir(logs).into_iter().flatten().flatten();
+    let written = files.filter_map(|file| Some((file.metadata().ok()?.modified().ok()?, file.path())));
+    for log in all_but_newest(KEEP_LOGS, written.collect()) {
+        let _ = fs::remove_file(log);
+    }
+}
+
+fn all_but_newest(keep: usize, mut files: Vec<(SystemTime, PathBuf)>) -> impl Iterator<Item = PathBuf> {
+    files.sort_by_key(|(written, _)| Reverse(*written));
+    files.into_iter().skip(keep).map(|(_, path)| path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_logs_are_kept() {
+        let old = |keep| {
+            let at = |seconds, name: &str| (SystemTime::UNIX_EPOCH + Duration::from_secs(seconds), PathBuf::from(name));
+            all_but_newest(keep, vec![at(2, "b"), at(4, "d"), at(1, "a"), at(3, "c")]).collect::<Vec<_>>()
+        };
+        assert_eq!(old(2), [Path::new("b"), Path::new("a")]);
+        assert!(old(4).is_empty());
     }
 }

@@ -115,6 +115,12 @@ fn users_may_do_what_roles_say() -> Result<()> {
     let events = about(SHARED.audit_since(mark)?, "access");
     let told = |code| events.contains(&("visitor".to_owned(), "create".to_owned(), code));
     assert!(told(403) && told(201), "{events:?}");
+
+    // Service accounts have tokens without the controller manager.
+    succeeded(&SHARED.kubectl(&["create", "serviceaccount", "robot", "--namespace", "access"])?)?;
+    let token = succeeded(&SHARED.kubectl(&["create", "token", "robot", "--namespace", "access"])?)?;
+    let whoami = ["auth", "whoami", "--output", "jsonpath={.status.userInfo.username}", "--token", token.trim()];
+    assert_eq!(succeeded(&SHARED.kubectl(&whoami)?)?, "system:serviceaccount:access:robot");
     assert!(SHARED.kubeconfig("nobody").is_err_and(|error| error.to_string().contains("nobody")));
     Ok(())
 }
@@ -131,7 +137,7 @@ fn servers_stop_pause_and_come_back() -> Result<()> {
     cluster.stop_etcd();
     cluster.start_etcd()?;
     cluster.start_api_server()?;
-    assert_eq!(cluster.reader()?.get("v1", "ConfigMap", "old", "settings")?["data"]["colour"], "blue");
+    assert_eq!(reader.get("v1", "ConfigMap", "old", "settings")?["data"]["colour"], "blue");
 
     let hurried = ["get", "configmaps", "--namespace", "old", "--request-timeout", "1s"];
     cluster.pause_api_server()?;
@@ -147,7 +153,6 @@ fn servers_stop_pause_and_come_back() -> Result<()> {
     })?;
 
     // The controller manager's work.
-    let reader = cluster.reader()?;
     reader.delete("v1", "Namespace", "", "old")?;
     until("the namespace is gone", || Ok(is_missing(&reader.get("v1", "Namespace", "", "old"))))?;
 

@@ -98,8 +98,11 @@ pub(super) fn mark(log: &Path) -> io::Result<AuditMark> {
 pub(super) fn since(log: &Path, mark: AuditMark) -> io::Result<Vec<AuditEvent>> {
     let mut text = String::new();
     let mut file = File::open(log)?;
-    file.seek(SeekFrom::Start(mark.0))?;
+    // One byte before the mark, which may have been made while a line was on its way: that line is of before.
+    file.seek(SeekFrom::Start(mark.0.saturating_sub(1)))?;
     file.read_to_string(&mut text)?;
+    let begin = if mark.0 == 0 { 0 } else { text.find('\n').map_or(text.len(), |end| end + 1) };
+    let text = &text[begin..];
     // The last line may be on its way.
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     let lines: Result<Vec<Line>, _> = whole.lines().map(serde_json::from_str).collect();
@@ -178,6 +181,7 @@ mod tests {
         let expected =
             [("update", true), ("watch", true), ("watch", false)].map(|(verb, ended)| (verb.to_owned(), ended));
         assert_eq!(told(from), expected);
+        assert_eq!(told(AuditMark(from.0 + 3)).len(), 2, "the line that the mark is in is of before");
         assert_eq!(told(AuditMark::default()).len(), 5);
     }
 }

@@ -67,8 +67,8 @@ impl ClusterOptions {
 /// A running cluster. Dropping it ends its servers and removes their files; so does the end of the process that started
 /// it, however it ends, except that the files are then removed by the next one that starts a cluster.
 pub struct Cluster {
-    // In the order of their ends: nobody looks for a server that is gone.
-    controller_manager: Option<Process>,
+    // They are dropped in this order: nobody looks for a server that is gone.
+    _controller_manager: Option<Process>,
     api_server: Mutex<Option<Process>>,
     etcd: Mutex<Option<Process>>,
     plan: Plan,
@@ -92,7 +92,12 @@ impl Cluster {
         let etcd = plan.start_etcd()?;
         let api_server = plan.start_api_server()?;
         let controller_manager = options.controller_manager.then(|| plan.start_controller_manager()).transpose()?;
-        Ok(Self { controller_manager, api_server: Mutex::new(Some(api_server)), etcd: Mutex::new(Some(etcd)), plan })
+        Ok(Self {
+            _controller_manager: controller_manager,
+            api_server: Mutex::new(Some(api_server)),
+            etcd: Mutex::new(Some(etcd)),
+            plan,
+        })
     }
 
     /// `https://127.0.0.1:PORT`
@@ -125,7 +130,8 @@ impl Cluster {
         Ok(self.plan.kubeconfig(user))
     }
 
-    /// Where the servers keep their files, and tests may keep theirs: gone with the cluster.
+    /// Where the servers keep their files, and tests may keep theirs: gone with the cluster. What the servers say is in
+    /// `.cache/logs`, for a day.
     pub fn directory(&self) -> &Path {
         self.plan.directory.path()
     }
@@ -208,14 +214,6 @@ impl Cluster {
     }
 }
 
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        self.controller_manager.take();
-        self.stop_api_server();
-        self.stop_etcd();
-    }
-}
-
 impl Plan {
     fn make(options: &ClusterOptions) -> Result<Self, Error> {
         let what = || "preparing a cluster".to_owned();
@@ -283,7 +281,7 @@ impl Plan {
         if !self.durable {
             command.arg("--unsafe-no-fsync");
         }
-        let mut etcd = Process::start(Program::Etcd.name(), command, self.path("etcd.log"))?;
+        let mut etcd = Process::start(Program::Etcd.name(), self.etcd.address, command)?;
         let health = crate::http::Head::get("/health");
         etcd.wait_until(|| {
             crate::http::exchange(self.etcd.address, &health).is_ok_and(|answer| answer.status() == Some(200))
@@ -317,7 +315,7 @@ impl Plan {
             .arg(self.audit_log())
             // One file, in megabytes: readers keep their place in it.
             .args(["--audit-log-maxsize", "100000"]);
-        let mut server = Process::start(Program::ApiServer.name(), command, path("kube-apiserver.log"))?;
+        let mut server = Process::start(Program::ApiServer.name(), self.api_server.address, command)?;
         let token = self.token(ADMIN)?;
         // It says that it is ready a moment before it has made the namespace that everybody uses.
         let mut missing = vec!["/api/v1/namespaces/default", "/readyz"];
@@ -343,7 +341,7 @@ impl Plan {
         let mut command = leashed(Program::ControllerManager.path()?);
         command.arg("--kubeconfig").arg(self.kubeconfig(CONTROLLER_MANAGER));
         command.args(["--controllers", CONTROLLERS, "--leader-elect=false", "--secure-port", "0"]);
-        Process::start(Program::ControllerManager.name(), command, self.path("kube-controller-manager.log"))
+        Process::start(Program::ControllerManager.name(), self.api_server.address, command)
     }
 }
 

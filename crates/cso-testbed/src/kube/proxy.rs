@@ -11,7 +11,7 @@ use std::convert::Infallible;
 use std::fs;
 use std::future::pending;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{self, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -93,8 +93,14 @@ impl Proxy {
         });
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.context(what)?;
-        let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).context(what)?;
+        // Not by tokio's own `bind`: the caller may be a task of another runtime, which must not block on this one.
+        let listener = net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context(what)?;
         let address = listener.local_addr().context(what)?;
+        listener.set_nonblocking(true).context(what)?;
+        let listener = {
+            let _within = runtime.enter();
+            TcpListener::from_std(listener).context(what)?
+        };
         runtime.spawn(accept(listener, Arc::clone(&shared)));
         Ok(Self { address, directory: cluster.directory().to_owned(), shared, runtime: Some(runtime) })
     }

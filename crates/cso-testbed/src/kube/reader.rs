@@ -71,7 +71,9 @@ impl Reader {
         let mut command = Command::new(Tool::KubernetesClient.program("python")?);
         command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/python/cluster_reader.py")).arg(kubeconfig);
         // The developer's own cluster and proxy must not leak in.
-        command.env_remove("KUBECONFIG").env_remove("HTTPS_PROXY").env_remove("https_proxy");
+        for variable in ["KUBECONFIG", "HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"] {
+            command.env_remove(variable);
+        }
         Ok(Self(Conversation::start(&mut command).context(|| "starting the Python client of Kubernetes".to_owned())?))
     }
 

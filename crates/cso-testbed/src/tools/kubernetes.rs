@@ -44,6 +44,14 @@ impl Program {
         }
     }
 
+    /// `1.36.1`: `go.mod` is the only place that says so.
+    fn version(self) -> &'static str {
+        match self {
+            Self::Etcd => required("go.etcd.io/etcd/server/v3 v"),
+            Self::ApiServer | Self::Kubectl | Self::ControllerManager => required("k8s.io/kubernetes v"),
+        }
+    }
+
     /// What it is for, and how long its build takes on two cores when those before it in [`Program::ALL`] are built.
     fn purpose(self) -> &'static str {
         match self {
@@ -73,14 +81,14 @@ impl Program {
 
     /// Only the last step, a rename, makes the program count.
     fn build(self, home: &Path, path: &Path) -> Result<(), Error> {
-        say(&format!("building {} {} in {} ({})", self.name(), version(), home.display(), self.purpose()));
+        let mut go = go(home)?;
+        say(&format!("building {} {} in {} ({})", self.name(), self.version(), home.display(), self.purpose()));
         let module = home.join("module");
         fs::create_dir_all(&module).context(|| format!("making {}", module.display()))?;
         for (name, text) in [("go.mod", GO_MOD), ("go.sum", GO_SUM), ("tools.go", TOOLS_GO)] {
             fs::write(module.join(name), text).context(|| format!("writing {name} into {}", module.display()))?;
         }
         let unfinished = path.with_extension("unfinished");
-        let mut go = go(home)?;
         go.current_dir(module).args(["build", "-trimpath", "-buildvcs=false", "-ldflags", &linker_flags(), "-o"]);
         go.arg(&unfinished).arg(self.package());
         run(&mut go).map_err(|why| Error::Install { tool: self.name(), into: home.to_path_buf(), why })?;
@@ -98,11 +106,6 @@ fn recipe_digest() -> String {
     format!("{:08x}", u32::from_be_bytes([a, b, c, d]))
 }
 
-/// Of Kubernetes, `1.36.1`: `go.mod` is the only place that says so.
-fn version() -> &'static str {
-    required("k8s.io/kubernetes v")
-}
-
 /// What follows a beginning in a line of `go.mod`.
 fn required(beginning: &str) -> &'static str {
     GO_MOD.lines().find_map(|line| line.trim().strip_prefix(beginning)).unwrap_or_default()
@@ -110,7 +113,7 @@ fn required(beginning: &str) -> &'static str {
 
 /// Small binaries that know their version. Without it they say `v0.0.0-master`, and clients that ask misbehave.
 fn linker_flags() -> String {
-    let version = version();
+    let version = Program::ApiServer.version();
     let mut parts = version.split('.');
     let (major, minor) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let package = "k8s.io/component-base/version";
@@ -162,8 +165,10 @@ mod tests {
 
     #[test]
     fn the_module_says_what_is_built() {
-        assert_eq!(version().split('.').count(), 3, "{}", version());
-        assert!(linker_flags().contains(&format!("gitVersion=v{} ", version())));
+        for program in Program::ALL {
+            assert_eq!(program.version().split('.').count(), 3, "{program:?}: {}", program.version());
+        }
+        assert!(linker_flags().contains(&format!("gitVersion=v{} ", Program::ApiServer.version())));
         assert_eq!(recipe_digest().len(), 8);
     }
 
