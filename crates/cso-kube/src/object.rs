@@ -69,9 +69,10 @@ pub fn row(raw: &DynamicObject) -> Row {
         generation: generation(raw),
         finalizers: metadata.finalizers.clone().unwrap_or_default(),
         notes: annotations.map(|(name, text)| (name.clone(), text.clone())).collect(),
-        fields: spec.into_iter().flat_map(Map::keys).cloned().collect(),
-        status: raw.data.get("status").filter(|status| status.is_object()).cloned().unwrap_or_else(|| json!({})),
+        fields: spec.into_iter().flat_map(Map::keys).map(|name| name.as_str().into()).collect(),
+        ..Row::default()
     }
+    .with_status(raw.data.get("status").filter(|status| status.is_object()).unwrap_or(&json!({})))
 }
 
 fn generation(raw: &DynamicObject) -> u64 {
@@ -124,7 +125,7 @@ fn record(resource: &Resource, object: &Object, row: &Row, keys: &Keys) -> Optio
         Some(members) => restore(resource, object, row, members)?,
         None => taken_over(object, row, keys)?,
     };
-    record.conditions = conditions(&row.status);
+    record.conditions = conditions(&row.status());
     Some(record)
 }
 
@@ -143,7 +144,7 @@ fn restore(resource: &Resource, object: &Object, row: &Row, mut members: Map<Str
     members.insert("uid".to_owned(), life.uid.as_str().into());
     members.insert("created".to_owned(), json!(life.began));
     members.insert("wish".to_owned(), json!({"spec": spec, "annotations": object.annotations}));
-    members.entry("status").or_insert_with(|| without_conditions(&row.status));
+    members.entry("status").or_insert_with(|| without_conditions(&row.status()));
     serde_json::from_value(Value::Object(members)).ok()
 }
 
@@ -158,7 +159,7 @@ fn taken_over(object: &Object, row: &Row, keys: &Keys) -> Option<Record> {
     record.generation = life.generation;
     record.wish.spec = Arc::clone(&object.spec);
     record.wish.annotations = object.annotations.clone();
-    record.status = without_conditions(&row.status).as_object().cloned().unwrap_or_default();
+    record.status = without_conditions(&row.status()).as_object().cloned().unwrap_or_default();
     if !record.status.is_empty() {
         record.ownership = Ownership::TakenOver;
     }
@@ -179,8 +180,8 @@ fn conditions(status: &Value) -> Vec<Condition> {
     all.into_iter().flatten().filter_map(|condition| Condition::deserialize(condition).ok()).collect()
 }
 
-/// What stands of a record in the annotation: what can be read from the object is left out.
-fn sealed(resource: &Resource, record: &Record, row: &Row, keys: &Keys) -> Option<String> {
+/// What stands of a record in the annotation: what can be read from the object is left out, such as a status that it shows.
+fn sealed(resource: &Resource, record: &Record, row: &Row, is_shown: bool, keys: &Keys) -> Option<String> {
     let Ok(Value::Object(mut members)) = serde_json::to_value(record) else { return None };
     for of_the_object in ["key", "uid", "created", "wish", "conditions", "late"] {
         members.remove(of_the_object);
@@ -189,7 +190,7 @@ fn sealed(resource: &Resource, record: &Record, row: &Row, keys: &Keys) -> Optio
     if names.as_object().is_some_and(|names| !names.is_empty()) {
         members.insert("names".to_owned(), names);
     }
-    if Value::Object(record.status.clone()) == without_conditions(&row.status) {
+    if is_shown {
         members.remove("status");
     } else {
         members.entry("status").or_insert_with(|| json!({}));
@@ -220,12 +221,12 @@ pub fn patches(resource: &Resource, row: &Row, record: &Record, keys: &Keys) -> 
     if !record.conditions.is_empty() {
         status.insert("conditions".to_owned(), json!(record.conditions));
     }
-    let status = Value::Object(status);
-    let judged = record.conditions != conditions(&row.status);
+    let (known, status) = (row.status(), Value::Object(status));
+    let judged = record.conditions != conditions(&known);
     let is_due = judged || record.intent.is_none();
-    let status = (is_due && status != row.status).then(|| difference(&row.status, &status));
-    let row = &Row { status: if status.is_some() { merged(row, record) } else { row.status.clone() }, ..row.clone() };
-    Patches { main: main(resource, row, record, keys), status }
+    let status = (is_due && status != known).then(|| difference(&known, &status));
+    let is_shown = status.is_some() || Value::Object(record.status.clone()) == without_conditions(&known);
+    Patches { main: main(resource, row, record, is_shown, keys), status }
 }
 
 /// The JSON merge patch (RFC 7386) that makes one value of another: what differs, and nothing for what is to go.
@@ -238,17 +239,10 @@ fn difference(from: &Value, to: &Value) -> Value {
     gone.chain(differs).collect()
 }
 
-/// The status once a record's is written.
-fn merged(row: &Row, record: &Record) -> Value {
-    let mut status = record.status.clone();
-    status.extend(row.status.get("conditions").map(|conditions| ("conditions".to_owned(), conditions.clone())));
-    Value::Object(status)
-}
-
-fn main(resource: &Resource, row: &Row, record: &Record, keys: &Keys) -> Option<Value> {
+fn main(resource: &Resource, row: &Row, record: &Record, is_shown: bool, keys: &Keys) -> Option<Value> {
     let mut metadata = Map::new();
     let mut notes: BTreeMap<&str, String> = BTreeMap::new();
-    if let Some(sealed) = sealed(resource, record, row, keys) {
+    if let Some(sealed) = sealed(resource, record, row, is_shown, keys) {
         notes.insert(RECORD, sealed);
     }
     if record.observed > 0 {
@@ -277,8 +271,8 @@ fn main(resource: &Resource, row: &Row, record: &Record, keys: &Keys) -> Option<
     let late: Map<String, Value> = record
         .late
         .iter()
-        .filter(|(field, _)| !row.fields.contains(*field))
-        .map(|(k, v)| (k.clone(), v.clone()))
+        .filter(|(field, _)| !row.fields.iter().any(|known| **known == ***field))
+        .map(|(field, value)| (field.clone(), value.clone()))
         .collect();
     if metadata.is_empty() && late.is_empty() {
         return None;

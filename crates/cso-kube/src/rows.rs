@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use cso_core::ObjectKey;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// One object as the server last showed it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Row {
     pub uid: String,
     pub resource_version: String,
@@ -16,8 +16,22 @@ pub struct Row {
     /// Annotations that this process writes, by name.
     pub notes: BTreeMap<String, String>,
     /// Members of the spec.
-    pub fields: BTreeSet<String>,
-    pub status: Value,
+    pub fields: Box<[Box<str>]>,
+    /// The status as JSON text: as a tree it would take several times the memory, for each of thousands of objects.
+    pub(crate) status: Box<str>,
+}
+
+impl Row {
+    /// The status, which is an object.
+    pub fn status(&self) -> Value {
+        serde_json::from_str(&self.status).unwrap_or_else(|_| json!({}))
+    }
+
+    /// The row with another status.
+    #[must_use]
+    pub fn with_status(self, status: &Value) -> Self {
+        Self { status: status.to_string().into(), ..self }
+    }
 }
 
 /// All rows.
