@@ -39,13 +39,37 @@ pub(crate) struct Remembered {
     objects: BTreeSet<ObjectKey>,
     /// What was exported, and by which field export.
     exported: BTreeMap<Target, ObjectKey>,
+    holder: Holder,
+}
+
+/// Who remembers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Holder {
+    #[default]
+    StateFile,
+    /// It has Secrets of its own, which are read when a call needs them.
+    Cluster,
+}
+
+impl Holder {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::StateFile => "the state file",
+            Self::Cluster => "the cluster",
+        }
+    }
 }
 
 impl Remembered {
     /// What records tell.
     pub(crate) fn of(records: &[Record]) -> Self {
         let objects = records.iter().map(|record| record.key.clone()).collect();
-        Self { objects, exported: exports::remembered(records) }
+        Self { objects, exported: exports::remembered(records), holder: Holder::StateFile }
+    }
+
+    /// What a cluster has, with the records on it.
+    pub(crate) fn of_cluster(objects: impl Iterator<Item = ObjectKey>, records: &[Record]) -> Self {
+        Self { objects: objects.collect(), exported: exports::remembered(records), holder: Holder::Cluster }
     }
 }
 
@@ -84,12 +108,18 @@ pub(crate) fn load(paths: &[PathBuf], namespace: &str, kinds: &Kinds, known: &Re
     let certain = problems.is_empty();
     let exists = |key: &ObjectKey| declared.contains(key) || known.objects.contains(key);
     let writers = exports::Writers::of(&set, known);
-    problems.extend(exports::collisions(&set, &writers));
+    let in_cluster = known.holder == Holder::Cluster;
+    if !in_cluster {
+        problems.extend(exports::collisions(&set, &writers));
+    }
     let mut objects = Vec::new();
-    for manifest in set.manifests.iter().filter(|manifest| !is_input(&manifest.object.key)) {
+    // A cluster has objects of others too: they are nothing to us.
+    let is_ours = |key: &ObjectKey| !in_cluster || is_export(key) || kinds.iter().any(|kind| kind.group() == key.group);
+    let managed = |manifest: &&Manifest| !is_input(&manifest.object.key) && is_ours(&manifest.object.key);
+    for manifest in set.manifests.iter().filter(managed) {
         if is_export(&manifest.object.key) {
             let exists: Option<&dyn Fn(&ObjectKey) -> bool> = if certain { Some(&exists) } else { None };
-            problems.extend(exports::check(manifest, kinds, &writers, exists));
+            problems.extend(exports::check(manifest, kinds, &writers, exists, known.holder.name()));
             objects.push(manifest.object.clone());
             continue;
         }
@@ -98,8 +128,10 @@ pub(crate) fn load(paths: &[PathBuf], namespace: &str, kinds: &Kinds, known: &Re
             Ok(kind) => {
                 problems.extend(manifest::validate(manifest, &kind.surface));
                 if certain {
-                    problems.extend(dangling(manifest, kind, kinds, exists));
-                    problems.extend(lost_secrets(manifest, kind, &secrets, &writers));
+                    problems.extend(dangling(manifest, kind, kinds, known.holder, exists));
+                    if !in_cluster {
+                        problems.extend(lost_secrets(manifest, kind, &secrets, &writers));
+                    }
                 }
                 objects.push(in_its_namespace(&set, manifest.object.clone()));
             }
@@ -165,7 +197,13 @@ fn kind_of<'a>(manifest: &Manifest, kinds: &'a Kinds) -> Result<&'a Kind, Box<Pr
 }
 
 /// References that lead nowhere.
-fn dangling(manifest: &Manifest, kind: &Kind, kinds: &Kinds, exists: impl Fn(&ObjectKey) -> bool) -> Vec<Problem> {
+fn dangling(
+    manifest: &Manifest,
+    kind: &Kind,
+    kinds: &Kinds,
+    holder: Holder,
+    exists: impl Fn(&ObjectKey) -> bool,
+) -> Vec<Problem> {
     let own = &manifest.object.key.namespace;
     let mut problems = Vec::new();
     for (reference, wrapper) in wrappers(manifest, kind) {
@@ -186,7 +224,7 @@ fn dangling(manifest: &Manifest, kind: &Kind, kinds: &Kinds, exists: impl Fn(&Ob
         } else {
             format!("declare it, or give spec.{} instead", reference.fills)
         };
-        let message = format!("refers to {target}, which is neither declared nor in the state file");
+        let message = format!("refers to {target}, which is neither declared nor in {}", holder.name());
         problems.push(problem(manifest, from.child("name"), message, Some(help)));
     }
     problems
