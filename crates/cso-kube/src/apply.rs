@@ -1,4 +1,4 @@
-//! What an object would be if a manifest were applied to it, as `kubectl apply` and GitOps tools do it. Pure.
+//! What an object would be if a manifest were applied to it, as `kubectl apply` and `GitOps` tools do it. Pure.
 //!
 //! What the manifest says is laid over what is there. What an earlier manifest said and this one does not is taken away;
 //! what others have put there, such as values that the provider chose, stays.

@@ -49,14 +49,13 @@ pub async fn install(cluster: &Cluster, definition: &Value, patience: Duration) 
         }
         Ok(())
     };
-    match tokio::time::timeout(patience, established).await {
-        Ok(done) => done?,
-        Err(_) => {
-            // What it says by now, not what it said at first.
-            let seen = api.get(name).await.map_err(|error| failed("read", &error))?;
-            let waited = patience.as_secs();
-            return Err(refused(name, format!("the server does not serve it after {waited} s: {}", refusal(&seen))));
-        }
+    if let Ok(done) = tokio::time::timeout(patience, established).await {
+        done?;
+    } else {
+        // What it says by now, not what it said at first.
+        let seen = api.get(name).await.map_err(|error| failed("read", &error))?;
+        let waited = patience.as_secs();
+        return Err(refused(name, format!("the server does not serve it after {waited} s: {}", refusal(&seen))));
     }
     Ok(match before {
         None => Installed::Created,
