@@ -126,6 +126,11 @@ impl Case {
         Ok(kept)
     }
 
+    /// Data of the Kubernetes Secret `values`.
+    pub(crate) const fn secrets(&self) -> &Map<String, Value> {
+        &self.secrets
+    }
+
     /// The object's spec with more in it; null takes a field out.
     pub(crate) fn spec(&self, more: &Map<String, Value>) -> Map<String, Value> {
         let mut spec = self.spec.clone();

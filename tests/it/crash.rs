@@ -7,19 +7,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use cso_testbed::{Action, Kind, Match, Then, Victim};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::cases::{self, Case};
-use crate::stage::{self, APPLY, DELETE, Stage};
-use crate::steps::Kept;
-
-/// What the process was doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Doing {
-    Create,
-    Update,
-    Delete,
-}
+use crate::scene::{self, Doing, Scene};
+use crate::stage::{APPLY, DELETE, Run, Stage, Tally, run_until_killed};
 
 /// What happens to a mutating call and to the process that made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +41,7 @@ const FAULTS: [Fault; 4] = [Fault::KilledBefore, Fault::KilledAfter, Fault::Repl
 const SEQUELS: [Sequel; 3] = [Sequel::Again, Sequel::Edited, Sequel::Turned];
 
 /// The fields that a story sets, and changes all at once: one call of each sort that the kind has.
-fn fields(case: &Case) -> &'static [&'static str] {
+pub(crate) fn fields(case: &Case) -> &'static [&'static str] {
     match case.kind.as_str() {
         "Queue" => &["visibilityTimeout", "policy", "tags"],
         "Topic" => &["displayName", "policy", "tags"],
@@ -74,70 +66,10 @@ fn fields(case: &Case) -> &'static [&'static str] {
     }
 }
 
-/// One object, set up on a stage.
-struct Scene<'a> {
-    case: &'a Case,
-    stage: &'a mut Stage,
-    kept: Kept,
-    /// What existed before the object.
-    others: Vec<String>,
-}
-
-impl<'a> Scene<'a> {
-    fn set(case: &'a Case, stage: &'a mut Stage) -> Result<Self> {
-        let kept = case.set(stage)?;
-        let others = stage.everything()?;
-        Ok(Self { case, stage, kept, others })
-    }
-
-    /// Writes the manifest with the first or second value of each field.
-    fn declare(&self, which: usize) -> Result<()> {
-        let value = |name: &&str| Some(((*name).to_owned(), self.case.fields.get(*name)?.values.get(which)?.clone()));
-        let more: Map<String, Value> = fields(self.case).iter().filter_map(value).collect();
-        self.case.declare(self.stage, &self.kept, self.case.spec(&more))
-    }
-
-    /// Brings the scene to where the process is about to do it; says which command does it, and which values it sets.
-    fn before(&self, doing: Doing) -> Result<(&'static [&'static str], usize)> {
-        self.declare(0)?;
-        if doing == Doing::Create {
-            return Ok((&APPLY, 0));
-        }
-        self.stage.cso(&APPLY)?.ends(0)?;
-        self.stage.mutations();
-        if doing == Doing::Delete {
-            return Ok((&DELETE, 0));
-        }
-        self.declare(1)?;
-        Ok((&APPLY, 1))
-    }
-
-    /// Exactly one resource, with the values asked for, and nothing left to do.
-    fn is_there_once(&self, which: usize) -> Result<()> {
-        let now = self.stage.everything()?;
-        let ours: Vec<&String> = now.iter().filter(|id| !self.others.contains(id)).collect();
-        ensure!(ours.len() == 1 && now.len() == self.others.len() + 1, "there is {ours:?} instead of one");
-        for name in fields(self.case) {
-            let field = &self.case.fields[*name];
-            self.case.shows(self.stage, &self.kept, &field.at, Some(field.sees(which)))?;
-        }
-        self.stage.rests()
-    }
-
-    /// Nothing of ours is left, in the cloud or in the state.
-    fn is_gone(&self) -> Result<()> {
-        let now = self.stage.everything()?;
-        ensure!(now == self.others, "left: {now:?}");
-        self.stage.cso(&DELETE)?.ends(0)?.tells("nothing to do")?;
-        Ok(())
-    }
-}
-
 /// How many mutating calls a command makes when nothing goes wrong.
 fn moments(case: &Case, stage: &mut Stage, doing: Doing) -> Result<usize> {
-    let scene = Scene::set(case, stage)?;
-    let (command, _) = scene.before(doing)?;
-    scene.stage.cso(command)?.ends(0)?;
+    let scene = Scene::set(case, fields(case), stage, doing)?;
+    scene.stage.cso(doing.command())?.ends(0)?;
     let count = scene.stage.mutations().len();
     ensure!(count > 0, "{doing:?} of {} makes no call", case.id);
     Ok(count)
@@ -145,14 +77,8 @@ fn moments(case: &Case, stage: &mut Stage, doing: Doing) -> Result<usize> {
 
 /// One point of the matrix.
 fn point(case: &Case, stage: &mut Stage, doing: Doing, nth: usize, fault: Fault, then: Sequel) -> Result<()> {
-    let scene = Scene::set(case, stage)?;
-    let (command, set) = scene.before(doing)?;
-    let victim = Victim::new();
-    let killed = victim.clone();
-    let kill = move |_: &_| {
-        killed.kill();
-        Then::HangUp
-    };
+    let scene = Scene::set(case, fields(case), stage, doing)?;
+    let (victim, kill) = scene::victim();
     let action = match fault {
         Fault::KilledBefore => Action::before(kill),
         Fault::KilledAfter => Action::after(kill),
@@ -160,7 +86,7 @@ fn point(case: &Case, stage: &mut Stage, doing: Doing, nth: usize, fault: Fault,
         Fault::RequestLost => Action::DropRequest,
     };
     let rule = scene.stage.proxy.on(Match::mutating().nth(nth), action);
-    let code = scene.stage.cso_with(command, &victim)?;
+    let code = run_until_killed(&mut scene.stage.command(doing.command())?, &victim)?;
     ensure!(rule.fired() == 1, "the fault did not happen");
     let dies = matches!(fault, Fault::KilledBefore | Fault::KilledAfter);
     ensure!(code.is_none() == dies, "the process ended with {code:?}");
@@ -173,13 +99,13 @@ fn point(case: &Case, stage: &mut Stage, doing: Doing, nth: usize, fault: Fault,
     }
     if case.lingers && doing == Doing::Delete && fault != Fault::KilledBefore {
         // The provider keeps a deleted one for a while: told, and none made.
-        scene.declare(set)?;
+        scene.declare(doing.sets())?;
         scene.stage.cso(&APPLY)?.ends(1)?.tells("still kept by the provider")?;
-        let now = scene.stage.everything()?;
-        ensure!(now == scene.others, "there is {now:?}");
+        let ours = scene.ours()?;
+        ensure!(ours.is_empty(), "there is {ours:?}");
         return Ok(());
     }
-    let which = if then == Sequel::Edited { 1 - set } else { set };
+    let which = if then == Sequel::Edited { 1 - doing.sets() } else { doing.sets() };
     scene.declare(which)?;
     scene.stage.cso(&APPLY)?.ends(0)?;
     scene.is_there_once(which)?;
@@ -192,28 +118,19 @@ fn every_moment_of(kind: &str, emulator: Kind) -> Result<()> {
     let cases = cases::one_of_each_kind()?;
     let case = cases.iter().find(|case| case.kind == kind).context("no such kind")?;
     let mut stage = Stage::open(emulator)?;
-    let mut wrong = Vec::new();
-    let mut points = 0;
-    for doing in [Doing::Create, Doing::Update, Doing::Delete] {
-        if doing == Doing::Update && fields(case).is_empty() {
-            // Nothing of it can be changed.
-            continue;
-        }
+    let mut tally = Tally::default();
+    for doing in Doing::all(fields(case)) {
         for nth in 1..=moments(case, &mut stage, doing)? {
             for (fault, then) in FAULTS.iter().flat_map(|fault| SEQUELS.map(|then| (*fault, then))) {
                 if doing == Doing::Delete && then == Sequel::Edited {
                     continue;
                 }
-                points += 1;
-                if let Err(error) = point(case, &mut stage, doing, nth, fault, then) {
-                    wrong.push(format!("{doing:?}, call {nth}, {fault:?}, then {then:?}: {error:#}"));
-                }
+                let result = point(case, &mut stage, doing, nth, fault, then);
+                tally.add(format!("{doing:?}, call {nth}, {fault:?}, then {then:?}"), result);
             }
         }
     }
-    stage::figures(&format!("{kind} on {}: {points} points, {} wrong", emulator.name(), wrong.len()));
-    ensure!(wrong.is_empty(), "{}:\n{}", emulator.name(), wrong.join("\n"));
-    Ok(())
+    tally.close(&format!("{kind} on {}", emulator.name()))
 }
 
 /// A test for each kind, so that they run side by side. Not of `OpenIDConnectProvider`: the emulator cannot change one.
@@ -307,19 +224,16 @@ fn killed_at_any_moment(seed: u64, points: u32) -> Result<()> {
     stage.cso(&APPLY)?.ends(0)?;
     let wanted = sorts(&stage)?;
     let calls = stage.proxy.calls().len() as u64;
-    let (mut state, mut died, mut wrong) = (seed, 0, Vec::new());
-    for point in 0..points {
+    let (mut state, mut died, mut tally) = (seed, 0, Tally::default());
+    for _ in 0..points {
         let (nth, late, micros) = (next(&mut state, calls) + 1, next(&mut state, 2) == 1, next(&mut state, 4000));
-        let what = format!("seed {seed}, point {point}: {micros} us after call {nth} (answered: {late})");
         stage.clear()?;
         stage.write("m/all.yaml", &ten)?;
-        match killed_once(&stage, usize::try_from(nth)?, late, micros, &wanted).context(what) {
-            Ok(killed) => died += u32::from(killed),
-            Err(error) => wrong.push(format!("{error:#}")),
-        }
+        let killed = killed_once(&stage, usize::try_from(nth)?, late, micros, &wanted);
+        died += u32::from(*killed.as_ref().unwrap_or(&false));
+        tally.add(format!("{micros} us after call {nth} (answered: {late})"), killed.map(|_| ()));
     }
-    stage::figures(&format!("seed {seed}: {points} points, {died} died, {} wrong", wrong.len()));
-    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    tally.close(&format!("seed {seed}, {died} died"))?;
     ensure!(died * 2 > points, "only {died} of {points} were killed in time");
     Ok(())
 }
@@ -341,7 +255,7 @@ fn killed_once(stage: &Stage, nth: usize, late: bool, micros: u64, wanted: &BTre
         Then::GoOn
     };
     stage.proxy.on(Match::any().nth(nth), if late { Action::after(kill) } else { Action::before(kill) });
-    let code = stage.cso_with(&APPLY, &victim)?;
+    let code = run_until_killed(&mut stage.command(&APPLY)?, &victim)?;
     stage.proxy.behave();
     stage.cso(&APPLY)?.ends(0)?;
     let found = sorts(stage)?;
@@ -358,24 +272,17 @@ fn killed_around_state_writes() -> Result<()> {
 /// With the time that a real cloud needs: what is found at once needs no waiting.
 #[test]
 fn consistency_windows_lose_nothing() -> Result<()> {
-    let cases = cases::one_of_each_kind_on(Kind::Ministack)?;
     let mut stage = Stage::open(Kind::Ministack)?;
-    for case in &cases {
-        let scene = Scene::set(case, &mut stage)?;
-        scene.declare(0)?;
-        let victim = Victim::new();
-        let killed = victim.clone();
-        let kill = Action::after(move |_| {
-            killed.kill();
-            Then::HangUp
-        });
-        scene.stage.proxy.on(Match::mutating(), kill);
-        let mut command = scene.stage.command(&APPLY)?;
-        victim.run(command.env_remove("CSO_CONSISTENCY"))?;
-        scene.stage.proxy.behave();
-        let mut command = scene.stage.command(&APPLY)?;
-        crate::stage::Run::of(command.env_remove("CSO_CONSISTENCY"))?.ends(0)?;
-        scene.is_there_once(0).with_context(|| case.id.clone())?;
+    let mut tally = Tally::default();
+    for case in &cases::one_of_each_kind_on(Kind::Ministack)? {
+        tally.add(&case.id, recovers_with_windows(case, &mut stage));
     }
-    Ok(())
+    tally.close("with consistency windows")
+}
+
+fn recovers_with_windows(case: &Case, stage: &mut Stage) -> Result<()> {
+    let scene = Scene::set(case, fields(case), stage, Doing::Create)?;
+    scene.dies_after_its_first_call(scene.stage.command(&APPLY)?.env_remove("CSO_CONSISTENCY"))?;
+    Run::of(scene.stage.command(&APPLY)?.env_remove("CSO_CONSISTENCY"))?.ends(0)?;
+    scene.is_there_once(0)
 }

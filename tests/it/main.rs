@@ -11,6 +11,7 @@ macro_rules! on_every_emulator {
 mod bed;
 mod cases;
 mod compatibility;
+mod controller;
 mod crash;
 mod exports;
 mod extend;
@@ -27,6 +28,7 @@ mod rates;
 mod readme;
 mod running;
 mod s3;
+mod scene;
 mod stage;
 mod steps;
 mod structure;

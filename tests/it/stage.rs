@@ -1,6 +1,7 @@
 //! The stage of a story: an emulated cloud behind the proxy, boto3, a directory, and the real binary.
 
 use std::ffi::OsStr;
+use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -43,6 +44,28 @@ spec: {name: story}
 #[expect(clippy::print_stdout, reason = "shown with --nocapture, and when the story fails")]
 pub(crate) fn figures(line: &str) {
     println!("{line}");
+}
+
+/// How many points a story tried, and what was wrong at which.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    points: usize,
+    wrong: Vec<String>,
+}
+
+impl Tally {
+    /// Counts a point.
+    pub(crate) fn add(&mut self, point: impl Display, result: Result<()>) {
+        self.points += 1;
+        self.wrong.extend(result.err().map(|error| format!("{point}: {error:#}")));
+    }
+
+    /// Tells the figures, and fails if anything was wrong.
+    pub(crate) fn close(self, what: &str) -> Result<()> {
+        figures(&format!("{what}: {} points, {} wrong", self.points, self.wrong.len()));
+        ensure!(self.wrong.is_empty(), "{what}:\n{}", self.wrong.join("\n"));
+        Ok(())
+    }
 }
 
 /// Everything a story needs.
@@ -118,12 +141,6 @@ impl Stage {
     /// Runs a command to its end.
     pub(crate) fn cso(&self, args: &[&str]) -> Result<Run> {
         Run::of(&mut self.command(args)?)
-    }
-
-    /// Runs a command that others may kill, and forgets what it said.
-    pub(crate) fn cso_with(&self, args: &[&str], victim: &Victim) -> Result<Option<i32>> {
-        let mut command = self.command(args)?;
-        Ok(victim.run(command.stdout(Stdio::null()).stderr(Stdio::null()))?.code())
     }
 
     /// Names of the mutating calls since the last question.
@@ -228,6 +245,11 @@ impl Stage {
 
 fn items<'a>(answer: &'a Value, member: &str) -> &'a [Value] {
     answer[member].as_array().map_or(&[], Vec::as_slice)
+}
+
+/// Runs a command that somebody may kill, and forgets what it said. Its exit code; none if it was killed.
+pub(crate) fn run_until_killed(command: &mut Command, victim: &Victim) -> Result<Option<i32>> {
+    Ok(victim.run(command.stdout(Stdio::null()).stderr(Stdio::null()))?.code())
 }
 
 impl Run {

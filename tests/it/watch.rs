@@ -39,11 +39,8 @@ fn stays_repairs_follows_and_stops() -> Result<()> {
     shows(&stage, 40)?;
 
     let queue = url(&stage, "story").context("no queue")?;
-    stage.cloud.call(
-        "sqs",
-        "SetQueueAttributes",
-        json!({"QueueUrl": queue, "Attributes": {"VisibilityTimeout": "5"}}),
-    )?;
+    let drift = json!({"QueueUrl": queue, "Attributes": {"VisibilityTimeout": "5"}});
+    stage.cloud.call("sqs", "SetQueueAttributes", drift.clone())?;
     shows(&stage, 40)?;
 
     stage.write("m/queue.yaml", &manifest(50))?;
@@ -52,11 +49,7 @@ fn stays_repairs_follows_and_stops() -> Result<()> {
     // While a manifest is broken, the last good one stays in force.
     stage.write("m/queue.yaml", "kind: [")?;
     watcher.tells("stay in force")?;
-    stage.cloud.call(
-        "sqs",
-        "SetQueueAttributes",
-        json!({"QueueUrl": queue, "Attributes": {"VisibilityTimeout": "5"}}),
-    )?;
+    stage.cloud.call("sqs", "SetQueueAttributes", drift)?;
     shows(&stage, 50)?;
     stage.write("m/queue.yaml", &manifest(60))?;
     shows(&stage, 60)?;

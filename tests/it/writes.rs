@@ -18,15 +18,14 @@ use cso_engine::world::Kinds;
 use cso_facts::Catalog;
 use cso_local::manifest::{self, FileSecrets};
 use cso_local::state::StateFile;
-use cso_testbed::{Action, Kind, Match, Then, Victim};
+use cso_testbed::Kind;
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use tokio::sync::mpsc;
 
 use crate::cases::{self, Case};
-use crate::crash::Doing;
-use crate::stage::{APPLY, DELETE, Stage, figures};
-use crate::steps::Kept;
+use crate::scene::{Doing, Scene};
+use crate::stage::{APPLY, Stage, Tally};
 
 /// Where the playing process finds what it has to do: a [`Doing`], then a [`Death`].
 const PART: &str = "WRITES_PART";
@@ -120,98 +119,50 @@ fn child_that_dies_at_a_write() -> Result<()> {
     Ok(())
 }
 
-/// One object of one kind, with its first field that can be changed.
-struct Scene<'a> {
-    case: &'a Case,
-    stage: &'a mut Stage,
-    kept: Kept,
-    others: Vec<String>,
+/// The fields that a story sets: the first one that can be changed, if any can.
+fn fields(case: &Case) -> Vec<&str> {
+    case.fields.keys().map(String::as_str).take(1).collect()
 }
 
-impl<'a> Scene<'a> {
-    fn set(case: &'a Case, stage: &'a mut Stage, doing: Doing) -> Result<Self> {
-        let kept = case.set(stage)?;
-        let others = stage.everything()?;
-        let scene = Self { case, stage, kept, others };
-        scene.declare(0)?;
-        if doing != Doing::Create {
-            scene.stage.cso(&APPLY)?.ends(0)?;
-            scene.declare(usize::from(doing == Doing::Update))?;
-        }
-        Ok(scene)
-    }
+/// Plays until it dies, or to the end: then it says how many writes there were.
+fn played(stage: &Stage, doing: Doing, death: Death) -> Result<usize> {
+    let when = if death.after { "after" } else { "before" };
+    let cso = stage.command(&[])?;
+    let mut child = Command::new(std::env::current_exe()?);
+    child.args(["--exact", CHILD, "--ignored"]).current_dir(stage.path()).env_clear();
+    child.envs(cso.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    child.env(PART, format!("{doing:?} {when} {}", death.nth)).stdin(Stdio::null());
+    let output = child.output()?;
+    // Its death is the point; an end of its own must be a good one.
+    let as_meant = if death.nth > 0 { output.status.code().is_none() } else { output.status.success() };
+    ensure!(as_meant, "the child ended with {}: {}", output.status, String::from_utf8_lossy(&output.stdout));
+    if death.nth > 0 { Ok(death.nth) } else { Ok(fs::read_to_string(stage.path().join("writes"))?.parse()?) }
+}
 
-    fn declare(&self, which: usize) -> Result<()> {
-        self.case.declare(self.stage, &self.kept, self.spec(which))
-    }
-
-    /// The spec with the first or second value of its field.
-    fn spec(&self, which: usize) -> Map<String, Value> {
-        let mut more = Map::new();
-        if let Some((name, field)) = self.case.fields.first_key_value() {
-            more.extend(field.with.clone());
-            more.insert(name.clone(), field.values[which].clone());
-        }
-        self.case.spec(&more)
-    }
-
-    /// Plays until it dies, or to the end: then it says how many writes there were.
-    fn play(&self, doing: Doing, death: Death) -> Result<usize> {
-        let when = if death.after { "after" } else { "before" };
-        let cso = self.stage.command(&[])?;
-        let mut child = Command::new(std::env::current_exe()?);
-        child.args(["--exact", CHILD, "--ignored"]).current_dir(self.stage.path()).env_clear();
-        child.envs(cso.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        child.env(PART, format!("{doing:?} {when} {}", death.nth)).stdin(Stdio::null());
-        let output = child.output()?;
-        // Its death is the point; an end of its own must be a good one.
-        let as_meant = if death.nth > 0 { output.status.code().is_none() } else { output.status.success() };
-        ensure!(as_meant, "the child ended with {}: {}", output.status, String::from_utf8_lossy(&output.stdout));
-        if death.nth > 0 { Ok(death.nth) } else { Ok(fs::read_to_string(self.stage.path().join("writes"))?.parse()?) }
-    }
-
-    /// The run that comes after: one, at rest, with the value asked for; or none.
-    fn recovers(&self, doing: Doing) -> Result<()> {
-        if doing == Doing::Delete {
-            self.stage.cso(&DELETE)?.ends(0)?;
-            ensure!(self.stage.everything()? == self.others, "left: {:?}", self.stage.everything()?);
-            self.stage.cso(&DELETE)?.ends(0)?.tells("nothing to do")?;
-            return Ok(());
-        }
-        self.stage.cso(&APPLY)?.ends(0)?;
-        let now = self.stage.everything()?;
-        let ours = now.iter().filter(|id| !self.others.contains(id)).count();
-        ensure!(ours == 1 && now.len() == self.others.len() + 1, "there is {now:?}");
-        if let Some((_, field)) = self.case.fields.first_key_value() {
-            let which = usize::from(doing == Doing::Update);
-            self.case.shows(self.stage, &self.kept, &field.at, Some(field.sees(which)))?;
-        }
-        self.stage.rests()
-    }
+/// The run that comes after: one, at rest, with the value asked for; or none.
+fn recovers(scene: &Scene<'_>, doing: Doing) -> Result<()> {
+    scene.stage.cso(doing.command())?.ends(0)?;
+    if doing == Doing::Delete { scene.is_gone() } else { scene.is_there_once(doing.sets()) }
 }
 
 /// Every write of create, update and delete of one kind.
 fn every_write_of(kind: &str) -> Result<()> {
     let cases = cases::one_of_each_kind_on(Kind::Ministack)?;
     let case = cases.iter().find(|case| case.kind == kind).context("no such kind")?;
+    let fields = fields(case);
     let mut stage = Stage::open(Kind::Ministack)?;
-    let (mut points, mut wrong) = (0, Vec::new());
-    for doing in [Doing::Create, Doing::Update, Doing::Delete] {
-        if doing == Doing::Update && case.fields.is_empty() {
-            continue;
-        }
-        let writes = Scene::set(case, &mut stage, doing)?.play(doing, Death { after: false, nth: 0 })?;
+    let mut tally = Tally::default();
+    for doing in Doing::all(&fields) {
+        Scene::set(case, &fields, &mut stage, doing)?;
+        let writes = played(&stage, doing, Death { after: false, nth: 0 })?;
         ensure!(writes > 0, "{doing:?} writes nothing");
         for (nth, after) in (1..=writes).flat_map(|nth| [(nth, false), (nth, true)]) {
-            points += 1;
-            let scene = Scene::set(case, &mut stage, doing)?;
-            let result = scene.play(doing, Death { after, nth }).and_then(|_| scene.recovers(doing));
-            wrong.extend(result.err().map(|error| format!("{doing:?}, write {nth}, after: {after}: {error:#}")));
+            let scene = Scene::set(case, &fields, &mut stage, doing)?;
+            let result = played(scene.stage, doing, Death { after, nth }).and_then(|_| recovers(&scene, doing));
+            tally.add(format!("{doing:?}, write {nth}, after: {after}"), result);
         }
     }
-    figures(&format!("{kind}: {points} points at state writes, {} wrong", wrong.len()));
-    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
-    Ok(())
+    tally.close(&format!("{kind}, at state writes"))
 }
 
 macro_rules! every_write {
@@ -252,38 +203,30 @@ fn last_write(log: &[u8]) -> Option<usize> {
 /// told with what to do.
 #[test]
 fn a_lost_intent_makes_no_second_one() -> Result<()> {
-    let cases = cases::one_of_each_kind_on(Kind::Ministack)?;
     let mut stage = Stage::open(Kind::Ministack)?;
-    let (mut points, mut wrong) = (0, Vec::new());
-    for case in &cases {
+    let mut tally = Tally::default();
+    for case in &cases::one_of_each_kind_on(Kind::Ministack)? {
         for place in 0..4 {
-            points += 1;
-            let scene = Scene::set(case, &mut stage, Doing::Create)?;
-            let victim = Victim::new();
-            let killed = victim.clone();
-            let kill = Action::after(move |_| {
-                killed.kill();
-                Then::HangUp
-            });
-            scene.stage.proxy.on(Match::mutating(), kill);
-            scene.stage.cso_with(&APPLY, &victim)?;
-            scene.stage.proxy.behave();
-            let path = scene.stage.path().join(".cso/state.db-wal");
-            let log = fs::read(&path)?;
-            let begin = last_write(&log).with_context(|| format!("{}: no log", case.id))?;
-            let length = [begin, begin + 1, usize::midpoint(begin, log.len()), log.len() - 1][place];
-            fs::write(&path, &log[..length])?;
-            if UNMARKED.contains(&case.kind.as_str()) {
-                let run = scene.stage.cso(&APPLY)?.ends(1)?.tells("adoption-policy: adopt")?;
-                ensure!(scene.stage.everything()?.len() == scene.others.len() + 1, "{run:?}");
-                let (spec, adopt) = (scene.spec(0), json!({"services.k8s.aws/adoption-policy": "adopt"}));
-                case.declare_with(scene.stage, &scene.kept, spec, &adopt)?;
-            }
-            let result = scene.recovers(Doing::Create);
-            wrong.extend(result.err().map(|error| format!("{}, cut at {length} of {}: {error:#}", case.id, log.len())));
+            tally.add(format!("{}, place {place}", case.id), recovers_without_its_intent(case, &mut stage, place));
         }
     }
-    figures(&format!("{points} logs cut in the last write, {} wrong", wrong.len()));
-    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
-    Ok(())
+    tally.close("logs cut in the last write")
+}
+
+/// `place` says where the last write is cut: away, behind its first byte, in the middle, or before its last byte.
+fn recovers_without_its_intent(case: &Case, stage: &mut Stage, place: usize) -> Result<()> {
+    let fields = fields(case);
+    let scene = Scene::set(case, &fields, stage, Doing::Create)?;
+    scene.dies_after_its_first_call(&mut scene.stage.command(&APPLY)?)?;
+    let path = scene.stage.path().join(".cso/state.db-wal");
+    let log = fs::read(&path)?;
+    let begin = last_write(&log).context("there is no log")?;
+    let length = [begin, begin + 1, usize::midpoint(begin, log.len()), log.len() - 1][place];
+    fs::write(&path, &log[..length])?;
+    if UNMARKED.contains(&case.kind.as_str()) {
+        let run = scene.stage.cso(&APPLY)?.ends(1)?.tells("adoption-policy: adopt")?;
+        ensure!(scene.ours()?.len() == 1, "{run:?}");
+        scene.declare_with(0, &json!({"services.k8s.aws/adoption-policy": "adopt"}))?;
+    }
+    recovers(&scene, Doing::Create).with_context(|| format!("cut at {length} of {}", log.len()))
 }

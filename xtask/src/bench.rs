@@ -4,6 +4,7 @@ mod catalog;
 mod chain;
 mod create;
 mod first_call;
+mod kube;
 mod memory;
 mod repeat;
 mod report;
@@ -43,6 +44,8 @@ pub(crate) enum Bench {
     Chain,
     /// Memory, CPU and writes at rest with 10,000 objects
     Memory,
+    /// 1,000 queues through a real API server, and 10,000 objects at rest behind one
+    Kube,
     /// Opening the embedded facts, and decoding a service for the first time
     Catalog,
     /// Size of the binary, and how fast it starts
@@ -62,6 +65,7 @@ impl Bench {
             Self::FirstCall => first_call::run(stage),
             Self::Chain => chain::run(stage),
             Self::Memory => memory::run(stage),
+            Self::Kube => kube::run(stage),
             Self::Catalog => catalog::run(stage),
             Self::Start => start::run(stage),
         }

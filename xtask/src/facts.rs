@@ -26,17 +26,9 @@ pub(crate) enum Command {
     /// Download the packages of `sources.lock` into `.cache/sources/` and check their digests.
     Fetch,
     /// Write `facts/` from the fetched packages and, if it is there, the folder of ACK's CRDs.
-    Extract {
-        /// Folder with `crds/` and `generator/` [default: ../shared/oracle/ack or .cache/sources/ack]
-        #[arg(long)]
-        ack: Option<PathBuf>,
-    },
+    Extract(oracle::Ack),
     /// Check what is committed; where the sources are there, extract again and compare.
-    Verify {
-        /// Folder with `crds/` and `generator/` [default: ../shared/oracle/ack or .cache/sources/ack]
-        #[arg(long)]
-        ack: Option<PathBuf>,
-    },
+    Verify(oracle::Ack),
     /// List what an update changes; fail on what could break users unless `facts/allow.txt` lists it.
     Diff {
         /// A git revision, or a folder such as `facts`
@@ -57,16 +49,16 @@ pub(crate) fn run(root: &Path, command: Command) -> Result<()> {
     let lock = Lock::read(root)?;
     match command {
         Command::Fetch => fetch::run(root, &lock),
-        Command::Extract { ack } => extract(root, &lock, ack),
-        Command::Verify { ack } => verify::run(root, &lock, ack),
+        Command::Extract(ack) => extract(root, &lock, ack),
+        Command::Verify(ack) => verify::run(root, &lock, ack),
         Command::Diff { old, new } => diff::run(root, &old, &new),
         Command::Pack { out } => pack(root, &out),
     }
 }
 
-fn extract(root: &Path, lock: &Lock, ack: Option<PathBuf>) -> Result<()> {
+fn extract(root: &Path, lock: &Lock, ack: oracle::Ack) -> Result<()> {
     pages::replace(root, "facts/aws", &botocore::pages(root, lock)?)?;
-    let Some(folder) = oracle::ack(root, ack)? else {
+    let Some(folder) = ack.folder(root)? else {
         println!("facts/ack: skipped: {}", oracle::NO_ACK);
         return Ok(());
     };

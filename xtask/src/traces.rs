@@ -9,7 +9,7 @@
 //! Canonical: members sorted, no white space, notes of the people who recorded them left out.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Subcommand;
@@ -26,38 +26,30 @@ const FOLDER: &str = "tests/traces";
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Write `tests/traces/` from the folder of recordings.
-    Extract {
-        /// Folder with `traces/` [default: ../shared/oracle/ack or .cache/sources/ack]
-        #[arg(long)]
-        ack: Option<PathBuf>,
-    },
+    Extract(oracle::Ack),
     /// Check that the recordings are canonical and, if their folder is there, that they are what it says.
-    Verify {
-        /// Folder with `traces/` [default: ../shared/oracle/ack or .cache/sources/ack]
-        #[arg(long)]
-        ack: Option<PathBuf>,
-    },
+    Verify(oracle::Ack),
 }
 
 pub(crate) fn run(root: &Path, command: Command) -> Result<()> {
     let lock = Lock::read(root)?;
     match command {
-        Command::Extract { ack } => {
-            let folder = oracle::ack(root, ack)?.with_context(|| format!("{FOLDER}: {}", oracle::NO_ACK))?;
+        Command::Extract(ack) => {
+            let folder = ack.folder(root)?.with_context(|| format!("{FOLDER}: {}", oracle::NO_ACK))?;
             pages::replace(root, FOLDER, &extract(&folder, &lock)?)
         }
-        Command::Verify { ack } => verify(root, &lock, ack),
+        Command::Verify(ack) => verify(root, &lock, ack),
     }
 }
 
-fn verify(root: &Path, lock: &Lock, ack: Option<PathBuf>) -> Result<()> {
+fn verify(root: &Path, lock: &Lock, ack: oracle::Ack) -> Result<()> {
     let committed = pages::read(&root.join(FOLDER), FOLDER)?;
     let mut wrong: Vec<String> = Vec::new();
     for (name, text) in &committed {
         wrong.extend(canonical(text).err().map(|error| format!("{name}:{error:#}")));
     }
     println!("{FOLDER}: {} recordings are canonical JSON lines", committed.len() - wrong.len());
-    match oracle::ack(root, ack)? {
+    match ack.folder(root)? {
         Some(folder) => {
             println!("{FOLDER}: compared with {}", folder.display());
             wrong.extend(pages::differences(&committed, &extract(&folder, lock)?));

@@ -1,6 +1,7 @@
 //! What somebody wants.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -16,8 +17,8 @@ pub struct Object {
     /// Annotations of the place that the object is in, which hold for all objects there; `None` if the adapter does not
     /// know the place, so that what is remembered of it counts.
     pub inherited: Option<BTreeMap<String, String>>,
-    /// The object's `spec` as written.
-    pub spec: Value,
+    /// The object's `spec` as written. Shared, because the record of the object has the same one for most of its life.
+    pub spec: Arc<Value>,
     /// The object is on its way out: its resource is to be deleted.
     pub deleting: bool,
     /// What the keeper of the object counts of it; `None` where nobody does, so that the engine counts.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// A dotted path such as `spec.tags[].key`, `Repositories[0].Arn` or `KeyMetadata.Arn`.
 ///
@@ -72,6 +73,19 @@ impl FieldPath {
     #[must_use]
     pub fn join(&self, other: &Self) -> Self {
         Self(self.0.iter().chain(&other.0).cloned().collect())
+    }
+
+    /// The part of a value that is at this path; `[]` takes the first element. `None` if it is missing or null.
+    pub fn find<'v>(&self, value: &'v Value) -> Option<&'v Value> {
+        let mut here = value;
+        for segment in &self.0 {
+            here = match segment {
+                Segment::Name(name) => here.get(name)?,
+                Segment::Index(index) => here.get(index)?,
+                Segment::Each => here.get(0)?,
+            };
+        }
+        (!here.is_null()).then_some(here)
     }
 
     /// The first member name and the rest, if the path starts with a name.
@@ -166,7 +180,21 @@ impl fmt::Display for FieldPath {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn finds_what_is_at_its_place() {
+        let value = json!({"a": [{"b": 1}, {"b": 2}], "none": null});
+        let found = |path: &str| path.parse::<FieldPath>().expect("a path").find(&value).cloned();
+        assert_eq!(found("a[1].b"), Some(json!(2)));
+        assert_eq!(found("a[].b"), Some(json!(1)));
+        assert_eq!(found(""), Some(value.clone()));
+        for path in ["none", "a.b", "a[2]", "c"] {
+            assert_eq!(found(path), None, "{path}");
+        }
+    }
 
     #[test]
     fn writes_back_what_it_reads() {

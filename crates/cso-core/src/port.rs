@@ -1,6 +1,7 @@
 //! The traits that adapters implement. The engine drives these and nothing else.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -86,10 +87,11 @@ pub struct StoreMeta {
 /// One change of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    Put(Box<Record>),
+    /// Shared with whoever goes on working with the record.
+    Put(Arc<Record>),
     /// A record whose intent is closed: how a call ended. Until the object's next change it may be kept in memory only. A
     /// crash then finds the intent open, which costs a look and never a resource.
-    Close(Box<Record>),
+    Close(Arc<Record>),
     Remove(ObjectKey),
     Event(Event),
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
-use serde_json::{Number, Value};
+use serde_json::{Map, Number, Value};
 
 use crate::digest::Digest;
 use crate::key::ObjectKey;
@@ -236,6 +236,25 @@ impl From<Value> for Tree {
                 Self::Object(members.into_iter().map(|(name, member)| (name, Self::from(member))).collect())
             }
         }
+    }
+}
+
+impl From<&Value> for Tree {
+    fn from(value: &Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(value) => Self::Bool(*value),
+            Value::Number(number) => Self::Number(number.clone()),
+            Value::String(text) => Self::Text(text.clone()),
+            Value::Array(elements) => Self::List(elements.iter().map(Self::from).collect()),
+            Value::Object(members) => Self::from(members),
+        }
+    }
+}
+
+impl From<&Map<String, Value>> for Tree {
+    fn from(members: &Map<String, Value>) -> Self {
+        Self::Object(members.iter().map(|(name, member)| (name.clone(), Self::from(member))).collect())
     }
 }
 

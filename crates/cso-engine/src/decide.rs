@@ -14,8 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cso_core::{
-    Difference, Digest, DigestKey, ErrorClass, FieldPath, Intent, ObjectKey, OwnerMark, Ownership, Plan, Record, Step,
-    Tree, Verb,
+    Difference, Digest, DigestKey, ErrorClass, Intent, ObjectKey, OwnerMark, Ownership, Plan, Record, Step, Tree, Verb,
 };
 use cso_schema::fill::{Load, Subject, Surroundings, Unfilled};
 use cso_schema::kind::{Kind, Recovery, Shape, State};
@@ -174,11 +173,10 @@ fn renamed(input: &Input<'_>) -> Option<Decision> {
     if !input.record.ownership.is_ours() {
         return None;
     }
-    let wishes = differ::wishes(input);
     let names = input.kind.address_fields().filter_map(|path| path.split_first().map(|(name, _)| name));
     let changed = |name: &&str| {
         let applied = input.record.applied.get(*name);
-        applied.is_some() && applied != wishes.get(*name)
+        applied.is_some() && applied != differ::wish(input, name).as_ref()
     };
     let name = names.into_iter().find(changed)?;
     let remedy = if input.deleting { "" } else { ", or delete the object and create it anew" };
@@ -194,7 +192,7 @@ fn renamed(input: &Input<'_>) -> Option<Decision> {
 
 /// The remembered status with what was just found laid over it.
 fn known_status(input: &Input<'_>) -> Tree {
-    let mut status = Tree::from(Value::Object(input.record.status.clone()));
+    let mut status = Tree::from(&input.record.status);
     if let (Tree::Object(known), Tree::Object(found)) = (&mut status, input.kind.status_of(input.observation)) {
         known.extend(found);
     }
@@ -565,7 +563,7 @@ pub fn change_digest(key: &DigestKey, change: &Difference) -> Digest {
 
 /// Digest of a call with its holes in place.
 pub fn call_digest(key: &DigestKey, step: &Step) -> Digest {
-    key.digest(&step.part, &serde_json::json!([step.call.operation, step.call.input.shown()]))
+    key.digest(&step.part, &Value::Array(vec![step.call.operation.clone().into(), step.call.input.shown()]))
 }
 
 fn decide_delete(input: &Input<'_>, body: Option<&Tree>, status: &Tree) -> Decision {
@@ -651,5 +649,5 @@ fn wait_until_gone(after: Duration) -> Decision {
 
 /// A path below `spec`, as people read it.
 pub(crate) fn spec_path(name: &str) -> String {
-    FieldPath::root().child("spec").child(name).to_string()
+    format!("spec.{name}")
 }

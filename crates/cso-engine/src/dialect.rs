@@ -172,7 +172,8 @@ pub fn default_tags(
             label("kro.run/kro-version"),
             label("app.kubernetes.io/managed-by"),
         ];
-        TOKENS.iter().zip(values).fold(template.to_owned(), |text, (token, value)| text.replace(token, value))
+        let held = TOKENS.iter().zip(values).filter(|(token, _)| template.contains(**token));
+        held.fold(template.to_owned(), |text, (token, value)| text.replace(token, value))
     };
     let own = [
         (format!("{PREFIX}controller-version"), "%CONTROLLER_SERVICE%-%CONTROLLER_VERSION%"),

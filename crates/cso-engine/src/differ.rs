@@ -129,7 +129,6 @@ fn verdict(wish: &Wish<'_>, field: &Field) -> Verdict {
     let Some(wanted) = wished(wish, field) else {
         return if applied.is_some() && !wish.fresh { removed(wish, field) } else { Verdict::Equal };
     };
-    let digest = digest_of(wish.input, &field.name, wanted);
     if wish.fresh {
         return if is_start(field, wanted) || is_empty(wanted) {
             Verdict::Equal
@@ -138,27 +137,25 @@ fn verdict(wish: &Wish<'_>, field: &Field) -> Verdict {
         };
     }
     if field.role == Role::Secret || field.read.is_none() {
-        return match unseen(wish, field, applied, &digest) {
+        return match unseen(wish, field, applied, &digest_of(wish.input, &field.name, wanted)) {
             Some(kind) => Verdict::Differs(difference(field, None, wanted, kind)),
             None => Verdict::Equal,
         };
     }
-    let kind_of_change = match applied {
-        Some(applied) if *applied == digest => DifferenceKind::Drift,
-        _ => DifferenceKind::UserChange,
-    };
+    // Asked only of what differs: most fields of most looks do not.
+    let is_as_applied = || applied.is_some_and(|applied| *applied == digest_of(wish.input, &field.name, wanted));
+    let kind_of_change = || if is_as_applied() { DifferenceKind::Drift } else { DifferenceKind::UserChange };
     match wish.input.kind.seen(field, wish.observation, Some(wanted)) {
-        Seen::NotAsked => Verdict::Equal,
         Seen::Unknown(why) => Verdict::Unknown(why),
         Seen::Absent if is_empty(wanted) || is_start(field, wanted) => Verdict::Equal,
-        Seen::Absent => Verdict::Differs(difference(field, None, wanted, kind_of_change)),
-        Seen::Value(seen) => {
-            if field.fits(wanted, &seen) {
-                nested_removal(wish, field, applied, &digest, wanted, &seen)
-            } else {
-                Verdict::Differs(difference(field, Some(seen), wanted, kind_of_change))
-            }
+        Seen::Absent => Verdict::Differs(difference(field, None, wanted, kind_of_change())),
+        Seen::Value(seen) if !field.fits(wanted, &seen) => {
+            Verdict::Differs(difference(field, Some(seen), wanted, kind_of_change()))
         }
+        Seen::Value(seen) if matches!(wanted, Tree::Object(_)) && applied.is_some() && !is_as_applied() => {
+            nested_removal(wish, field, wanted, &seen)
+        }
+        Seen::NotAsked | Seen::Value(_) => Verdict::Equal,
     }
 }
 
@@ -178,17 +175,8 @@ fn unseen(wish: &Wish<'_>, field: &Field, applied: Option<&Digest>, digest: &Dig
 /// The wish changed, yet nothing visible differs: something may have been taken out inside a structure, where comparing
 /// what is wished for cannot see it. A write of the whole structure is sent once to make it so; what cannot be written is
 /// kept.
-fn nested_removal(
-    wish: &Wish<'_>,
-    field: &Field,
-    applied: Option<&Digest>,
-    digest: &Digest,
-    wanted: &Tree,
-    seen: &Tree,
-) -> Verdict {
-    let changed = applied.is_some_and(|applied| applied != digest) && matches!(wanted, Tree::Object(_));
+fn nested_removal(wish: &Wish<'_>, field: &Field, wanted: &Tree, seen: &Tree) -> Verdict {
     match (field.role, field.owner) {
-        _ if !changed => Verdict::Equal,
         (Role::CreateOnly, _) => Verdict::Kept,
         (_, Owner::Body) if wish.input.kind.update.is_none() => Verdict::Equal,
         _ => Verdict::Differs(difference(field, Some(seen.clone()), wanted, DifferenceKind::UserChange)),
@@ -209,7 +197,7 @@ fn removed(wish: &Wish<'_>, field: &Field) -> Verdict {
     match &field.clear {
         Clear::Keep => Verdict::Kept,
         Clear::Value(value) => {
-            let value = Tree::from(value.clone());
+            let value = Tree::from(value);
             let seen = field.meant(&seen);
             // Members beside the cleared ones were set by us.
             let whole = seen.as_object().is_none() || field.compare.equal(&seen, &value);
@@ -228,7 +216,7 @@ fn removed(wish: &Wish<'_>, field: &Field) -> Verdict {
 fn removed_unseen(field: &Field) -> Verdict {
     let value = match &field.clear {
         Clear::Keep => return Verdict::Kept,
-        Clear::Value(value) => Some(Tree::from(value.clone())),
+        Clear::Value(value) => Some(Tree::from(value)),
         Clear::Omit | Clear::Delete | Clear::Elements => None,
     };
     let path = spec_path(&field.name);
@@ -238,7 +226,7 @@ fn removed_unseen(field: &Field) -> Verdict {
 /// Whether the provider starts with this value: setting it on what has none is no call.
 fn is_start(field: &Field, wanted: &Tree) -> bool {
     let wanted = field.meant(wanted);
-    matches!(&field.clear, Clear::Value(value) if field.compare.equal(&wanted, &Tree::from(value.clone())))
+    matches!(&field.clear, Clear::Value(value) if field.compare.equal(&wanted, &Tree::from(value)))
 }
 
 /// Whether a value says nothing; a structure of nothing but empty members does not either.
@@ -263,15 +251,17 @@ fn digest_of(input: &Input<'_>, name: &str, value: &Tree) -> Digest {
     }
 }
 
+/// Digest of the wish for a field, if there is one.
+pub(crate) fn wish(input: &Input<'_>, name: &str) -> Option<Digest> {
+    input.kind.fields.get(name).filter(|field| field.role != Role::Option)?;
+    let value = input.spec.member(name).filter(|value| !value.is_null())?;
+    Some(digest_of(input, name, value))
+}
+
 /// Digests of all wishes, as a settled record holds them.
 pub(crate) fn wishes(input: &Input<'_>) -> BTreeMap<String, Digest> {
-    let fields = input.kind.fields.values().filter(|field| field.role != Role::Option);
-    let mut all: BTreeMap<String, Digest> = fields
-        .filter_map(|field| {
-            let value = input.spec.member(&field.name).filter(|value| !value.is_null())?;
-            Some((field.name.clone(), digest_of(input, &field.name, value)))
-        })
-        .collect();
+    let mut all: BTreeMap<String, Digest> =
+        input.kind.fields.keys().filter_map(|name| Some((name.clone(), wish(input, name)?))).collect();
     for (key, value) in input.kind.wished_tags(input.spec).unwrap_or_default() {
         let Some(place) = tag_place(input.kind, &key) else { continue };
         all.insert(place.clone(), digest_of(input, &place, &value));
@@ -400,7 +390,7 @@ fn write_steps(
     if put.send == Send::All && says_nothing {
         // All that is left out was all there was: what clears the others says so.
         let values = fields.iter().filter_map(|field| match &field.clear {
-            Clear::Value(value) => Some((field.name.clone(), Tree::from(value.clone()))),
+            Clear::Value(value) => Some((field.name.clone(), Tree::from(value))),
             _ => None,
         });
         cleared.extend(values);
@@ -449,7 +439,7 @@ fn switched_off(
     if !(is_on(change.from.as_ref()) && is_on(change.to.as_ref())) {
         return Ok(None);
     }
-    let off = Tree::from(off.clone());
+    let off = Tree::from(off);
     let cleared = BTreeMap::from([(field.name.clone(), completed(wish, field, &put.call, off.clone()))]);
     let load = Load { fields: Some(&BTreeSet::new()), cleared: Some(&cleared), ..Load::default() };
     let call = wish.subject.fill(&put.call, &load)?;
@@ -481,7 +471,7 @@ pub(crate) fn is_required(kind: &Kind, call: &CallTemplate, field: &str) -> bool
 fn as_it_is(wish: &Wish<'_>, field: &Field) -> Option<Tree> {
     match (wish.input.kind.seen(field, wish.observation, None), &field.clear) {
         (Seen::Value(seen), _) => Some(seen),
-        (_, Clear::Value(value)) => Some(Tree::from(value.clone())),
+        (_, Clear::Value(value)) => Some(Tree::from(value)),
         _ => None,
     }
 }

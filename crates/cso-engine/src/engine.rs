@@ -8,7 +8,7 @@ mod status;
 mod turn;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cso_core::port::{Change, Clock, Cloud, Event, EventKind, Secrets, Store, StoreError};
@@ -68,9 +68,9 @@ pub struct Engine<C, S, P, K> {
 #[derive(Clone, Debug)]
 pub enum Progress {
     /// A mutating call goes out.
-    Calling { object: ObjectKey, step: Step },
+    Calling { object: ObjectKey, step: Arc<Step> },
     /// It came back.
-    Called { object: ObjectKey, step: Step, error: Option<CallError> },
+    Called { object: ObjectKey, step: Arc<Step>, error: Option<CallError> },
     /// The object stands differently than before.
     Standing { object: ObjectKey, standing: Standing },
     /// A resource that exists is ours from now on, without a call.
@@ -111,20 +111,37 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         &self.ports
     }
 
-    /// Takes a wish in; says whether it is another than before.
+    /// Takes a wish in; says whether it is another than before, and something is to be done about it.
     pub fn set(&self, object: Object) -> bool {
-        self.world().set(object, &self.kinds)
+        let mut world = self.world();
+        let is_ours = self.is_ours(&world, &object);
+        world.set(object, &self.kinds) && !is_ours
+    }
+
+    /// Whether a wish differs from the one before by what we put into it, and by nothing else.
+    fn is_ours(&self, world: &World, object: &Object) -> bool {
+        let (Some(life), Some(record), Some(known)) =
+            (&object.life, Others::record(world, &object.key), world.wish(&object.key))
+        else {
+            return false;
+        };
+        let same = |known: &Object| Object { spec: object.spec.clone(), life: object.life.clone(), ..known.clone() };
+        record.observed == life.generation
+            && record.intent.is_none()
+            && record.spec_digest == self.ports.store.meta().digest_key.digest("spec", &object.spec)
+            && same(&known) == *object
     }
 
     /// Writes a record if it differs from the one that is remembered.
     async fn save(&self, record: Record, event: Option<(&str, String, EventKind)>) -> Result<(), StoreError> {
         let same = Others::record(&*self.world(), &record.key) == Some(&record);
+        let record = Arc::new(record);
         let mut changes = Vec::new();
         if let Some((reason, message, kind)) = event {
             changes.push(Change::Event(self.event(&record.key, reason, message, kind)));
         }
         if !same {
-            changes.push(Change::Put(Box::new(record.clone())));
+            changes.push(Change::Put(Arc::clone(&record)));
         }
         if !changes.is_empty() {
             self.ports.store.commit(changes).await?;
@@ -137,7 +154,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     async fn close(&self, record: Record, event: (&str, String, EventKind)) -> Result<(), StoreError> {
         let (reason, message, kind) = event;
         let event = Change::Event(self.event(&record.key, reason, message, kind));
-        self.ports.store.commit(vec![event, Change::Close(Box::new(record.clone()))]).await?;
+        let record = Arc::new(record);
+        self.ports.store.commit(vec![event, Change::Close(Arc::clone(&record))]).await?;
         self.world().remember(record);
         Ok(())
     }

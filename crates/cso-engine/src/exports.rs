@@ -118,6 +118,8 @@ pub fn source_of(key: &ObjectKey, spec: &Value) -> Option<ObjectKey> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use cso_core::{Condition, ConditionStatus, DigestKey};
     use jiff::Timestamp;
     use serde_json::json;
@@ -133,7 +135,7 @@ mod tests {
             annotations: BTreeMap::new(),
             inherited: None,
             life: None,
-            spec: json!({"from": {"resource": resource, "path": path}, "to": to}),
+            spec: Arc::new(json!({"from": {"resource": resource, "path": path}, "to": to})),
             deleting: false,
         }
     }
@@ -145,7 +147,7 @@ mod tests {
 
     fn source(synced: bool) -> Record {
         let mut source = record(ObjectKey::new("sqs.services.k8s.aws", "Queue", "shop", "orders"));
-        source.wish.spec = json!({"queueName": "orders"});
+        source.wish.spec = Arc::new(json!({"queueName": "orders"}));
         source.status.insert("queueURL".to_owned(), "http://host/orders".into());
         source.conditions.push(Condition {
             kind: SYNCED.to_owned(),

@@ -3,6 +3,8 @@
 //! Names lead to resources. Looking under the new name would find nothing, make a second resource and lose the first.
 //! So the record keeps the name that the resource was made under, and the resource is looked for and deleted by that.
 
+use std::sync::Arc;
+
 use cso_core::{Record, Tree, Verb};
 use cso_schema::kind::Kind;
 use serde_json::{Map, Value};
@@ -10,7 +12,7 @@ use serde_json::{Map, Value};
 /// A spec under the name it had, and how it would be called now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Named {
-    pub(crate) spec: Value,
+    pub(crate) spec: Arc<Value>,
     pub(crate) renamed: Option<Renamed>,
 }
 
@@ -34,9 +36,9 @@ impl Renamed {
 }
 
 /// The wish with the identity that its resource has, if there is or may be one.
-pub(crate) fn keep(kind: &Kind, record: Option<&Record>, spec: &Value) -> Named {
+pub(crate) fn keep(kind: &Kind, record: Option<&Record>, spec: &Arc<Value>) -> Named {
     let fields = record.map_or_else(Vec::new, |record| fixed_fields(kind, record));
-    let mut named = Named { spec: spec.clone(), renamed: None };
+    let mut named = Named { spec: Arc::clone(spec), renamed: None };
     let Some(before) = record.map(|record| &record.wish.spec).filter(|before| before.is_object()) else { return named };
     for field in fields {
         let (from, to) = (value_of(before, &field), value_of(spec, &field));
@@ -48,7 +50,10 @@ pub(crate) fn keep(kind: &Kind, record: Option<&Record>, spec: &Value) -> Named 
         if spelt(kind, &field, from) != spelt(kind, &field, to) && named.renamed.is_none() {
             named.renamed = Some(Renamed { field: field.clone(), from: from.clone(), to: to.clone() });
         }
-        if let Value::Object(members) = &mut named.spec {
+        // Copied only where it says another name than the record.
+        if from != to
+            && let Value::Object(members) = Arc::make_mut(&mut named.spec)
+        {
             put(members, &field, from);
         }
     }
@@ -76,7 +81,7 @@ fn value_of<'a>(spec: &'a Value, field: &str) -> &'a Value {
 
 /// The provider's spelling: with or without its prefix, a name is the same.
 fn spelt(kind: &Kind, field: &str, value: &Value) -> Tree {
-    let value = Tree::from(value.clone());
+    let value = Tree::from(value);
     kind.fields.get(field).map_or_else(|| value.clone(), |field| field.lens.put(&value))
 }
 

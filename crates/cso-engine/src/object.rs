@@ -35,7 +35,7 @@ pub fn shown(record: &Record, version: &str) -> Value {
 
 fn spec(record: &Record) -> Value {
     let mut spec = record.late.clone();
-    if let Value::Object(wished) = &record.wish.spec {
+    if let Value::Object(wished) = &*record.wish.spec {
         spec.extend(
             wished.iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.clone(), value.clone())),
         );

@@ -86,7 +86,7 @@ impl<C: Cloud> Reader<'_, C> {
     /// Identifiers from the record, or from the adoption annotation.
     fn remembered(&self) -> Tree {
         let mut status = self.adopted();
-        lay_over(&mut status, &Tree::from(Value::Object(self.input.record.status.clone())));
+        lay_over(&mut status, &Tree::from(&self.input.record.status));
         status
     }
 

@@ -1,6 +1,7 @@
 //! References and secrets: from the wish as written to the wish that calls can be filled from.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use cso_core::port::{SecretError, Secrets};
 use cso_core::tree::{SecretKey, SecretSource};
@@ -66,7 +67,10 @@ impl ReadSecrets {
 #[derive(Clone, Copy)]
 pub struct Resolver<'a> {
     pub kind: &'a Kind,
-    pub object: &'a Object,
+    /// Namespace of the object.
+    pub namespace: &'a str,
+    /// The wish as written.
+    pub spec: &'a Value,
     pub secrets: &'a ReadSecrets,
     pub digest_key: &'a DigestKey,
     /// References and secrets may lead into other namespaces.
@@ -77,7 +81,7 @@ pub struct Resolver<'a> {
 impl Resolver<'_> {
     /// The wish with its references replaced by what they lead to, and its secrets by their digests.
     pub fn resolve(&self, others: &impl Others) -> Result<Tree, Unresolved> {
-        let mut spec = Tree::from(self.object.spec.clone());
+        let mut spec = Tree::from(self.spec);
         for reference in &self.kind.refs {
             self.resolve_reference(reference, &mut spec, others)?;
         }
@@ -114,7 +118,7 @@ impl Resolver<'_> {
         let Some(name) = from.and_then(|from| from.member("name")).and_then(Tree::as_str) else {
             return Err(Unresolved::Invalid(format!("spec.{field}.from.name is missing")));
         };
-        let own = &self.object.key.namespace;
+        let own = self.namespace;
         let namespace = from.and_then(|from| from.member("namespace")).and_then(Tree::as_str).unwrap_or(own);
         self.granted(namespace, &format!("spec.{field}"))?;
         Ok(ObjectKey::new(&reference.group, &reference.kind, namespace, name))
@@ -122,7 +126,7 @@ impl Resolver<'_> {
 
     /// The one place that lets a namespace from a spec through.
     fn granted(&self, namespace: &str, field: &str) -> Result<(), Unresolved> {
-        if namespace == self.object.key.namespace || self.cross_namespace {
+        if namespace == self.namespace || self.cross_namespace {
             return Ok(());
         }
         Err(Unresolved::Invalid(format!(
@@ -135,10 +139,10 @@ impl Resolver<'_> {
         let field = &reference.field;
         let known = others.record(target).filter(|record| self.mode == Mode::Plan || is_synced(record));
         let value = known.and_then(|record| match reference.path.split_first() {
-            Some(("status", path)) => Tree::from(Value::Object(record.status.clone())).at(&path).cloned(),
+            Some(("status", path)) => Tree::from(&record.status).at(&path).cloned(),
             Some(("spec", path)) => {
                 let spec = others.object(target).map_or(&record.wish.spec, |object| &object.spec);
-                Tree::from(spec.clone()).at(&path).cloned()
+                path.find(spec).map(Tree::from)
             }
             _ => None,
         });
@@ -163,7 +167,7 @@ impl Resolver<'_> {
         if let Tree::Text(value) = wrapper {
             return Ok(Hole::Secret { source: SecretSource::Spec { field: field.to_owned() }, digest: digest(value) });
         }
-        let Some(source) = secret_key(wrapper, &self.object.key.namespace) else {
+        let Some(source) = secret_key(&wrapper.shown(), self.namespace) else {
             return Err(Unresolved::Invalid(format!("spec.{field} needs `name` and `key` of a Secret")));
         };
         let SecretKey { namespace, name, key } = &source;
@@ -194,14 +198,13 @@ pub(crate) fn secret(
 }
 
 /// The Secrets that an object reads, whether they exist or not.
-pub fn secrets<'a>(kind: &'a Kind, namespace: &'a str, spec: &Value) -> impl Iterator<Item = SecretKey> + use<'a> {
-    let spec = Tree::from(spec.clone());
+pub fn secrets<'a>(kind: &'a Kind, namespace: &'a str, spec: &'a Value) -> impl Iterator<Item = SecretKey> {
     let fields = kind.fields.values().filter(|field| field.role == Role::Secret);
-    fields.filter_map(move |field| secret_key(spec.member(&field.name)?, namespace))
+    fields.filter_map(move |field| secret_key(spec.get(&field.name)?, namespace))
 }
 
-fn secret_key(wrapper: &Tree, own_namespace: &str) -> Option<SecretKey> {
-    let text = |name: &str| wrapper.member(name).and_then(Tree::as_str);
+fn secret_key(wrapper: &Value, own_namespace: &str) -> Option<SecretKey> {
+    let text = |name: &str| wrapper.get(name).and_then(Value::as_str);
     Some(SecretKey {
         namespace: text("namespace").unwrap_or(own_namespace).to_owned(),
         name: text("name")?.to_owned(),
@@ -220,8 +223,10 @@ pub fn place_of(kind: &Kind, resolved: &Tree) -> Map<String, Value> {
 }
 
 /// A spec in which that stands instead of the references: they may lead nowhere any more.
-pub fn with_place(kind: &Kind, mut spec: Value, place: &Map<String, Value>) -> Value {
-    if let Value::Object(members) = &mut spec {
+pub fn with_place(kind: &Kind, mut spec: Arc<Value>, place: &Map<String, Value>) -> Arc<Value> {
+    if !place.is_empty()
+        && let Value::Object(members) = Arc::make_mut(&mut spec)
+    {
         for (field, value) in place {
             for reference in kind.refs.iter().filter(|reference| reference.fills.to_string() == *field) {
                 members.remove(&reference.field.to_string());
@@ -234,13 +239,12 @@ pub fn with_place(kind: &Kind, mut spec: Value, place: &Map<String, Value>) -> V
 
 /// A spec as it may be stored: without the secrets that stand in it as plain text. What was applied of them is known by
 /// digest.
-pub fn without_secrets(kind: &Kind, mut spec: Value) -> Value {
-    let secrets = kind.fields.values().filter(|field| field.role == Role::Secret);
-    if let Value::Object(members) = &mut spec {
-        for field in secrets {
-            if members.get(&field.name).is_some_and(Value::is_string) {
-                members.remove(&field.name);
-            }
+pub fn without_secrets(kind: &Kind, mut spec: Arc<Value>) -> Arc<Value> {
+    for field in kind.fields.values().filter(|field| field.role == Role::Secret) {
+        if spec.get(&field.name).is_some_and(Value::is_string)
+            && let Value::Object(members) = Arc::make_mut(&mut spec)
+        {
+            members.remove(&field.name);
         }
     }
     spec
@@ -256,21 +260,20 @@ pub fn is_synced(record: &Record) -> bool {
 
 /// The objects that an object refers to, whether they exist or not.
 pub fn references(kind: &Kind, namespace: &str, spec: &Value) -> BTreeSet<ObjectKey> {
-    let spec = Tree::from(spec.clone());
     kind.refs
         .iter()
         .flat_map(|reference| {
-            let wrappers = match spec.at(&reference.field) {
-                Some(Tree::List(wrappers)) => wrappers.as_slice(),
+            let wrappers = match reference.field.find(spec) {
+                Some(Value::Array(wrappers)) => wrappers.as_slice(),
                 Some(wrapper) => std::slice::from_ref(wrapper),
                 None => &[],
             };
             wrappers.iter().map(move |wrapper| (reference, wrapper))
         })
         .filter_map(|(reference, wrapper)| {
-            let from = wrapper.member("from")?;
-            let name = from.member("name")?.as_str()?;
-            let namespace = from.member("namespace").and_then(Tree::as_str).unwrap_or(namespace);
+            let from = wrapper.get("from")?;
+            let name = from.get("name")?.as_str()?;
+            let namespace = from.get("namespace").and_then(Value::as_str).unwrap_or(namespace);
             Some(ObjectKey::new(&reference.group, &reference.kind, namespace, name))
         })
         .collect()

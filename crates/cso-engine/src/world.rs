@@ -22,7 +22,12 @@ type Group = LazyLock<Vec<Arc<Kind>>, Box<dyn FnOnce() -> Vec<Arc<Kind>> + Send>
 impl Kinds {
     /// The kind of an object, if there is a descriptor for it.
     pub fn of(&self, key: &ObjectKey) -> Option<&Arc<Kind>> {
-        self.0.get(&key.group)?.iter().find(|kind| kind.name() == key.kind)
+        self.named(&key.group, &key.kind)
+    }
+
+    /// The kind of a group by its name; compiles no other group.
+    pub fn named(&self, group: &str, kind: &str) -> Option<&Arc<Kind>> {
+        self.0.get(group)?.iter().find(|known| known.name() == kind)
     }
 
     /// Every kind, by group and name.
@@ -65,8 +70,7 @@ impl FromIterator<Kind> for Kinds {
 #[derive(Debug, Default)]
 pub struct World {
     objects: BTreeMap<ObjectKey, Arc<Object>>,
-    /// Boxed: a record is large, and a map keeps room for more of them than it has.
-    records: BTreeMap<ObjectKey, Box<Record>>,
+    records: BTreeMap<ObjectKey, Arc<Record>>,
     /// By target: the objects that refer to it.
     referrers: BTreeMap<ObjectKey, BTreeSet<ObjectKey>>,
 }
@@ -89,7 +93,7 @@ impl World {
     }
 
     /// Takes a wish in; says whether it is another than before.
-    pub fn set(&mut self, object: Object, kinds: &Kinds) -> bool {
+    pub fn set(&mut self, mut object: Object, kinds: &Kinds) -> bool {
         if self.objects.get(&object.key).is_some_and(|known| **known == object) {
             return false;
         }
@@ -97,6 +101,10 @@ impl World {
         if self.records.get(&object.key).is_some_and(|record| !lives(record)) {
             // Of an earlier object of this name, which went without us.
             self.records.remove(&object.key);
+        }
+        if let Some(record) = self.records.get(&object.key).filter(|record| record.wish.spec == object.spec) {
+            // One copy in memory of what is both wished for and remembered.
+            object.spec = Arc::clone(&record.wish.spec);
         }
         self.link(&object.key, leads_to(&object.key, &object.spec, kinds));
         self.objects.insert(object.key.clone(), Arc::new(object));
@@ -115,12 +123,13 @@ impl World {
 
     /// All records.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
-        self.records.values().map(Box::as_ref)
+        self.records.values().map(Arc::as_ref)
     }
 
     /// Replaces a record.
-    pub fn remember(&mut self, record: Record) {
-        self.records.insert(record.key.clone(), Box::new(record));
+    pub fn remember(&mut self, record: impl Into<Arc<Record>>) {
+        let record = record.into();
+        self.records.insert(record.key.clone(), record);
     }
 
     /// Takes in a record that was written by an earlier process, unless this one knows better.
@@ -131,7 +140,7 @@ impl World {
     }
 
     /// Drops an object and its record, which it returns.
-    pub fn forget(&mut self, key: &ObjectKey) -> Option<Box<Record>> {
+    pub fn forget(&mut self, key: &ObjectKey) -> Option<Arc<Record>> {
         self.objects.remove(key);
         for referrers in self.referrers.values_mut() {
             referrers.remove(key);
@@ -150,7 +159,7 @@ impl World {
     /// Another field export that has written the target of this one, or is the first to wish for it.
     pub fn rival(&self, key: &ObjectKey, target: &Target) -> Option<ObjectKey> {
         let has_written = |record: &&Record| record.exported.as_ref().is_some_and(|other| other.target == *target);
-        let written = self.records.values().map(Box::as_ref).find(has_written).map(|record| &record.key);
+        let written = self.records.values().map(Arc::as_ref).find(has_written).map(|record| &record.key);
         let wishes = self.objects.values().map(Arc::as_ref);
         written.or_else(|| exports::writer(wishes, |other| other == target)).filter(|other| *other != key).cloned()
     }
@@ -171,7 +180,7 @@ impl Others for World {
     }
 
     fn record(&self, key: &ObjectKey) -> Option<&Record> {
-        self.records.get(key).map(Box::as_ref)
+        self.records.get(key).map(Arc::as_ref)
     }
 
     fn exported(&self, namespace: &str, name: &str, key: &str) -> Option<&str> {
@@ -192,4 +201,73 @@ fn leads_to(key: &ObjectKey, spec: &Value, kinds: &Kinds) -> BTreeSet<ObjectKey>
     let mut targets = resolve::references(kind, &key.namespace, spec);
     targets.extend(resolve::secrets(kind, &key.namespace, spec).map(|source| source.object()));
     targets
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use cso_core::DigestKey;
+    use cso_facts::Catalog;
+    use cso_schema::catalog::service_kinds;
+    use cso_schema::compile::group_of;
+    use serde_json::json;
+
+    use super::*;
+
+    /// Adds the kinds of a service; says how often they have been compiled.
+    fn counted(kinds: &mut Kinds, service: &'static str) -> Arc<AtomicUsize> {
+        let count = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&count);
+        kinds.add(group_of(service), move || {
+            counter.fetch_add(1, Ordering::SeqCst);
+            service_kinds(Catalog::builtin(), service).unwrap()
+        });
+        count
+    }
+
+    #[test]
+    fn kinds_of_a_group_are_compiled_once_when_one_is_asked_for() {
+        let mut kinds = Kinds::default();
+        let counters = ["sqs", "sns"].map(|service| counted(&mut kinds, service));
+        let compiled = || counters.each_ref().map(|count| count.load(Ordering::SeqCst));
+        assert!(kinds.named(&group_of("ecr"), "Repository").is_none());
+        assert_eq!(compiled(), [0, 0]);
+
+        let queue = kinds.named(&group_of("sqs"), "Queue").unwrap();
+        assert!(kinds.named(&group_of("sqs"), "Topic").is_none());
+        assert_eq!(compiled(), [1, 0]);
+
+        let others = kinds.with(&[Kind::clone(queue)]);
+        assert!(others.of(&ObjectKey::new(&group_of("sqs"), "Queue", "default", "a")).is_some());
+        assert_eq!(compiled(), [1, 0], "only the group that the others are in is looked at");
+
+        let names: Vec<&str> = others.iter().map(|kind| kind.name()).collect();
+        assert_eq!(names, ["PlatformApplication", "PlatformEndpoint", "Subscription", "Topic", "Queue"]);
+        assert_eq!(compiled(), [1, 1]);
+    }
+
+    /// Of thousands of objects, each would have its spec in memory twice.
+    #[test]
+    fn what_is_wished_for_as_it_is_remembered_is_in_memory_once() {
+        let spec = || Arc::new(json!({"queueName": "orders"}));
+        let key = ObjectKey::new("g", "K", "n", "a");
+        let digest = DigestKey::from_bytes([1; 32]).digest("spec", &spec());
+        let mut record = Record::new(key.clone(), "uid".to_owned(), digest);
+        record.wish.spec = spec();
+        let mut world = World::new(vec![record], &Kinds::default());
+        let (labels, annotations) = (BTreeMap::new(), BTreeMap::new());
+        let wish = Object {
+            key: key.clone(),
+            labels,
+            annotations,
+            inherited: None,
+            spec: spec(),
+            deleting: false,
+            life: None,
+        };
+        assert!(world.set(wish, &Kinds::default()));
+        let (wish, record) = (world.wish(&key).expect("was set"), world.record(&key).expect("is remembered"));
+        assert!(Arc::ptr_eq(&wish.spec, &record.wish.spec));
+    }
 }

@@ -34,8 +34,8 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 pub enum News {
     /// An object as it is now.
     Seen(Box<Seen>),
-    /// An object is no more.
-    Gone(ObjectKey),
+    /// An object is no more. `held`: it was to stay, and somebody took our finalizer away.
+    Gone { key: ObjectKey, held: bool },
     /// The annotations of a namespace are others now.
     Namespace { name: String, annotations: BTreeMap<String, String> },
     /// Every object that was there at the start has been told.
@@ -169,7 +169,6 @@ async fn follow(shared: Arc<Shared>, resources: Resources) {
                     shared.tell(News::Complete);
                 }
             }
-            Ok(Event::Init) => {}
             // Whoever may not look at definitions watches every kind, and those that are not served fail alone.
             Err(error) if is_forbidden(&error) && running.is_empty() => {
                 for (name, resource) in &wanted {
@@ -179,7 +178,7 @@ async fn follow(shared: Arc<Shared>, resources: Resources) {
                 missing = wanted.keys().cloned().collect();
                 complete = true;
             }
-            Err(_) => {}
+            Ok(Event::Init) | Err(_) => {}
         }
     }
 }
@@ -210,10 +209,9 @@ async fn follow_namespaces(shared: Arc<Shared>, ready: UnboundedSender<String>) 
                 shared.annotations.write().unwrap_or_else(PoisonError::into_inner).remove(&name);
             }
             Ok(Event::InitDone) => done(&ready),
-            Ok(Event::Init) => {}
             // Without the right to look, namespaces say nothing.
             Err(error) if is_forbidden(&error) => done(&ready),
-            Err(_) => {}
+            Ok(Event::Init) | Err(_) => {}
         }
     }
 }
@@ -267,9 +265,7 @@ async fn follow_objects(
             }
             Ok(Event::Apply(raw)) => shared.seen(&resource, raw),
             Ok(Event::Delete(raw)) => {
-                let key = key(&raw);
-                shared.rows.remove(&key);
-                shared.tell(News::Gone(key));
+                shared.gone(key(&raw));
             }
             Err(_) => {}
         }
@@ -291,10 +287,15 @@ impl Shared {
     fn all_gone(&self, resource: &Resource, there: &BTreeSet<ObjectKey>) {
         for key in self.rows.of_kind(&resource.group, &resource.kind) {
             if !there.contains(&key) {
-                self.rows.remove(&key);
-                self.tell(News::Gone(key));
+                self.gone(key);
             }
         }
+    }
+
+    fn gone(&self, key: ObjectKey) {
+        let finalizer = object::finalizer(&key);
+        let held = self.rows.remove(&key).is_some_and(|row| row.finalizers.contains(&finalizer));
+        self.tell(News::Gone { key, held });
     }
 
     fn tell(&self, news: News) {
@@ -304,10 +305,11 @@ impl Shared {
 }
 
 fn is_forbidden(error: &watcher::Error) -> bool {
+    use watcher::Error::{InitialListFailed, WatchError, WatchStartFailed};
     match error {
-        watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 403,
-        watcher::Error::WatchError(status) => status.code == 403,
+        InitialListFailed(kube::Error::Api(status))
+        | WatchStartFailed(kube::Error::Api(status))
+        | WatchError(status) => status.code == 403,
         _ => false,
     }
 }

@@ -5,6 +5,7 @@
 //! stands in one annotation, sealed so that nobody can write another's resource into it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use cso_core::export::Target;
 use cso_core::object::Life;
@@ -100,7 +101,7 @@ pub fn read(resource: &Resource, raw: DynamicObject, inherited: BTreeMap<String,
         labels: labels.filter(|(name, _)| is_told(name)).collect(),
         annotations: annotations.filter(|(name, _)| is_heard(name) && !is_note(name)).collect(),
         inherited: Some(inherited),
-        spec: data.get_mut("spec").map(Value::take).filter(Value::is_object).unwrap_or_else(|| json!({})),
+        spec: Arc::new(data.get_mut("spec").map(Value::take).filter(Value::is_object).unwrap_or_else(|| json!({}))),
         deleting: metadata.deletion_timestamp.is_some(),
         life: Some(life),
     };
@@ -161,7 +162,7 @@ fn record(resource: &Resource, object: &Object, row: &Row, keys: &Keys) -> Optio
 /// The record in a sealed annotation.
 fn restore(resource: &Resource, object: &Object, row: &Row, mut members: Map<String, Value>) -> Option<Record> {
     let life = object.life.as_ref()?;
-    let mut spec = object.spec.clone();
+    let mut spec = Value::clone(&object.spec);
     if let Value::Object(spec) = &mut spec {
         // Its resource has the names that it had, whatever the object says by now.
         spec.retain(|field, _| !resource.identity.contains(field));
@@ -186,7 +187,7 @@ fn taken_over(object: &Object, row: &Row, keys: &Keys) -> Option<Record> {
     let mut record = Record::new(object.key.clone(), life.uid.clone(), keys.digest.digest("spec", &object.spec));
     record.created = Some(life.began);
     record.generation = life.generation;
-    record.wish.spec = object.spec.clone();
+    record.wish.spec = Arc::clone(&object.spec);
     record.wish.annotations = object.annotations.clone();
     record.status = without_conditions(&row.status).as_object().cloned().unwrap_or_default();
     if !record.status.is_empty() {
@@ -212,7 +213,7 @@ fn conditions(status: &Value) -> Vec<Condition> {
 /// What stands of a record in the annotation: what can be read from the object is left out.
 fn sealed(resource: &Resource, record: &Record, row: &Row, keys: &Keys) -> Option<String> {
     let Ok(Value::Object(mut members)) = serde_json::to_value(record) else { return None };
-    for of_the_object in ["key", "uid", "created", "wish", "conditions"] {
+    for of_the_object in ["key", "uid", "created", "wish", "conditions", "late"] {
         members.remove(of_the_object);
     }
     let names = resource.names(&record.wish.spec);

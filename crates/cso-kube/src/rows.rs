@@ -38,9 +38,9 @@ impl Rows {
         }
     }
 
-    /// The server has no such object.
-    pub fn remove(&self, key: &ObjectKey) {
-        self.lock().remove(key);
+    /// The server has no such object; returns what it last had of it.
+    pub fn remove(&self, key: &ObjectKey) -> Option<Row> {
+        self.lock().remove(key)
     }
 
     /// The objects of a kind.

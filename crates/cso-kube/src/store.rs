@@ -50,7 +50,7 @@ struct Shared {
     rows: Arc<Rows>,
     events: Events,
     /// Outcomes that are not written yet.
-    closed: Mutex<BTreeMap<ObjectKey, Box<Record>>>,
+    closed: Mutex<BTreeMap<ObjectKey, Arc<Record>>>,
 }
 
 impl KubeStore {
@@ -111,7 +111,7 @@ impl Store for KubeStore {
 }
 
 impl KubeStore {
-    fn close_soon(&self, record: Box<Record>) {
+    fn close_soon(&self, record: Arc<Record>) {
         let key = record.key.clone();
         self.shared.closed().insert(key.clone(), record);
         let shared = Arc::clone(&self.shared);
@@ -125,7 +125,7 @@ impl KubeStore {
 }
 
 impl Shared {
-    fn closed(&self) -> std::sync::MutexGuard<'_, BTreeMap<ObjectKey, Box<Record>>> {
+    fn closed(&self) -> std::sync::MutexGuard<'_, BTreeMap<ObjectKey, Arc<Record>>> {
         self.closed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

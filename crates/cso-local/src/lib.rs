@@ -10,7 +10,7 @@
 //!               `-state::StateReader: records and events, beside a process that writes
 //! ```
 //!
-//! The two families know nothing of each other.
+//! The two families know nothing of each other. [`parallel`] is how the work on many manifests is shared out.
 //!
 //! ```
 //! use cso_local::{manifest, state::StateFile};
@@ -34,4 +34,5 @@
 //! ```
 
 pub mod manifest;
+pub mod parallel;
 pub mod state;

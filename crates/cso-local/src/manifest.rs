@@ -18,6 +18,8 @@ use cso_core::{FieldPath, Object, ObjectKey};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::parallel;
+
 pub use problem::Problem;
 pub use secrets::FileSecrets;
 pub use validate::validate;
@@ -106,13 +108,21 @@ impl fmt::Display for Source {
 /// dot are passed over. Lists are taken apart. Objects without a namespace get `default_namespace`.
 pub fn load<P: AsRef<Path>>(paths: &[P], default_namespace: &str) -> ManifestSet {
     let mut set = ManifestSet::default();
-    for files::Found { path: file, .. } in files::find(paths, &mut set.problems) {
-        match files::read(&file) {
-            Ok(text) => read(&file, &text, default_namespace, &mut set),
-            Err(problem) => set.problems.push(*problem),
-        }
+    let files = files::find(paths, &mut set.problems);
+    for file in parallel::map(&files, |file| read_file(&file.path, default_namespace)) {
+        set.manifests.extend(file.manifests);
+        set.problems.extend(file.problems);
     }
     finish(&mut set);
+    set
+}
+
+fn read_file(file: &Path, default_namespace: &str) -> ManifestSet {
+    let mut set = ManifestSet::default();
+    match files::read(file) {
+        Ok(text) => read(file, &text, default_namespace, &mut set),
+        Err(problem) => set.problems.push(*problem),
+    }
     set
 }
 

@@ -52,10 +52,11 @@ impl StateFile {
     /// written. Nothing is changed in any of these cases.
     pub fn open(path: &Path) -> Result<Self, StateError> {
         let lock = layout::prepare_directory(path).and_then(|()| lock::Lock::take(path))?;
-        let connection = layout::open_or_create(path)?;
+        let token = layout::random(path)?;
+        let connection = layout::open_or_create(path, &token)?;
         let meta = layout::read_meta(&connection, path)?;
         let transactions = Arc::new(AtomicU64::new(0));
-        let writer = Writer::start(connection, lock, path, Arc::clone(&transactions))?;
+        let writer = Writer::new(connection, token, lock, path, Arc::clone(&transactions))?;
         let (requests, inbox) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("state-writer".to_owned())

@@ -7,6 +7,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
 use cso_core::port::{Change, Event, EventKind, Store as _, StoreError};
 use cso_core::{DigestKey, ObjectKey, Record};
@@ -27,7 +28,7 @@ fn put(name: &str, generation: u64) -> Change {
     let mut record = Record::new(key(name), format!("uid-{name}"), digest);
     record.generation = generation;
     record.status.insert("queueURL".to_owned(), json!(format!("https://queue/{name}")));
-    Change::Put(Box::new(record))
+    Change::Put(Arc::new(record))
 }
 
 fn event(name: &str, second: i64) -> Change {
@@ -127,7 +128,7 @@ fn records_come_back_as_they_were_written() {
     let expected: Vec<Record> = [put("a", 2), put("b", 1)]
         .into_iter()
         .map(|change| match change {
-            Change::Put(record) | Change::Close(record) => *record,
+            Change::Put(record) | Change::Close(record) => Record::clone(&record),
             _ => unreachable!(),
         })
         .collect();
@@ -193,6 +194,27 @@ fn a_process_that_lost_its_lock_file_commits_nothing_more() {
     assert!(error.message.contains("taken over"), "{error}");
     assert_eq!(contents(&second), [("a".to_owned(), 1)]);
     commit(&second, vec![put("a", 3)]).expect("the new holder goes on");
+}
+
+/// Files of earlier versions keep their records in a table without rowids.
+#[test]
+fn a_file_of_an_earlier_version_is_used_as_it_is() {
+    let (_scratch, path) = scratch();
+    drop(open(&path));
+    let earlier = "
+        DROP TABLE records;
+        CREATE TABLE records (
+            api_group TEXT NOT NULL, kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, body TEXT NOT NULL,
+            PRIMARY KEY (api_group, kind, namespace, name)
+        ) WITHOUT ROWID;";
+    let connection = rusqlite::Connection::open(&path).expect("opens");
+    connection.execute_batch(earlier).expect("makes the table as it was");
+    drop(connection);
+    let state = open(&path);
+    commit(&state, vec![put("b", 1), put("a", 1), put("c", 1)]).expect("commits");
+    commit(&state, vec![put("a", 2), Change::Remove(key("c"))]).expect("commits");
+    drop(state);
+    assert_eq!(contents(&open(&path)), [("a".to_owned(), 2), ("b".to_owned(), 1)]);
 }
 
 #[test]

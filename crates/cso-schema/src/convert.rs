@@ -89,3 +89,27 @@ pub fn as_text(value: &Tree) -> Tree {
 pub fn member_like<'a>(members: &'a BTreeMap<String, Tree>, name: &str) -> Option<&'a Tree> {
     members.get(name).or_else(|| members.iter().find(|(key, _)| same_name(key, name)).map(|(_, value)| value))
 }
+
+/// Tags in either form as a map; names of key and value for the list form.
+pub fn tag_map(value: &Tree, names: Option<&(String, String)>) -> BTreeMap<String, Tree> {
+    match (value, names) {
+        (Tree::Object(map), _) => map.clone(),
+        (Tree::List(list), Some((key, value))) => list
+            .iter()
+            .filter_map(|tag| {
+                let name = tag.member(key)?.as_str()?.to_owned();
+                Some((name, tag.member(value).cloned().unwrap_or_else(|| Tree::text(""))))
+            })
+            .collect(),
+        _ => BTreeMap::new(),
+    }
+}
+
+/// The inverse: a map without names, else the list form.
+pub fn tag_tree(tags: &BTreeMap<String, Tree>, names: Option<&(String, String)>) -> Tree {
+    let Some((key, value)) = names else { return Tree::Object(tags.clone()) };
+    let tag = |(name, text): (&String, &Tree)| {
+        Tree::Object(BTreeMap::from([(key.clone(), Tree::text(name)), (value.clone(), text.clone())]))
+    };
+    Tree::List(tags.iter().map(tag).collect())
+}

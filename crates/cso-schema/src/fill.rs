@@ -6,7 +6,7 @@ use cso_core::{Call, FieldPath, Hole, Tree};
 use cso_facts::api::{ShapeId, ShapeKind};
 use serde_json::Value;
 
-use crate::convert::{as_text, shape_at, to_api};
+use crate::convert::{as_text, shape_at, tag_tree, to_api};
 use crate::kind::{Arn, CallTemplate, Context, Field, Kind, Pattern, PatternPart, Place, Role, Source};
 
 /// Where calls for an object go, and as whom.
@@ -61,7 +61,7 @@ impl Subject<'_> {
     /// The value of a source, if it is known.
     pub fn source(&self, source: &Source) -> Option<Tree> {
         match source {
-            Source::Const(value) => Some(Tree::from(value.clone())),
+            Source::Const(value) => Some(Tree::from(value)),
             Source::Spec(path) => self.spec_value(path),
             Source::Status(path) => self.status.at(path).cloned().or_else(|| self.later(&format!("status.{path}"))),
             Source::Token => self.token.map(Tree::text),
@@ -82,7 +82,7 @@ impl Subject<'_> {
                 .map(|(name, source)| Some((name.clone(), self.source(source)?)))
                 .collect::<Option<_>>()
                 .map(Tree::Object),
-            Source::Unless(source, value) => self.source(source).filter(|known| *known != Tree::from(value.clone())),
+            Source::Unless(source, value) => self.source(source).filter(|known| *known != Tree::from(value)),
             Source::ChangeKey
             | Source::ChangeValue
             | Source::Items(_)
@@ -276,16 +276,7 @@ impl Subject<'_> {
 
     /// Tags as the API wants them: a map, or a list of key and value.
     fn tags(&self, tags: &BTreeMap<String, Tree>) -> Tree {
-        match self.kind.tags.as_ref().and_then(|tags| tags.api_names.as_ref()) {
-            None => Tree::Object(tags.clone()),
-            Some((key, value)) => Tree::List(
-                tags.iter()
-                    .map(|(name, text)| {
-                        Tree::Object(BTreeMap::from([(key.clone(), Tree::text(name)), (value.clone(), text.clone())]))
-                    })
-                    .collect(),
-            ),
-        }
+        tag_tree(tags, self.kind.tags.as_ref().and_then(|tags| tags.api_names.as_ref()))
     }
 
     fn check_required(&self, template: &CallTemplate, input: &Tree) -> Result<(), Unfilled> {

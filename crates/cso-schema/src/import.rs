@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use cso_core::{FieldPath, Tree};
 use cso_facts::surface::SchemaType;
 
-use crate::convert::as_text;
+use crate::convert::{as_text, tag_tree};
 use crate::fill::Subject;
 use crate::kind::{Arn, Clear, Field, Kind, Listing, Owner, Pattern, PatternPart, Predicate, Role, Target};
 use crate::observe::{Observation, Seen};
@@ -109,16 +109,7 @@ impl Kind {
 
     /// Tags in the form that the spec has them.
     pub fn spelt_tags(&self, tags: &BTreeMap<String, Tree>) -> Tree {
-        match self.tags.as_ref().and_then(|tags| tags.surface_names.as_ref()) {
-            None => Tree::Object(tags.clone()),
-            Some((key, value)) => Tree::List(
-                tags.iter()
-                    .map(|(name, text)| {
-                        Tree::Object(BTreeMap::from([(key.clone(), Tree::text(name)), (value.clone(), text.clone())]))
-                    })
-                    .collect(),
-            ),
-        }
+        tag_tree(tags, self.tags.as_ref().and_then(|tags| tags.surface_names.as_ref()))
     }
 }
 
@@ -182,7 +173,7 @@ fn is_start(field: &Field, value: &Tree, subject: &Subject<'_>) -> bool {
     // A wish equals what is seen even if more is seen: both ways, or something of it would be lost.
     let same = |start: &Tree| field.compare.equal(start, value) && field.compare.equal(value, start);
     let equal = |start: &Tree| same(start) || as_text(start) == as_text(value);
-    let cleared = matches!(&field.clear, Clear::Value(start) if equal(&Tree::from(start.clone())));
+    let cleared = matches!(&field.clear, Clear::Value(start) if equal(&Tree::from(start)));
     cleared || field.start.as_ref().and_then(|start| subject.source(start)).is_some_and(|start| equal(&start))
 }
 

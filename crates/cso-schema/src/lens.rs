@@ -138,12 +138,12 @@ fn decoded(text: &str) -> String {
 
 /// The value that a word stands for; a word that stands for nothing is itself.
 fn meaning(words: &BTreeMap<String, Value>, word: &str) -> Tree {
-    words.get(word).map_or_else(|| Tree::text(word), |value| Tree::from(value.clone()))
+    words.get(word).map_or_else(|| Tree::text(word), Tree::from)
 }
 
 /// The first word for a value.
 fn word(words: &BTreeMap<String, Value>, value: &Tree) -> Tree {
-    let word = words.iter().find(|(_, meant)| Tree::from((*meant).clone()) == *value);
+    let word = words.iter().find(|(_, meant)| Tree::from(*meant) == *value);
     word.map_or_else(|| value.clone(), |(word, _)| Tree::text(word))
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cso_core::{FieldPath, Tree};
 
-use crate::convert::{from_api, member_like};
+use crate::convert::{from_api, member_like, tag_map};
 use crate::kind::{Arn, Field, Kind, Owner, PartRead, Place, State, TagRead};
 
 /// The answers of one round of reads. `Unknown` is never `Absent`.
@@ -129,21 +129,6 @@ impl Kind {
     pub fn wished_tags(&self, spec: &Tree) -> Option<BTreeMap<String, Tree>> {
         let tags = self.tags.as_ref()?;
         spec.at(&tags.field).filter(|value| !value.is_null()).map(|value| tag_map(value, tags.surface_names.as_ref()))
-    }
-}
-
-/// Tags in either form as a map; names of key and value for the list form.
-fn tag_map(value: &Tree, names: Option<&(String, String)>) -> BTreeMap<String, Tree> {
-    match (value, names) {
-        (Tree::Object(map), _) => map.clone(),
-        (Tree::List(list), Some((key, value))) => list
-            .iter()
-            .filter_map(|tag| {
-                let name = tag.member(key)?.as_str()?.to_owned();
-                Some((name, tag.member(value).cloned().unwrap_or_else(|| Tree::text(""))))
-            })
-            .collect(),
-        _ => BTreeMap::new(),
     }
 }
 

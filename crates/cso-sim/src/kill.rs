@@ -42,6 +42,11 @@ impl Kill {
         }
     }
 
+    /// Whether the process has died.
+    pub fn is_dead(&self) -> bool {
+        *self.0.dead.borrow()
+    }
+
     /// Returns when the process has died.
     pub async fn died(&self) {
         // The sender lives in `self`, so the channel cannot close.

@@ -9,11 +9,41 @@ use cso_core::{DigestKey, ObjectKey, Record};
 use crate::kill::Kill;
 
 /// Records as JSON text, so that what does not survive serialisation does not survive the process either.
+///
+/// As lazy as a store may be: how a call ended is written with the next change of its object, or when the process ends in
+/// peace, and lost when it is killed.
 #[derive(Clone, Debug)]
 pub struct MemoryStore {
-    contents: Arc<Mutex<Contents>>,
+    process: Arc<Process>,
     meta: StoreMeta,
+}
+
+/// The store as one process has it.
+#[derive(Debug)]
+struct Process {
+    contents: Arc<Mutex<Contents>>,
+    /// Outcomes that are not written yet.
+    closed: Mutex<BTreeMap<ObjectKey, String>>,
     kill: Kill,
+}
+
+impl Process {
+    fn new(contents: Arc<Mutex<Contents>>, kill: Kill) -> Arc<Self> {
+        Arc::new(Self { contents, closed: Mutex::default(), kill })
+    }
+
+    fn closed(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, String>> {
+        self.closed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if !self.kill.is_dead() {
+            let closed = std::mem::take(&mut *self.closed());
+            self.contents.lock().unwrap_or_else(PoisonError::into_inner).records.extend(closed);
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -28,13 +58,13 @@ impl MemoryStore {
     pub fn new(id: &str) -> Self {
         let digest_key = DigestKey::from_bytes([7; 32]);
         let meta = StoreMeta { id: id.to_owned(), digest_key };
-        Self { contents: Arc::default(), meta, kill: Kill::never() }
+        Self { process: Process::new(Arc::default(), Kill::never()), meta }
     }
 
     /// The store as the next process opens it, which dies when `kill` says so.
     #[must_use]
     pub fn open(&self, kill: Kill) -> Self {
-        Self { contents: Arc::clone(&self.contents), meta: self.meta.clone(), kill }
+        Self { process: Process::new(Arc::clone(&self.process.contents), kill), meta: self.meta.clone() }
     }
 
     /// All records, read back from their text.
@@ -65,7 +95,7 @@ impl MemoryStore {
     }
 
     fn lock(&self) -> MutexGuard<'_, Contents> {
-        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+        self.process.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self, changes: Vec<Change>) -> Result<(), StoreError> {
@@ -73,15 +103,15 @@ impl MemoryStore {
         contents.commits += 1;
         for change in changes {
             match change {
-                Change::Put(record) | Change::Close(record) => {
-                    let text = serde_json::to_string(&record).map_err(|error| StoreError {
-                        message: format!("a record cannot be written: {error}"),
-                        reach: Reach::Store,
-                        source: Some(Box::new(error)),
-                    })?;
-                    contents.records.insert(record.key.clone(), text);
+                Change::Put(record) => {
+                    self.process.closed().remove(&record.key);
+                    contents.records.insert(record.key.clone(), text_of(&record)?);
+                }
+                Change::Close(record) => {
+                    self.process.closed().insert(record.key.clone(), text_of(&record)?);
                 }
                 Change::Remove(key) => {
+                    self.process.closed().remove(&key);
                     contents.records.remove(&key);
                 }
                 Change::Event(event) => contents.events.push(event),
@@ -89,6 +119,14 @@ impl MemoryStore {
         }
         Ok(())
     }
+}
+
+fn text_of(record: &Record) -> Result<String, StoreError> {
+    serde_json::to_string(record).map_err(|error| StoreError {
+        message: format!("a record cannot be written: {error}"),
+        reach: Reach::Store,
+        source: Some(Box::new(error)),
+    })
 }
 
 impl Store for MemoryStore {
@@ -101,9 +139,9 @@ impl Store for MemoryStore {
     }
 
     async fn commit(&self, changes: Vec<Change>) -> Result<(), StoreError> {
-        self.kill.point().await;
+        self.process.kill.point().await;
         self.write(changes)?;
-        self.kill.point().await;
+        self.process.kill.point().await;
         Ok(())
     }
 }

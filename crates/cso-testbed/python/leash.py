@@ -1,7 +1,10 @@
 """Runs a command and ends it when standard input closes.
 
 The parent holds the other end of a pipe. However the parent ends, SIGKILL included, the pipe closes and the command
-goes with it: no emulator outlives the test that started it.
+goes with it: no server outlives the test that started it.
+
+Until then the parent may write one byte at a time: `s` stops the command (SIGSTOP), `c` lets it continue. Each byte is
+written back to standard output when it has been done. What the command says goes to standard error.
 """
 
 import os
@@ -10,13 +13,16 @@ import subprocess
 import sys
 import threading
 
-child = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True)
+SIGNALS = {b"s": signal.SIGSTOP, b"c": signal.SIGCONT}
+
+child = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True)
 
 
 def hold():
-    while os.read(0, 1):
-        pass
     try:
+        while byte := os.read(0, 1):
+            os.killpg(child.pid, SIGNALS[byte])
+            os.write(1, byte)
         os.killpg(child.pid, signal.SIGKILL)
     except ProcessLookupError:
         pass
@@ -24,5 +30,4 @@ def hold():
 
 threading.Thread(target=hold, daemon=True).start()
 status = child.wait()
-sys.stdout.flush()
 os._exit(status if status >= 0 else 128 - status)

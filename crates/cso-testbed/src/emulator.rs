@@ -1,25 +1,19 @@
 //! Cloud emulators as child processes.
 
-use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::process::Command;
 
 use crate::error::{Context as _, Error};
 use crate::http;
-use crate::tools::{Tool, cache_dir};
+use crate::process::{Process, leashed};
+use crate::tools::Tool;
 
 /// The region that tests work in.
 pub const REGION: &str = "eu-west-1";
 
-const HEALTHY_WITHIN: Duration = Duration::from_mins(1);
-const POLL_EVERY: Duration = Duration::from_millis(20);
 /// Another process can take the free port between our looking and the emulator's binding.
 const START_TRIES: usize = 3;
-/// A log is read soon after the test that failed, or never.
-const KEEP_LOGS: Duration = Duration::from_hours(24);
 
 /// Which emulator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,9 +57,7 @@ impl Kind {
             Self::Moto => "moto_server",
             Self::Roto => "roto-server",
         })?;
-        // Dies with this process, however that ends: see the script.
-        let mut command = Command::new("python3");
-        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/python/leash.py")).arg(program);
+        let mut command = leashed(program);
         let port = port.to_string();
         match self {
             Self::Ministack => command
@@ -133,7 +125,7 @@ impl Emulator {
         let mut tries = 1;
         let (process, address) = loop {
             let address = free_address()?;
-            match Process::start(kind, address) {
+            match run(kind, address) {
                 Err(Error::Ended { .. }) if tries < START_TRIES => tries += 1,
                 Err(error) => return Err(error),
                 Ok(process) => break (process, address),
@@ -152,9 +144,9 @@ impl Emulator {
         &self.endpoint
     }
 
-    /// What it printed. Kept for a day.
+    /// What it printed, after what an emulator of the same kind and port printed earlier. Kept for a day.
     pub fn log(&self) -> &Path {
-        &self.process.log
+        self.process.log()
     }
 
     /// Forgets every resource. The endpoint stays.
@@ -165,7 +157,7 @@ impl Emulator {
             // It has no such page, but starts in a tenth of a second and keeps nothing.
             Kind::Roto => {
                 self.process.end();
-                self.process = Process::start(self.kind, self.endpoint.address)?;
+                self.process = run(self.kind, self.endpoint.address)?;
                 return Ok(());
             }
         };
@@ -178,66 +170,11 @@ impl Emulator {
     }
 }
 
-/// The leash of an emulator (see `python/leash.py`), and what the emulator prints.
-struct Process {
-    leash: Child,
-    log: PathBuf,
-}
-
-impl Process {
-    fn start(kind: Kind, address: SocketAddr) -> Result<Self, Error> {
-        let logs = cache_dir().join("logs");
-        fs::create_dir_all(&logs).context(|| format!("making {}", logs.display()))?;
-        forget_old(&logs);
-        let log = logs.join(format!("{}-{}.log", kind.name(), address.port()));
-        let output = File::create(&log).context(|| format!("opening {}", log.display()))?;
-        let errors = output.try_clone().context(|| format!("opening {}", log.display()))?;
-        let mut command = kind.command(address.port())?;
-        command.stdin(Stdio::piped()).stdout(output).stderr(errors);
-        let leash = command.spawn().context(|| format!("starting {}", kind.name()))?;
-        let mut process = Self { leash, log };
-        process.wait_healthy(kind, address)?;
-        Ok(process)
-    }
-
-    fn wait_healthy(&mut self, kind: Kind, address: SocketAddr) -> Result<(), Error> {
-        let (emulator, log) = (kind.name(), || self.log.clone());
-        let deadline = Instant::now() + HEALTHY_WITHIN;
-        while Instant::now() < deadline {
-            let healthy = kind.is_healthy(address);
-            // Asked after the health: somebody else's server on the port is healthy too, while ours could not bind.
-            if let Some(status) = self.leash.try_wait().context(|| format!("watching {emulator}"))? {
-                return Err(Error::Ended { emulator, status: status.to_string(), log: log() });
-            }
-            if healthy {
-                return Ok(());
-            }
-            thread::sleep(POLL_EVERY);
-        }
-        Err(Error::NotHealthy { emulator, seconds: HEALTHY_WITHIN.as_secs(), log: log() })
-    }
-
-    fn end(&mut self) {
-        // Closing the pipe is the signal; the leash ends as soon as the emulator has.
-        drop(self.leash.stdin.take());
-        let _ = self.leash.wait();
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
-/// Removes the logs of other days. Best effort: another process may be doing the same.
-fn forget_old(logs: &Path) {
-    for log in fs::read_dir(logs).into_iter().flatten().flatten() {
-        let age = log.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|then| then.elapsed().ok());
-        if age.is_some_and(|age| age > KEEP_LOGS) {
-            let _ = fs::remove_file(log.path());
-        }
-    }
+/// Starts an emulator, and waits until it answers.
+fn run(kind: Kind, address: SocketAddr) -> Result<Process, Error> {
+    let mut process = Process::start(kind.name(), address, kind.command(address.port())?)?;
+    process.wait_until(|| kind.is_healthy(address))?;
+    Ok(process)
 }
 
 fn free_address() -> Result<SocketAddr, Error> {

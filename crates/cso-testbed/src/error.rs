@@ -8,10 +8,12 @@ pub enum Error {
     Python { why: String },
     #[error("{tool} cannot be installed into {}: {why}", .into.display())]
     Install { tool: &'static str, into: PathBuf, why: String },
-    #[error("{emulator} did not get healthy within {seconds} s; see {}", .log.display())]
-    NotHealthy { emulator: &'static str, seconds: u64, log: PathBuf },
-    #[error("{emulator} ended while it started ({status}); see {}", .log.display())]
-    Ended { emulator: &'static str, status: String, log: PathBuf },
+    #[error("{server} did not get healthy within {seconds} s; see {}", .log.display())]
+    NotHealthy { server: &'static str, seconds: u64, log: PathBuf },
+    #[error("{server} ended while it started ({status}); see {}", .log.display())]
+    Ended { server: &'static str, status: String, log: PathBuf },
+    #[error("the cluster has no user {name}: give it one with ClusterOptions::user before it starts")]
+    UnknownUser { name: String },
     #[error("{what}: {source}")]
     Io { what: String, source: io::Error },
     #[error(transparent)]

@@ -1,6 +1,6 @@
 //! As much HTTP/1.1 as a recording proxy needs: whole messages, read and written again with a length.
 
-use std::io::{self, BufRead, BufReader, Read as _, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -149,9 +149,19 @@ pub(crate) fn exchange(address: SocketAddr, head: &Head) -> io::Result<Message> 
 
 /// Sends a request on a connection of its own and reads the answer.
 pub(crate) fn send(address: SocketAddr, request: &Message) -> io::Result<Message> {
-    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    send_over(connect(address)?, request)
+}
+
+/// A connection that fails rather than hangs.
+pub(crate) fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
+    Ok(stream)
+}
+
+/// Sends a request on a connection that is for nothing else, and reads the answer.
+pub(crate) fn send_over(mut stream: impl Read + Write, request: &Message) -> io::Result<Message> {
     request.write(&mut stream, false)?;
     let mut reader = BufReader::new(stream);
     let head = Head::read(&mut reader)?.ok_or(io::ErrorKind::UnexpectedEof)?;

@@ -22,21 +22,28 @@
 //! # }
 //! ```
 //!
+//! A cluster, with a proxy of its own, is in [`kube`].
+//!
 //! Everything is installed on first use into `.cache/tools` of the checkout, from pinned lists in `tools/`, and nothing
 //! outlives the process that started it. Only development code depends on this crate, and it depends on nothing of ours:
 //! a witness must not share the code of the accused.
 
+mod conversation;
 mod emulator;
 mod error;
 mod http;
+pub mod kube;
+mod process;
 mod program;
 mod proxy;
 mod reader;
+mod rule;
 mod tools;
 
 pub use emulator::{Emulator, Endpoint, Kind, REGION};
 pub use error::Error;
 pub use program::{Victim, build};
-pub use proxy::{Action, AwsCall, Failure, Match, Outcome, Proxy, Rule, Then};
+pub use proxy::{Action, AwsCall, Failure, Match, Outcome, Proxy};
 pub use reader::{ReadError, Reader};
+pub use rule::{Rule, Then};
 pub use tools::cache_dir;

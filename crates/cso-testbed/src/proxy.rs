@@ -17,12 +17,13 @@ use std::time::Instant;
 use crate::emulator::Endpoint;
 use crate::error::{Context as _, Error};
 use crate::http::{self, Head, Message};
+use crate::rule::{Rule, Then};
 
 use delivery::Delivery;
 
 pub use call::{AwsCall, Outcome};
 pub use failure::Failure;
-pub use rule::{Action, Match, Rule, Then};
+pub use rule::{Action, Match};
 
 /// The witness: what reached the cloud, in which order, and how it ended.
 ///

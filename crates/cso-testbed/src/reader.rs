@@ -1,22 +1,17 @@
 //! An independent AWS client: boto3 in a Python process.
 
-use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::process::Command;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::conversation::Conversation;
 use crate::emulator::{Endpoint, REGION};
 use crate::error::{Context as _, Error};
 use crate::tools::Tool;
 
 /// Reads the cloud back, and changes it behind our back. It never retries, and validates nothing before it sends.
-pub struct Reader {
-    child: Child,
-    /// One question at a time; the lock keeps questions and answers in pairs.
-    pipes: Mutex<Option<(ChildStdin, BufReader<ChildStdout>)>>,
-}
+pub struct Reader(Conversation);
 
 /// Why a call of the independent client gave no result.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,10 +49,7 @@ impl Reader {
         command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/python/reader.py"));
         // The developer's own profile must not leak in.
         command.env_remove("AWS_PROFILE").env_remove("AWS_SESSION_TOKEN").envs(endpoint.env());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().context(|| "starting boto3".to_owned())?;
-        let pipes = child.stdin.take().zip(child.stdout.take().map(BufReader::new));
-        Ok(Self { child, pipes: Mutex::new(pipes) })
+        Ok(Self(Conversation::start(&mut command).context(|| "starting boto3".to_owned())?))
     }
 
     /// Calls an operation, named as in the API (`CreateQueue`), in [`REGION`]. Services are named as boto3 names them.
@@ -79,29 +71,11 @@ impl Reader {
         let mut question = json!({"service": service, "region": region, "operation": operation, "paginate": all});
         question["params"] = params;
         let operation = format!("{service} {operation}");
-        match self.exchange(&question) {
+        match self.0.ask(&question) {
             Ok(Reply::Ok(result)) => Ok(result),
             Ok(Reply::Error { code, message, status }) => Err(ReadError::Aws { operation, code, message, status }),
             Ok(Reply::Broken(why)) => Err(ReadError::Broken { operation, why }),
             Err(error) => Err(ReadError::Broken { operation, why: error.to_string() }),
         }
-    }
-
-    fn exchange(&self, question: &Value) -> io::Result<Reply> {
-        let mut pipes = self.pipes.lock().unwrap_or_else(PoisonError::into_inner);
-        let (to, from) = pipes.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
-        writeln!(to, "{question}")?;
-        to.flush()?;
-        let mut line = String::new();
-        from.read_line(&mut line)?;
-        serde_json::from_str(&line).map_err(io::Error::other)
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        // End of input ends it.
-        self.pipes.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        let _ = self.child.wait();
     }
 }

@@ -1,11 +1,15 @@
 //! Installs the third-party parts, once, from pinned lists.
 
+mod kubernetes;
+
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::error::{Context as _, Error};
+
+pub(crate) use kubernetes::Program;
 
 /// A part that is installed from the Python package index into its own environment.
 ///
@@ -16,6 +20,8 @@ pub(crate) enum Tool {
     Moto,
     Roto,
     Boto3,
+    KubernetesClient,
+    Go,
 }
 
 /// Where everything that is installed or logged goes: `.cache` of the checkout, ignored by git.
@@ -31,6 +37,8 @@ impl Tool {
             Self::Moto => "moto",
             Self::Roto => "roto",
             Self::Boto3 => "boto3",
+            Self::KubernetesClient => "kubernetes-client",
+            Self::Go => "go",
         }
     }
 
@@ -40,6 +48,8 @@ impl Tool {
             Self::Moto => include_str!("../tools/moto.txt"),
             Self::Roto => include_str!("../tools/roto.txt"),
             Self::Boto3 => include_str!("../tools/boto3.txt"),
+            Self::KubernetesClient => include_str!("../tools/kubernetes-client.txt"),
+            Self::Go => include_str!("../tools/go.txt"),
         }
     }
 
@@ -49,6 +59,8 @@ impl Tool {
             Self::Moto => "emulates AWS too: a second opinion for the tests",
             Self::Roto => "emulates AWS fast enough for benchmarks",
             Self::Boto3 => "reads the cloud back independently",
+            Self::KubernetesClient => "reads the cluster back independently",
+            Self::Go => "builds the cluster's programs",
         }
     }
 
@@ -56,17 +68,12 @@ impl Tool {
     ///
     /// Safe when several processes start at once: the first installs, the others wait.
     pub(crate) fn program(self, name: &str) -> Result<PathBuf, Error> {
-        let tools = cache_dir().join("tools");
-        fs::create_dir_all(&tools).context(|| format!("making {}", tools.display()))?;
-        // Checkouts that share a cache by a link must agree on its place, or each installs over the others.
-        let home = tools.canonicalize().context(|| format!("resolving {}", tools.display()))?.join(self.name());
-        let lock = home.with_extension("lock");
-        let lock = File::create(&lock).context(|| format!("opening {}", lock.display()))?;
-        lock.lock().context(|| format!("waiting for another installation of {}", self.name()))?;
+        let place = Place::hold(self.name())?;
+        let home = &place.home;
         // An environment cannot be moved, so its place is part of what was installed.
         let stamp = format!("{}\n{}", home.display(), self.pins());
         if fs::read_to_string(home.join("stamp")).ok().as_deref() != Some(&stamp) {
-            self.install(&home)?;
+            self.install(home)?;
             fs::write(home.join("stamp"), stamp).context(|| format!("stamping {}", home.display()))?;
         }
         Ok(home.join("bin").join(name))
@@ -86,6 +93,25 @@ impl Tool {
         let mut pip = Command::new(home.join("bin/python"));
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--requirement"]);
         run(pip.arg(pins)).map_err(fail)
+    }
+}
+
+/// Where something is installed, held against every other process until it is dropped.
+struct Place {
+    home: PathBuf,
+    _lock: File,
+}
+
+impl Place {
+    fn hold(name: &str) -> Result<Self, Error> {
+        let tools = cache_dir().join("tools");
+        fs::create_dir_all(&tools).context(|| format!("making {}", tools.display()))?;
+        // Checkouts that share a cache by a link must agree on its place, or each installs over the others.
+        let tools = tools.canonicalize().context(|| format!("resolving {}", tools.display()))?;
+        let lock = tools.join(format!("{name}.lock"));
+        let lock = File::create(&lock).context(|| format!("opening {}", lock.display()))?;
+        lock.lock().context(|| format!("waiting for another installation of {name}"))?;
+        Ok(Self { home: tools.join(name), _lock: lock })
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn of_session(global: &Global) -> Result<Kinds> {
     let built_in = builtin();
     let Some(folder) = &global.descriptors else { return Ok(built_in) };
     let own = of_users(folder)?;
-    for kind in own.iter().filter(|kind| built_in.iter().any(|other| is_same(other, kind))) {
+    for kind in own.iter().filter(|kind| built_in.named(kind.group(), kind.name()).is_some()) {
         info!(target: "cso::kinds", kind = full_name(kind), file = kind.file, "stands in for the built-in kind");
     }
     Ok(built_in.with(&own))

@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use cso_core::export::{Export, Target, TargetKind, is_export};
-use cso_core::path::Segment;
 use cso_core::tree::SecretKey;
 use cso_core::{FieldPath, Object, ObjectKey, Record};
 use cso_engine::resolve::{self, cycle, references};
 use cso_engine::world::Kinds;
 use cso_local::manifest::{self, FileSecrets, Manifest, ManifestSet, Problem};
+use cso_local::parallel;
 use cso_schema::kind::{Kind, Ref, Role};
 use cso_schema::names::nearest;
 use serde_json::Value;
@@ -108,45 +108,60 @@ pub(crate) fn load(paths: &[PathBuf], namespace: &str, kinds: &Kinds, known: &Re
     let certain = problems.is_empty();
     let exists = |key: &ObjectKey| declared.contains(key) || known.objects.contains(key);
     let writers = exports::Writers::of(&set, known);
+    let namespaces = Namespaces::of(&set);
     let in_cluster = known.holder == Holder::Cluster;
     if !in_cluster {
         problems.extend(exports::collisions(&set, &writers));
     }
-    let mut objects = Vec::new();
-    // A cluster has objects of others too: they are nothing to us.
-    let is_ours = |key: &ObjectKey| !in_cluster || is_export(key) || kinds.iter().any(|kind| kind.group() == key.group);
-    let managed = |manifest: &&Manifest| !is_input(&manifest.object.key) && is_ours(&manifest.object.key);
-    for manifest in set.manifests.iter().filter(managed) {
+    let check = |manifest: &Manifest| -> (Option<Object>, Vec<Problem>) {
         if is_export(&manifest.object.key) {
             let exists: Option<&dyn Fn(&ObjectKey) -> bool> = if certain { Some(&exists) } else { None };
-            problems.extend(exports::check(manifest, kinds, &writers, exists, known.holder.name()));
-            objects.push(manifest.object.clone());
-            continue;
+            let problems = exports::check(manifest, kinds, &writers, exists, known.holder.name());
+            return (Some(namespaces.place(manifest.object.clone())), problems);
         }
-        match kind_of(manifest, kinds) {
-            Err(problem) => problems.push(*problem),
-            Ok(kind) => {
-                problems.extend(manifest::validate(manifest, &kind.surface));
-                if certain {
-                    problems.extend(dangling(manifest, kind, kinds, known.holder, exists));
-                    if !in_cluster {
-                        problems.extend(lost_secrets(manifest, kind, &secrets, &writers));
-                    }
-                }
-                objects.push(in_its_namespace(&set, manifest.object.clone()));
+        let kind = match kind_of(manifest, kinds) {
+            Ok(kind) => kind,
+            Err(problem) => return (None, vec![*problem]),
+        };
+        let mut problems = manifest::validate(manifest, &kind.surface);
+        if certain {
+            problems.extend(dangling(manifest, kind, kinds, known.holder, exists));
+            if !in_cluster {
+                problems.extend(lost_secrets(manifest, kind, &secrets, &writers));
             }
         }
+        (Some(namespaces.place(manifest.object.clone())), problems)
+    };
+    // A cluster has objects of others too: they are nothing to us.
+    let is_ours = |key: &ObjectKey| !in_cluster || is_export(key) || kinds.iter().any(|kind| kind.group() == key.group);
+    let is_managed = |key: &ObjectKey| !is_input(key) && is_ours(key);
+    let managed: Vec<&Manifest> = set.manifests.iter().filter(|manifest| is_managed(&manifest.object.key)).collect();
+    let mut objects = Vec::with_capacity(managed.len());
+    for (object, found) in parallel::map(&managed, |manifest| check(manifest)) {
+        objects.extend(object);
+        problems.extend(found);
     }
     problems.extend(circle(&set, &edges(&objects, kinds), kinds));
     problems.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     Declared { set, objects, problems }
 }
 
-/// An object with the annotations of its namespace, if that is declared.
-pub(crate) fn in_its_namespace(set: &ManifestSet, object: Object) -> Object {
-    let is_its = |key: &ObjectKey| key.group.is_empty() && key.kind == "Namespace" && key.name == object.key.namespace;
-    let namespace = set.manifests.iter().find(|manifest| is_its(&manifest.object.key));
-    Object { inherited: namespace.map(|namespace| namespace.object.annotations.clone()), ..object }
+/// The annotations of the namespaces that are declared, by name.
+pub(crate) struct Namespaces<'a>(BTreeMap<&'a str, &'a BTreeMap<String, String>>);
+
+impl<'a> Namespaces<'a> {
+    /// Those among these manifests.
+    pub(crate) fn of(set: &'a ManifestSet) -> Self {
+        let objects = set.manifests.iter().map(|manifest| &manifest.object);
+        let namespaces = objects.filter(|object| object.key.group.is_empty() && object.key.kind == "Namespace");
+        Self(namespaces.map(|namespace| (&*namespace.key.name, &namespace.annotations)).collect())
+    }
+
+    /// An object with the annotations of its namespace, if that is declared.
+    pub(crate) fn place(&self, object: Object) -> Object {
+        let annotations = self.0.get(&*object.key.namespace).copied();
+        Object { inherited: annotations.cloned(), ..object }
+    }
 }
 
 /// Objects that others read and that are not managed themselves.
@@ -208,7 +223,7 @@ fn dangling(
     let mut problems = Vec::new();
     for (reference, wrapper) in wrappers(manifest, kind) {
         let from = wrapper.child("from");
-        let text = |name: &str| at(&manifest.raw, &from.child(name)).and_then(Value::as_str);
+        let text = |name: &str| from.child(name).find(&manifest.raw).and_then(Value::as_str);
         let Some(name) = text("name") else { continue };
         let target = ObjectKey::new(&reference.group, &reference.kind, text("namespace").unwrap_or(own), name);
         if exists(&target) {
@@ -234,7 +249,7 @@ fn dangling(
 fn wrappers<'a>(manifest: &Manifest, kind: &'a Kind) -> Vec<(&'a Ref, FieldPath)> {
     let places = |reference: &'a Ref| {
         let field = FieldPath::root().child("spec").join(&reference.field);
-        let list = at(&manifest.raw, &field).and_then(Value::as_array);
+        let list = field.find(&manifest.raw).and_then(Value::as_array);
         let places: Vec<FieldPath> = match list {
             Some(list) => (0..list.len()).map(|index| field.index(index)).collect(),
             None => vec![field],
@@ -251,7 +266,7 @@ fn lost_secrets(manifest: &Manifest, kind: &Kind, secrets: &FileSecrets, writers
     fields
         .filter_map(|field| {
             let path = FieldPath::root().child("spec").child(&field.name);
-            let text = |name: &str| at(&manifest.raw, &path.child(name)).and_then(Value::as_str);
+            let text = |name: &str| path.child(name).find(&manifest.raw).and_then(Value::as_str);
             let (namespace, name, key) = (text("namespace").unwrap_or(own), text("name")?, text("key")?);
             let error = secrets.value(namespace, name, key).err()?;
             let source = SecretKey { namespace: namespace.to_owned(), name: name.to_owned(), key: key.to_owned() };
@@ -264,15 +279,6 @@ fn lost_secrets(manifest: &Manifest, kind: &Kind, secrets: &FileSecrets, writers
         .collect()
 }
 
-/// The value at a path of names and positions.
-fn at<'a>(value: &'a Value, path: &FieldPath) -> Option<&'a Value> {
-    path.segments().iter().try_fold(value, |here, segment| match segment {
-        Segment::Name(name) => here.get(name),
-        Segment::Index(index) => here.get(index),
-        Segment::Each => None,
-    })
-}
-
 /// A circle of references: nothing in it could ever be made.
 fn circle(set: &ManifestSet, edges: &BTreeMap<ObjectKey, BTreeSet<ObjectKey>>, kinds: &Kinds) -> Option<Problem> {
     let path = cycle(edges)?;
@@ -281,7 +287,7 @@ fn circle(set: &ManifestSet, edges: &BTreeMap<ObjectKey, BTreeSet<ObjectKey>>, k
     let field = kinds.of(&manifest.object.key).and_then(|kind| {
         let leads_on = |reference: &&Ref| {
             path.get(1).is_some_and(|next| next.group == reference.group && next.kind == reference.kind)
-                && at(&manifest.raw, &FieldPath::root().child("spec").join(&reference.field)).is_some()
+                && FieldPath::root().child("spec").join(&reference.field).find(&manifest.raw).is_some()
         };
         kind.refs.iter().find(leads_on).map(|reference| FieldPath::root().child("spec").join(&reference.field))
     });

@@ -15,6 +15,7 @@ pub(crate) mod table;
 use std::fmt;
 use std::io::Write as _;
 
+use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 use serde_json::Value;
@@ -44,7 +45,7 @@ pub(crate) fn choose_color(when: When) {
 
 /// Whether colours reach stderr.
 pub(crate) fn colors_stderr() -> bool {
-    anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never
+    AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never
 }
 
 /// Prints a result. Whether it ends in a line break does not matter; nothing is printed of an empty text.
@@ -53,8 +54,15 @@ pub(crate) fn colors_stderr() -> bool {
 pub(crate) fn result(text: &str) {
     let text = text.trim_end();
     if !text.is_empty() {
-        let _ = writeln!(anstream::stdout().lock(), "{text}");
+        print(std::io::stdout().lock(), text);
     }
+}
+
+/// Writes a text and a line break, in one piece however many lines and styles it has.
+fn print<S: anstream::stream::RawStream>(mut stream: S, text: &str) {
+    let mut styled = AutoStream::new(Vec::new(), AutoStream::choice(&stream));
+    // Whoever closed the other end does not want to know.
+    let _ = writeln!(styled, "{text}").and_then(|()| stream.write_all(&styled.into_inner()));
 }
 
 /// Prints a result byte by byte, without styles.
@@ -70,7 +78,7 @@ pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
 
 /// Tells something beside the result.
 pub(crate) fn note(text: &str) {
-    let _ = writeln!(anstream::stderr().lock(), "{}", text.trim_end());
+    print(std::io::stderr().lock(), text.trim_end());
 }
 
 /// Tells why a command failed, with everything that led to it.

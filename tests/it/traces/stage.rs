@@ -155,7 +155,7 @@ impl Stage {
                 last_transition_time: self.clock.now(),
             });
         }
-        engine.ports().store.commit(vec![Change::Put(Box::new(record.clone()))]).await?;
+        engine.ports().store.commit(vec![Change::Put(Arc::new(record.clone()))]).await?;
         engine.world().remember(record);
         Ok(())
     }
@@ -213,7 +213,7 @@ impl Stage {
             annotations: texts("/metadata/annotations"),
             inherited: None,
             life: None,
-            spec: manifest.get("spec").cloned().unwrap_or_else(|| json!({})),
+            spec: Arc::new(manifest.get("spec").cloned().unwrap_or_else(|| json!({}))),
             deleting: self.deleting.contains(key),
         });
     }

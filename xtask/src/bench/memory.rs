@@ -45,6 +45,20 @@ pub(super) fn run(stage: &mut Stage) -> Result<Vec<Row>> {
     ])
 }
 
+/// What a process has used, and holds.
+pub(super) struct Usage {
+    /// Kilobytes.
+    pub(super) resident: u64,
+    /// Seconds.
+    pub(super) cpu: f64,
+}
+
+impl Usage {
+    pub(super) fn of(id: u32) -> Result<Self> {
+        Ok(Self { resident: field(id, "status", "VmRSS")?, cpu: cpu_seconds(id)? })
+    }
+}
+
 /// A process at rest.
 struct Rest {
     /// Kilobytes.
@@ -67,12 +81,13 @@ fn at_rest(stage: &mut Stage, objects: usize) -> Result<Rest> {
     // What was freed last is given back, and connections that are idle are closed.
     thread::sleep(REST);
     let id = process.0.id();
-    let (cpu, written) = (cpu_seconds(id)?, field(id, "io", "write_bytes")?);
+    let (before, written) = (Usage::of(id)?, field(id, "io", "write_bytes")?);
     let start = Instant::now();
     thread::sleep(REST);
-    let cores = (cpu_seconds(id)? - cpu) / start.elapsed().as_secs_f64();
+    let after = Usage::of(id)?;
+    let cores = (after.cpu - before.cpu) / start.elapsed().as_secs_f64();
     Ok(Rest {
-        resident: field(id, "status", "VmRSS")?,
+        resident: after.resident,
         highest: field(id, "status", "VmHWM")?,
         cores,
         written: field(id, "io", "write_bytes")? - written,

@@ -1,6 +1,6 @@
 //! `cargo xtask facts verify`: what is committed is canonical, complete, and what its sources say.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use cso_facts::{Catalog, pack};
@@ -14,7 +14,7 @@ use crate::pages::{self, Pages};
 const BUDGET: usize = 6_000_000;
 
 /// Runs every check that can be run, says which could not and why, and fails with all that is wrong.
-pub(super) fn run(root: &Path, lock: &Lock, ack: Option<PathBuf>) -> Result<()> {
+pub(super) fn run(root: &Path, lock: &Lock, ack: oracle::Ack) -> Result<()> {
     let committed = super::read(root)?;
     let mut wrong = text(&committed);
     wrong.extend(listed(&committed, lock));
@@ -82,8 +82,8 @@ fn aws_sources(root: &Path, lock: &Lock, committed: &Pages) -> Result<Vec<String
     Ok(pages::differences(&only(committed, of_aws), &botocore::pages(root, lock)?))
 }
 
-fn ack_sources(root: &Path, lock: &Lock, ack: Option<PathBuf>, committed: &Pages) -> Result<Vec<String>> {
-    let Some(folder) = oracle::ack(root, ack)? else {
+fn ack_sources(root: &Path, lock: &Lock, ack: oracle::Ack, committed: &Pages) -> Result<Vec<String>> {
+    let Some(folder) = ack.folder(root)? else {
         println!("facts/ack: comparison skipped: {}", oracle::NO_ACK);
         return Ok(Vec::new());
     };

@@ -1,5 +1,7 @@
 //! The turn of a field export: no call, only memory.
 
+use std::sync::Arc;
+
 use cso_core::export::{Export, Target};
 use cso_core::port::{Clock, Cloud, EventKind, Secrets, Store, StoreError};
 use cso_core::{ErrorClass, Exported, Object, ObjectKey};
@@ -32,7 +34,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
                 return self.stand_with(&object, known, Turn::WaitsFor { on, standing }).await;
             }
         };
-        let mut record = self.current_record(&object, known);
+        let mut record = self.current_record(&object, known, Arc::clone(&object.spec));
         let is_new = record.exported.as_ref() != Some(&exported);
         let standing = Standing::Synced { notes: Vec::new(), late: false, references: true };
         self.conclude(&mut record, &standing);

@@ -101,15 +101,14 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             self.wait_for_dependents(key)?;
         }
         let named = identity::keep(&kind, record.as_ref(), &object.spec);
-        let mut record = self.current_record(&object, record);
+        let mut record = self.current_record(&object, record, resolve::without_secrets(&kind, Arc::clone(&named.spec)));
         let renamed = named.renamed.filter(|_| !object.deleting);
         if let Some(renamed) = renamed.as_ref().filter(|_| record.ownership.is_ours()) {
             return Err(fail(ErrorClass::Invalid, renamed.message()));
         }
         let spec = if object.deleting { resolve::with_place(&kind, named.spec, &record.place) } else { named.spec };
-        let named = Object { spec, ..Object::clone(&object) };
-        let secrets = self.read_secrets(&kind, &named).await;
-        let mut spec = self.wish(&kind, &named, &secrets, mode)?;
+        let secrets = self.read_secrets(&kind, &object.key.namespace, &spec).await;
+        let mut spec = self.wish(&kind, &object, &spec, &secrets, mode)?;
         dialect::name_adopted(&kind, &policies, &mut spec);
         if !object.deleting && !owns(&record) {
             record.place = resolve::place_of(&kind, &spec);
@@ -123,9 +122,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             ));
         }
         let region = dialect::region(&object).unwrap_or(&self.settings.region).to_owned();
-        let at = "ackResourceMetadata.region".parse().unwrap_or_default();
-        let recorded =
-            Tree::from(Value::Object(record.status.clone())).at(&at).and_then(Tree::as_str).map(str::to_owned);
+        let metadata = record.status.get("ackResourceMetadata");
+        let recorded = metadata.and_then(|metadata| metadata.get("region")).and_then(Value::as_str);
         if let Some(recorded) = recorded.filter(|recorded| *recorded != region && kind.scope == Scope::Region) {
             return Err(fail(
                 ErrorClass::Invalid,
@@ -168,7 +166,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     }
 
     /// The record as it stands for this wish: a changed wish counts a generation up; the name stays that of the resource.
-    pub(super) fn current_record(&self, object: &Object, record: Option<Record>) -> Record {
+    /// `spec`: the wish as it may be stored.
+    pub(super) fn current_record(&self, object: &Object, record: Option<Record>, spec: Arc<Value>) -> Record {
         let meta = self.ports.store.meta();
         let digest = meta.digest_key.digest("spec", &object.spec);
         let ours = |all: &BTreeMap<String, String>| {
@@ -176,12 +175,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             kept.map(|(name, value)| (name.clone(), value.clone())).collect()
         };
         let remembered = record.as_ref().and_then(|record| record.wish.inherited.clone());
-        let named = self.kinds.of(&object.key).map(|kind| {
-            let named = identity::keep(kind, record.as_ref(), &object.spec);
-            resolve::without_secrets(kind, named.spec)
-        });
         let wish = LastWish {
-            spec: named.unwrap_or_else(|| object.spec.clone()),
+            spec,
             annotations: ours(&object.annotations),
             inherited: object.inherited.as_ref().map(ours).or(remembered),
         };
@@ -204,18 +199,26 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         record
     }
 
-    /// The secrets that the object may read.
-    async fn read_secrets(&self, kind: &Kind, object: &Object) -> ReadSecrets {
-        let own = &object.key.namespace;
-        let may_read = |source: &SecretKey| source.namespace == *own || self.settings.cross_namespace;
-        let keys = resolve::secrets(kind, own, &object.spec).filter(may_read).collect();
+    /// The secrets that an object of a namespace may read.
+    async fn read_secrets(&self, kind: &Kind, namespace: &str, spec: &Value) -> ReadSecrets {
+        let may_read = |source: &SecretKey| source.namespace == namespace || self.settings.cross_namespace;
+        let keys = resolve::secrets(kind, namespace, spec).filter(may_read).collect();
         ReadSecrets::of(&self.ports.secrets, keys).await
     }
 
-    fn wish(&self, kind: &Kind, object: &Object, secrets: &ReadSecrets, mode: Mode) -> Result<Tree, Unprepared> {
+    /// `spec`: the object's, under the name that its resource has.
+    fn wish(
+        &self,
+        kind: &Kind,
+        object: &Object,
+        spec: &Value,
+        secrets: &ReadSecrets,
+        mode: Mode,
+    ) -> Result<Tree, Unprepared> {
         let resolver = Resolver {
             kind,
-            object,
+            namespace: &object.key.namespace,
+            spec,
             secrets,
             digest_key: &self.ports.store.meta().digest_key,
             cross_namespace: self.settings.cross_namespace,
@@ -225,7 +228,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         match resolved {
             Ok(spec) => Ok(spec),
             // What is being deleted needs its names, not its references.
-            Err(_) if object.deleting => Ok(Tree::from(object.spec.clone())),
+            Err(_) if object.deleting => Ok(Tree::from(spec)),
             Err(Unresolved::Reference { on, message }) => {
                 let standing = Standing::Unresolved { message };
                 Err(Unprepared::Turn(Box::new(Turn::WaitsFor { on, standing })))

@@ -13,7 +13,7 @@ use crate::read;
 impl Prepared {
     /// Puts what was seen into the record's status.
     pub(super) fn learn(&mut self, observation: &Observation) {
-        let mut status = Tree::from(Value::Object(self.record.status.clone()));
+        let mut status = Tree::from(&self.record.status);
         read::lay_over(&mut status, &self.kind.status_of(observation));
         self.put_status(status);
     }

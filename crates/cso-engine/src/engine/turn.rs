@@ -1,6 +1,7 @@
 //! One turn of one object: prepare, observe, decide, act, remember.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cso_core::export::is_export;
@@ -22,9 +23,9 @@ use super::prepare::{Prepared, UNOWNED, Unprepared};
 use super::status::created_status;
 use super::{Engine, Progress};
 use crate::conditions::{SYNCED, Standing, conditions, reason};
-use crate::decide::{CREATED, DELETED, Decision, Settled, call_digest, change_digest, decide, written_as};
+use crate::decide::{CREATED, DELETED, Decision, Settled, call_digest, change_digest, decide, spec_path, written_as};
 use crate::resolve::{Mode, Others};
-use crate::{classify, differ, read, resolve};
+use crate::{classify, differ, identity, read, resolve};
 
 /// How a turn ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,14 +156,14 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             return self.stand(&prepared.object.key, Turn::Later { after, standing }).await;
         }
         record.intent = None;
-        record.wish.spec = resolve::without_secrets(&prepared.kind, prepared.object.spec.clone());
+        record.wish.spec = resolve::without_secrets(&prepared.kind, Arc::clone(&prepared.object.spec));
         self.save(record, None).await?;
         Ok(Turn::Again { fresh: false })
     }
 
     /// Writes the intent, makes the first step's call, writes the outcome.
     async fn act(&self, mut prepared: Prepared, plan: Plan, look: Look) -> Result<Turn, StoreError> {
-        let Some(step) = plan.steps.into_iter().next() else { return Ok(Turn::Settled) };
+        let Some(step) = plan.steps.into_iter().next().map(Arc::new) else { return Ok(Turn::Settled) };
         let key = prepared.object.key.clone();
         let intent = self.intent(&prepared, &step);
         let sent_before = prepared.record.intent.as_ref().is_some_and(|open| open.verb == Verb::Create);
@@ -174,7 +175,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             }
         };
         self.save(prepared.record.clone(), None).await?;
-        self.tell(Progress::Calling { object: key.clone(), step: step.clone() });
+        self.tell(Progress::Calling { object: key.clone(), step: Arc::clone(&step) });
         let request = Request {
             service: step.call.service.clone(),
             operation: step.call.operation.clone(),
@@ -188,13 +189,14 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             error.conceal(secrets);
             error
         });
-        self.tell(Progress::Called { object: key.clone(), step: step.clone(), error: result.as_ref().err().cloned() });
+        let error = result.as_ref().err().cloned();
+        self.tell(Progress::Called { object: key.clone(), step: Arc::clone(&step), error });
         // What a delete looks at is less than what others need.
         if result.is_ok() && step.verb == Verb::Update && !prepared.object.deleting {
             self.looks.keep(&key, look, &step.part);
         }
         match result {
-            Ok(answer) => self.succeeded(prepared, &step, answer).await,
+            Ok(answer) => self.succeeded(prepared, &step, intent.digest, answer).await,
             Err(error) => self.call_failed(prepared, &step, error, sent_before).await,
         }
     }
@@ -275,7 +277,14 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         }
     }
 
-    async fn succeeded(&self, mut prepared: Prepared, step: &Step, answer: Value) -> Result<Turn, StoreError> {
+    /// `digest`: that of the call.
+    async fn succeeded(
+        &self,
+        mut prepared: Prepared,
+        step: &Step,
+        digest: Digest,
+        answer: Value,
+    ) -> Result<Turn, StoreError> {
         let now = self.ports.clock.now();
         prepared.record.fulfil();
         let event = match step.verb {
@@ -284,7 +293,6 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
                 // What an earlier life left behind names a resource that is gone.
                 prepared.record.status.clear();
                 prepared.record.writes.clear();
-                let digest = call_digest(&self.ports.store.meta().digest_key, step);
                 prepared.record.writes.insert(CREATED.to_owned(), Written { digest, count: 1, at: now });
                 let status = created_status(&prepared.kind, &Tree::from(answer));
                 prepared.put_status(status);
@@ -293,7 +301,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             Verb::Update => {
                 let write = prepared.kind.writes().find(|write| write.call.operation == step.call.operation);
                 if let Some(update) = write {
-                    let mut status = Tree::from(Value::Object(prepared.record.status.clone()));
+                    let mut status = Tree::from(&prepared.record.status);
                     read::lay_over(&mut status, &read::outs(&Tree::from(answer), &update.out));
                     prepared.put_status(status);
                 }
@@ -308,7 +316,6 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
                 ("Updated", format!("{}: {}", step.call.operation, paths.join(", ")), EventKind::Normal)
             }
             Verb::Delete => {
-                let digest = call_digest(&self.ports.store.meta().digest_key, step);
                 prepared.record.writes.insert(DELETED.to_owned(), Written { digest, count: 1, at: now });
                 ("Deleting", format!("{} was accepted", step.call.operation), EventKind::Normal)
             }
@@ -361,7 +368,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     ) -> Result<Turn, StoreError> {
         prepared.learn(observation);
         let references = prepared.has_references();
-        let Prepared { kind, mut record, .. } = prepared;
+        let Prepared { kind, object, mut record, .. } = prepared;
         record.intent = None;
         record.applied = settled.applied;
         let late = Tree::Object(settled.late);
@@ -369,6 +376,9 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             record.late = late;
         }
         record.writes.retain(|place, _| settled.stuck.contains(place));
+        if object.life.is_some() {
+            self.wish_late(&mut record);
+        }
         let has_late = kind.fields.values().any(|field| field.late);
         let standing = Standing::Synced { notes: settled.notes, late: has_late, references };
         let before = self.conclude(&mut record, &standing);
@@ -379,6 +389,22 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         self.save(record, event).await?;
         self.tell(Progress::Standing { object: key, standing });
         Ok(Turn::Settled)
+    }
+
+    /// Where the keeper of the object shows what the provider chose in its spec, that is wished for from now on: the record is
+    /// that of the spec as it will be.
+    fn wish_late(&self, record: &mut Record) {
+        let key = &self.ports.store.meta().digest_key;
+        if record.late.is_empty() {
+            return;
+        }
+        let Value::Object(spec) = Arc::make_mut(&mut record.wish.spec) else { return };
+        for (field, value) in &record.late {
+            record.applied.insert(field.clone(), key.digest(&spec_path(field), value));
+            spec.insert(field.clone(), value.clone());
+        }
+        record.spec_digest = key.digest("spec", &record.wish.spec);
+        record.generation += 1;
     }
 
     /// Writes how an object stands after a turn that could not settle it.
@@ -419,7 +445,12 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             }
             _ => return Ok(turn),
         };
-        let mut record = self.current_record(object, record);
+        let spec = self
+            .kinds
+            .of(&object.key)
+            .map(|kind| resolve::without_secrets(kind, identity::keep(kind, record.as_ref(), &object.spec).spec));
+        let spec = spec.unwrap_or_else(|| Arc::clone(&object.spec));
+        let mut record = self.current_record(object, record, spec);
         let before = self.conclude(&mut record, &standing);
         let event = match &standing {
             Standing::Failed { class, message, .. } if record.conditions != before => {

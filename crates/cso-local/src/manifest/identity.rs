@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use cso_core::{FieldPath, Object, ObjectKey};
 use cso_schema::names::nearest;
@@ -122,7 +123,7 @@ impl Draft {
             annotations: self.annotations,
             inherited: None,
             life: None,
-            spec: spec.unwrap_or_else(|| Value::Object(Map::new())),
+            spec: Arc::new(spec.unwrap_or_else(|| Value::Object(Map::new()))),
             deleting: false,
         };
         Ok(Manifest { object, api_version, source: self.source, raw: self.raw, places: self.places })

@@ -20,10 +20,17 @@ pub(super) const FORMAT: i64 = 1;
 /// `cso` and a zero: tells our files from other SQLite files.
 const APPLICATION: i64 = 0x6373_6f00;
 
+/// What a process writes into the file when it opens it. Another value there means that the lock did not hold: a lock file
+/// that was deleted, or a network file system that only pretends to lock.
+pub(super) type Token = [u8; 16];
+
 /// A checkpoint of another process may hold the file for a moment; longer means something is wrong.
 const BUSY: Duration = Duration::from_secs(10);
 
 /// Records and events are JSON text, so that `sqlite3` shows them and a new field needs no migration.
+///
+/// Files of earlier versions have `records` WITHOUT ROWID, and are used as they are. SQLite keeps no more than a quarter of
+/// a page of such a row with its neighbours: each record had a page of its own, which is twice as much to write.
 const TABLES: &str = "
     CREATE TABLE meta (
         one        INTEGER PRIMARY KEY CHECK (one = 1),
@@ -38,7 +45,7 @@ const TABLES: &str = "
         name      TEXT NOT NULL,
         body      TEXT NOT NULL,
         PRIMARY KEY (api_group, kind, namespace, name)
-    ) WITHOUT ROWID;
+    );
     CREATE TABLE events (
         seq       INTEGER PRIMARY KEY,
         api_group TEXT NOT NULL,
@@ -71,8 +78,8 @@ pub(super) fn prepare_directory(path: &Path) -> Result<(), StateError> {
     Ok(())
 }
 
-/// Opens the file for writing. The caller holds the lock.
-pub(super) fn open_or_create(path: &Path) -> Result<Connection, StateError> {
+/// Opens the file for writing, and claims it with a token. The caller holds the lock.
+pub(super) fn open_or_create(path: &Path, token: &Token) -> Result<Connection, StateError> {
     if !exists(path)? {
         create(path)?;
     }
@@ -88,6 +95,7 @@ pub(super) fn open_or_create(path: &Path) -> Result<Connection, StateError> {
         let source = io::Error::other("its file system cannot share memory between processes; use a local disk");
         return Err(StateError::Io { path: path.to_owned(), doing: "open the log of the state file", source });
     }
+    claim(&connection, token).map_err(failed)?;
     // FULL: the log is on the disk before a commit returns. The fullfsync pair asks the same of disks on macOS.
     connection
         .execute_batch(
@@ -102,6 +110,13 @@ pub(super) fn open_or_create(path: &Path) -> Result<Connection, StateError> {
         source,
     })?;
     Ok(connection)
+}
+
+/// Puts our token into the file. Its commit is not flushed: it is for processes that live now, and none outlives a power
+/// loss. NORMAL and not OFF: a log that a crash left may be checkpointed here, and that must be flushed.
+fn claim(connection: &Connection, token: &Token) -> rusqlite::Result<()> {
+    connection.execute_batch("PRAGMA synchronous = NORMAL")?;
+    connection.execute("UPDATE meta SET writer = ?", [token]).map(|_| ())
 }
 
 /// Opens the file for reading beside a writer.
@@ -151,7 +166,7 @@ fn create(path: &Path) -> Result<(), StateError> {
     }
     let failed = |source| StateError::Io { path: path.to_owned(), doing: "make the state file", source };
     let unfinished = beside(path, ".new");
-    for leftover in [unfinished.clone(), beside(&unfinished, "-journal")] {
+    for leftover in ["", "-wal", "-shm", "-journal"].map(|ending| beside(&unfinished, ending)) {
         fs::remove_file(leftover).or_else(|error| match error.kind() {
             io::ErrorKind::NotFound => Ok(()),
             _ => Err(failed(error)),
@@ -165,6 +180,8 @@ fn create(path: &Path) -> Result<(), StateError> {
         other => other,
     })?;
     connection.close().map_err(|(_, source)| StateError::of(path, source))?;
+    // The one flush that counts: of the whole, before it gets its name.
+    File::open(&unfinished).and_then(|file| file.sync_all()).map_err(failed)?;
     fs::rename(&unfinished, path).map_err(failed)?;
     // The new name is durable only when the directory is.
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -176,7 +193,7 @@ fn fill(connection: &Connection, path: &Path) -> Result<(), StateError> {
     let digest_key: [u8; 32] = random(path)?;
     let write = || {
         connection.execute_batch(&format!(
-            "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; BEGIN IMMEDIATE; {TABLES}
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; BEGIN IMMEDIATE; {TABLES}
              PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT};"
         ))?;
         connection.execute("INSERT INTO meta (one, id, digest_key) VALUES (1, ?, ?)", (id, digest_key))?;

@@ -11,7 +11,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::Reply;
 use super::error::StateError;
-use super::layout::random;
+use super::layout::Token;
 use super::lock::Lock;
 use super::read;
 
@@ -56,25 +56,23 @@ pub(super) struct Writer {
     connection: Connection,
     _lock: Lock,
     path: PathBuf,
-    /// What this process wrote into the file when it opened it. Another value there means that the lock did not hold: a
-    /// lock file that was deleted, or a network file system that only pretends to lock.
-    token: [u8; 16],
+    token: Token,
     events: u32,
     transactions: Arc<AtomicU64>,
 }
 
 impl Writer {
-    /// Claims the file for this process.
-    pub(super) fn start(
+    /// A writer for a connection that has claimed the file with this token.
+    pub(super) fn new(
         connection: Connection,
+        token: Token,
         lock: Lock,
         path: &Path,
         transactions: Arc<AtomicU64>,
     ) -> Result<Self, StateError> {
-        let token = random(path)?;
-        let failed = |source| StateError::of(path, source);
-        connection.execute("UPDATE meta SET writer = ?", [token]).map_err(failed)?;
-        let events = connection.query_row("SELECT count(*) FROM events", [], |row| row.get(0)).map_err(failed)?;
+        let events = connection
+            .query_row("SELECT count(*) FROM events", [], |row| row.get(0))
+            .map_err(|source| StateError::of(path, source))?;
         Ok(Self { connection, _lock: lock, path: path.to_owned(), token, events, transactions })
     }
 
@@ -123,7 +121,7 @@ impl Writer {
 }
 
 /// Begins a transaction that no other process can have come between.
-fn begin<'c>(connection: &'c mut Connection, path: &Path, token: &[u8; 16]) -> Result<Transaction<'c>, StateError> {
+fn begin<'c>(connection: &'c mut Connection, path: &Path, token: &Token) -> Result<Transaction<'c>, StateError> {
     let failed = |source| StateError::of(path, source);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     let found: Vec<u8> = transaction
@@ -136,7 +134,9 @@ fn begin<'c>(connection: &'c mut Connection, path: &Path, token: &[u8; 16]) -> R
 fn apply(transaction: &Transaction<'_>, row: &Row, events: &mut u32) -> rusqlite::Result<()> {
     match row {
         Row::Put { key, body } => transaction
-            .prepare_cached("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?)")?
+            .prepare_cached(
+                "INSERT INTO records VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET body = excluded.body",
+            )?
             .execute((&key.group, &key.kind, &key.namespace, &key.name, body))
             .map(|_| ()),
         Row::Remove { key } => transaction

@@ -150,7 +150,7 @@ impl Predicate {
             let value = value(source);
             accepted.iter().any(|one| match (one, &value) {
                 (None, None) => true,
-                (Some(one), Some(value)) => Tree::from(one.clone()) == *value,
+                (Some(one), Some(value)) => Tree::from(one) == *value,
                 _ => false,
             })
         })

@@ -244,7 +244,7 @@ fn default_tags() {
             bench.settings.default_tags =
                 templates.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
             bench.run(&wish.all()).await.all_settled()?;
-            let own = kind.wished_tags(&Tree::from(wish.object.spec.clone())).unwrap_or_default();
+            let own = kind.wished_tags(&Tree::from(&*wish.object.spec)).unwrap_or_default();
             let tags = &bench.cloud.alive(kind.name())[0].tags;
             let tag = |key: &str| tags.get(key).and_then(Tree::as_str);
             ensure(tag("made-for") == Some("default/subject"), || format!("{tags:?}"))?;

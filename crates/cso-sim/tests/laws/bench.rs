@@ -186,7 +186,7 @@ impl Ran {
     /// The steps whose calls went out, for one object.
     pub(crate) fn called(&self, key: &ObjectKey) -> Vec<Step> {
         let step = |progress: &Progress| match progress {
-            Progress::Calling { object, step } if object == key => Some(step.clone()),
+            Progress::Calling { object, step } if object == key => Some(Step::clone(step)),
             _ => None,
         };
         self.progress.iter().filter_map(step).collect()
@@ -206,7 +206,7 @@ pub(crate) fn object(kind: &Kind, name: &str, spec: Value) -> Object {
         annotations: BTreeMap::new(),
         inherited: None,
         life: None,
-        spec,
+        spec: Arc::new(spec),
         deleting: false,
     }
 }

@@ -1,5 +1,7 @@
 //! Law 18, Replace: what cannot change is not changed; neither is a resource left behind, nor another made in its place.
 
+use std::sync::Arc;
+
 use cso_core::ErrorClass;
 use cso_engine::run::Rest;
 use cso_schema::kind::{Field, Kind, Role};
@@ -52,7 +54,7 @@ fn rename() {
             if other.spec.get(&field.name).is_none() {
                 continue;
             }
-            other.spec[&field.name] = json!("another");
+            Arc::make_mut(&mut other.spec)[&field.name] = json!("another");
             paused(async {
                 let bench = Bench::new();
                 bench.run(&wish.all()).await.all_settled()?;
@@ -85,7 +87,7 @@ fn rename_of_an_open_create() {
         let mut runner = proptest::test_runner::TestRunner::deterministic();
         let wish = wish(kind).new_tree(&mut runner).expect("a wish").current();
         let mut other = wish.object.clone();
-        other.spec[kind.identity.name[0].to_string()] = json!("another");
+        Arc::make_mut(&mut other.spec)[kind.identity.name[0].to_string()] = json!("another");
         let result: Result<(), String> = paused(async {
             // Find the point after the create's effect.
             for n in 1.. {

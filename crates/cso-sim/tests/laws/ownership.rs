@@ -49,7 +49,7 @@ fn ownership() {
             // The others would be somebody else's too.
             wish.others.clear();
             let alone = wish.object.spec.clone();
-            if kind.refs.iter().any(|reference| cso_core::Tree::from(alone.clone()).at(&reference.field).is_some()) {
+            if kind.refs.iter().any(|reference| cso_core::Tree::from(&*alone).at(&reference.field).is_some()) {
                 return Ok(());
             }
             paused(async {

@@ -103,7 +103,7 @@ fn presence() {
             // What was taken out is in the plan, or its notes say that it is kept.
             for field in kind.fields.values() {
                 let set = |wish: &Wish| wish.object.spec.get(&field.name).is_some_and(|value| !value.is_null());
-                let spec = Tree::from(after.object.spec.clone());
+                let spec = Tree::from(&*after.object.spec);
                 let kept = changed.notes.iter().any(|note| note.contains(&format!("spec.{} ", field.name)));
                 let taken_out =
                     set(&before) && !set(&after) && is_mutable(kind, field) && part_applies(kind, field, &spec);

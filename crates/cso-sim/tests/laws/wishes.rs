@@ -112,7 +112,7 @@ pub(crate) fn rotated(kind: &Kind, wish: &Wish, secret: &str) -> Wish {
     let mut wish = wish.clone();
     for field in kind.fields.values().filter(|field| field.role == Role::Secret && is_plain(field)) {
         if wish.object.spec.get(&field.name).is_some() {
-            wish.object.spec[&field.name] = json!(secret);
+            Arc::make_mut(&mut wish.object.spec)[&field.name] = json!(secret);
         }
     }
     wish
@@ -394,7 +394,7 @@ pub(crate) fn make(kind: &Arc<Kind>, spec: Value, by_reference: bool) -> Wish {
     let mut others = BTreeMap::new();
     for reference in kind.refs.iter().filter(|_| by_reference) {
         if let Some(other) = target(kind, reference)
-            && refer(&mut object.spec, reference)
+            && refer(Arc::make_mut(&mut object.spec), reference)
         {
             others.insert(other.key.clone(), other);
         }

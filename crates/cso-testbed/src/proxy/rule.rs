@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::call::AwsCall;
 use super::failure::Failure;
+use crate::rule::{Condition, Matcher, Then, Turns};
 
 /// Which calls a rule is about. Unless told otherwise, the first one only.
 #[derive(Clone, Debug)]
@@ -15,9 +15,8 @@ pub struct Match {
     operation: Option<String>,
     containing: Option<String>,
     mutating_only: bool,
-    condition: Option<Condition>,
-    skip: usize,
-    times: usize,
+    condition: Option<Condition<AwsCall>>,
+    turns: Turns,
 }
 
 impl Match {
@@ -29,8 +28,7 @@ impl Match {
             containing: None,
             mutating_only: false,
             condition: None,
-            skip: 0,
-            times: 1,
+            turns: Turns::default(),
         }
     }
 
@@ -59,19 +57,19 @@ impl Match {
     /// ... for which this holds. Asked once for each call that fits otherwise, in the order of arrival.
     #[must_use]
     pub fn when(self, condition: impl Fn(&AwsCall) -> bool + Send + Sync + 'static) -> Self {
-        Self { condition: Some(Condition(Arc::new(condition))), ..self }
+        Self { condition: Some(Condition::new(condition)), ..self }
     }
 
     /// ... only the `n`th of them, counted from 1 and from when the rule was made.
     #[must_use]
     pub fn nth(self, n: usize) -> Self {
-        Self { skip: n.saturating_sub(1), ..self }
+        Self { turns: self.turns.from(n), ..self }
     }
 
     /// ... that many of them.
     #[must_use]
     pub fn times(self, times: usize) -> Self {
-        Self { times, ..self }
+        Self { turns: self.turns.times(times), ..self }
     }
 
     /// ... all of them.
@@ -79,6 +77,10 @@ impl Match {
     pub fn always(self) -> Self {
         self.times(usize::MAX)
     }
+}
+
+impl Matcher for Match {
+    type Call = AwsCall;
 
     fn fits(&self, call: &AwsCall) -> bool {
         let same = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|wanted| wanted == found);
@@ -86,26 +88,12 @@ impl Match {
             && same(&self.operation, &call.operation)
             && self.containing.as_ref().is_none_or(|text| call.input.to_string().contains(text))
             && (!self.mutating_only || call.is_mutating())
-            && self.condition.as_ref().is_none_or(|condition| condition.0(call))
+            && self.condition.as_ref().is_none_or(|condition| condition.holds(call))
     }
-}
 
-#[derive(Clone)]
-struct Condition(Arc<dyn Fn(&AwsCall) -> bool + Send + Sync>);
-
-impl fmt::Debug for Condition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Condition")
+    fn turns(&self) -> Turns {
+        self.turns
     }
-}
-
-/// What happens to a call after its hook returned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Then {
-    /// It goes on as if nothing had been.
-    GoOn,
-    /// The caller's connection is closed without a word.
-    HangUp,
 }
 
 type Hook = Arc<dyn Fn(&AwsCall) -> Then + Send + Sync>;
@@ -169,39 +157,6 @@ impl fmt::Debug for Action {
     }
 }
 
-/// A rule in force. Ask it whether it fired: a fault that never happened proves nothing.
-#[derive(Clone, Debug)]
-pub struct Rule(Arc<State>);
-
-#[derive(Debug)]
-struct State {
-    matches: Match,
-    action: Action,
-    seen: AtomicUsize,
-}
-
-impl Rule {
-    pub(crate) fn new(matches: Match, action: Action) -> Self {
-        Self(Arc::new(State { matches, action, seen: AtomicUsize::new(0) }))
-    }
-
-    /// How many calls the action was done to.
-    pub fn fired(&self) -> usize {
-        let State { matches, seen, .. } = &*self.0;
-        seen.load(Ordering::SeqCst).saturating_sub(matches.skip).min(matches.times)
-    }
-
-    /// The action, if it is this call's turn.
-    pub(crate) fn apply(&self, call: &AwsCall) -> Option<&Action> {
-        let State { matches, action, seen } = &*self.0;
-        if !matches.fits(call) {
-            return None;
-        }
-        let before = seen.fetch_add(1, Ordering::SeqCst);
-        (before >= matches.skip && before - matches.skip < matches.times).then_some(action)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Instant;
@@ -210,6 +165,7 @@ mod tests {
 
     use super::super::call::Outcome;
     use super::*;
+    use crate::rule::Rule;
 
     fn call(service: &str, operation: &str) -> AwsCall {
         AwsCall {

@@ -114,9 +114,9 @@ fn take_in(engine: &Engine, news: News) -> Vec<ObjectKey> {
             }
             if engine.set(seen.object) { vec![key] } else { Vec::new() }
         }
-        News::Gone(key) => {
+        News::Gone { key, held } => {
             let owned = engine.world().forget(&key).is_some_and(|record| record.ownership.is_ours());
-            if owned {
+            if owned && held {
                 warn!(target: "cso::controller", object = %key, "its finalizer was taken away: its resource is left as it is");
             }
             vec![key]

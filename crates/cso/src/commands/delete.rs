@@ -64,9 +64,10 @@ fn leaving(
         output::note(&format!("{}\nnothing was deleted", lines.join("\n")));
         return Ok(None);
     }
+    let namespaces = manifests::Namespaces::of(&set);
     let (mut leaving, mut unknown) = (Vec::new(), Vec::new());
     for manifest in set.manifests.iter().filter(|manifest| !manifests::is_input(&manifest.object.key)) {
-        let mut object = manifests::in_its_namespace(&set, manifest.object.clone());
+        let mut object = namespaces.place(manifest.object.clone());
         if records.contains_key(&object.key) {
             object.deleting = true;
             leaving.push(object);

@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
 use cso_core::ObjectKey;
@@ -11,6 +12,7 @@ use cso_engine::run::{Control, Goal, Rest, Summary};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::Exit;
 use crate::args::Report;
@@ -18,6 +20,10 @@ use crate::output::board::{Board, unrest};
 use crate::output::live::Live;
 use crate::output::{self, STRONG, count, styled};
 use crate::session::Worker;
+
+/// At most so often is told what happened: who tells something then seldom has to wake this thread, and one write shows
+/// what many objects did. Too short for a person to notice.
+const PACE: Duration = Duration::from_millis(10);
 
 /// How a run ended.
 pub(super) struct Driven {
@@ -55,6 +61,7 @@ pub(super) async fn drive<S: Store, P: Secrets>(
     let (control, inbox) = mpsc::unbounded_channel();
     let mut signals = Signals::listen()?;
     let mut interrupted = false;
+    let mut hears_at = Instant::now();
     // A task: woken by its turns on their threads, while this thread waits for what it tells.
     let mut run = JoinSet::new();
     run.spawn(engine.run(goal, inbox));
@@ -66,13 +73,12 @@ pub(super) async fn drive<S: Store, P: Secrets>(
         }
     });
     let result = loop {
+        let is_quiet = Instant::now() < hears_at;
         tokio::select! {
             biased;
             () = signals.next() => {
                 // What was sent before the signal came is in flight.
-                while let Ok(event) = happens.try_recv() {
-                    live.hear(&event);
-                }
+                live.hear(waiting(&mut happens));
                 if interrupted {
                     live.tell(&left_in_flight(live.board()));
                     return Ok(None);
@@ -82,7 +88,11 @@ pub(super) async fn drive<S: Store, P: Secrets>(
                 // A run that is over does not listen, and needs not.
                 let _ = control.send(Control::Stop);
             }
-            Some(event) = happens.recv() => live.hear(&event),
+            () = tokio::time::sleep_until(hears_at), if is_quiet => {}
+            Some(event) = happens.recv(), if !is_quiet => {
+                live.hear(std::iter::once(event).chain(waiting(&mut happens)));
+                hears_at = Instant::now() + PACE;
+            }
             Some(result) = run.join_next() => break result?,
             () = &mut editing, if !interrupted => {}
             Some((keys, told)) = edits.recv() => {
@@ -93,11 +103,14 @@ pub(super) async fn drive<S: Store, P: Secrets>(
             }
         }
     };
-    while let Ok(event) = happens.try_recv() {
-        live.hear(&event);
-    }
+    live.hear(waiting(&mut happens));
     let board = live.finish();
     Ok(Some(Driven { summary: result?, board, interrupted }))
+}
+
+/// What has happened and was not heard yet.
+fn waiting(happens: &mut UnboundedReceiver<Progress>) -> impl Iterator<Item = Progress> {
+    std::iter::from_fn(|| happens.try_recv().ok())
 }
 
 fn stopping(board: &Board) -> String {

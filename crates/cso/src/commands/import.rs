@@ -14,7 +14,6 @@ use cso_engine::world::Kinds;
 use cso_schema::fill::Surroundings;
 use cso_schema::import::Known;
 use cso_schema::kind::Kind;
-use serde_json::Value;
 use tokio::task::JoinSet;
 
 use super::Exit;
@@ -207,7 +206,7 @@ impl Import<'_> {
 }
 
 fn is_of(record: &Record, arn: &str) -> bool {
-    let status = Tree::from(Value::Object(record.status.clone()));
+    let status = Tree::from(&record.status);
     let known = status.member("ackResourceMetadata").and_then(|metadata| metadata.member("arn"));
     record.ownership.is_ours() && known.and_then(Tree::as_str) == Some(arn)
 }

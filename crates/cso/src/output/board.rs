@@ -166,6 +166,8 @@ const fn remedy(class: ErrorClass) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use cso_core::{Call, CallError, Outcome, Tree};
 
     use super::*;
@@ -174,9 +176,9 @@ mod tests {
         ObjectKey::new("sqs.services.k8s.aws", "Queue", "default", "orders")
     }
 
-    fn step(verb: Verb, operation: &str) -> Step {
+    fn step(verb: Verb, operation: &str) -> Arc<Step> {
         let call = Call { service: "sqs".into(), operation: operation.into(), input: Tree::object() };
-        Step { verb, part: "body".into(), call, changes: Vec::new(), note: None }
+        Arc::new(Step { verb, part: "body".into(), call, changes: Vec::new(), note: None })
     }
 
     fn told(board: &mut Board, event: &Progress) -> Option<String> {

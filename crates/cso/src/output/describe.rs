@@ -148,7 +148,7 @@ mod tests {
         let digest = DigestKey::from_bytes([1; 32]).digest("spec", &Value::Null);
         let mut record = Record::new(key, format!("uid-of-{name}"), digest);
         record.created = Some(at(0));
-        record.wish.spec = json!({"queueName": name, "visibilityTimeout": "45"});
+        record.wish.spec = std::sync::Arc::new(json!({"queueName": name, "visibilityTimeout": "45"}));
         record.late = serde_json::Map::from_iter([("delaySeconds".to_owned(), json!("0"))]);
         record.status = serde_json::Map::from_iter([("queueURL".to_owned(), json!(format!("http://host/{name}")))]);
         record.ownership = Ownership::Created;

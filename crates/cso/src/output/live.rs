@@ -38,9 +38,22 @@ impl Live {
         Self { board: Board::default(), screen, beside }
     }
 
-    /// Shows one event.
-    pub(crate) fn hear(&mut self, event: &Progress) {
+    /// Shows what happened, in one piece.
+    pub(crate) fn hear(&mut self, events: impl Iterator<Item = Progress>) {
+        let lines: Vec<String> = events.filter_map(|event| self.show(&event)).collect();
+        let text = lines.join("\n");
+        let print = || if self.beside { super::note(&text) } else { super::result(&text) };
+        match &self.screen {
+            _ if text.is_empty() => {}
+            Some(screen) => screen.lines.suspend(print),
+            None => print(),
+        }
+    }
+
+    /// Takes one event in; returns the line that is to be printed of it.
+    fn show(&mut self, event: &Progress) -> Option<String> {
         let line = self.board.hear(event);
+        let Some(screen) = &mut self.screen else { return line.map(|line| line.text) };
         let object = match event {
             Progress::Calling { object, .. }
             | Progress::Called { object, .. }
@@ -49,21 +62,9 @@ impl Live {
             | Progress::Exported { object, .. }
             | Progress::Forgotten { object, .. } => object,
         };
-        let beside = self.beside;
-        match &mut self.screen {
-            Some(screen) => {
-                screen.show(object, self.board.present(object), line.as_ref());
-                screen.total.set_position(self.board.resting() as u64);
-                if let Some(line) = line.filter(|line| line.lasting) {
-                    screen.lines.suspend(|| print(&line.text, beside));
-                }
-            }
-            None => {
-                if let Some(line) = line {
-                    print(&line.text, beside);
-                }
-            }
-        }
+        screen.show(object, self.board.present(object), line.as_ref());
+        screen.total.set_position(self.board.resting() as u64);
+        line.filter(|line| line.lasting).map(|line| line.text)
     }
 
     /// Tells something that is not about one object.
@@ -87,10 +88,6 @@ impl Live {
     pub(crate) const fn board(&self) -> &Board {
         &self.board
     }
-}
-
-fn print(text: &str, beside: bool) {
-    if beside { super::note(text) } else { super::result(text) }
 }
 
 impl Screen {

@@ -53,7 +53,7 @@ pub(super) async fn run(global: &Global, args: &args::Plan) -> Result<Exit> {
             return Ok(Exit::Failed);
         }
         let Declared { set, objects, .. } = declared;
-        let laid = there.with(&set, objects)?;
+        let laid = there.with(objects)?;
         (set, laid)
     };
 
@@ -120,7 +120,7 @@ impl There {
     }
 
     /// What the objects of manifests would be once they are applied.
-    fn with(&self, set: &ManifestSet, objects: Vec<Object>) -> Result<Vec<Object>, KubeError> {
+    fn with(&self, objects: Vec<Object>) -> Result<Vec<Object>, KubeError> {
         let unserved: BTreeSet<String> = objects
             .iter()
             .filter_map(|object| self.resources.of(&object.key))
@@ -130,12 +130,12 @@ impl There {
         if !unserved.is_empty() {
             return Err(KubeError::Unserved { kinds: unserved.into_iter().collect() });
         }
-        Ok(objects.into_iter().map(|object| self.laid(set, object)).collect())
+        Ok(objects.into_iter().map(|object| self.laid(object)).collect())
     }
 
-    fn laid(&self, set: &ManifestSet, manifest: Object) -> Object {
+    fn laid(&self, manifest: Object) -> Object {
         let mut inherited = self.inherited(&manifest.key);
-        inherited.extend(manifests::in_its_namespace(set, manifest.clone()).inherited.unwrap_or_default());
+        inherited.extend(manifest.inherited.clone().unwrap_or_default());
         match self.held.get(&manifest.key) {
             Some((resource, raw)) => object::read(resource, applied(raw, &manifest), inherited, &self.keys).object,
             None => Object { inherited: Some(inherited), ..manifest },

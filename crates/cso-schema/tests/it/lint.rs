@@ -4,6 +4,8 @@ use cso_facts::Catalog;
 use cso_schema::compile::Document;
 use cso_schema::lint::{Report, lint};
 
+use crate::toy::edited;
+
 const GOOD: &str = "\
 service: logs
 errors:
@@ -36,8 +38,7 @@ fn linted(text: &str) -> Report {
 
 #[track_caller]
 fn warns(from: &str, to: &str, expected: &str) {
-    assert_eq!(GOOD.matches(from).count(), 1, "{from}");
-    let report = linted(&GOOD.replace(from, to));
+    let report = linted(&edited(GOOD, &[(from, to)]));
     let told: Vec<String> = report.warnings.iter().map(ToString::to_string).collect();
     assert!(report.errors.is_empty(), "{:#?}", report.errors);
     assert_eq!(told, [format!("logs.yaml:{expected}")]);
@@ -108,10 +109,13 @@ fn longer_forms_are_told() {
 #[test]
 fn sensitive_members_that_are_shown_are_told() {
     let text = Catalog::builtin().descriptor("secretsmanager").unwrap();
-    assert_eq!(text.matches("      secretString: secret\n").count(), 1);
-    let open = text.replace("      secretString: secret\n", "      secretString: {unreadable: true}\n");
-    let open = open
-        .replace("  Secret:\n", "  Secret:\n    surface: {without: [SecretBinary, Type, CrossAccountPrimaryARN]}\n");
+    let open = edited(
+        text,
+        &[
+            ("      secretString: secret\n", "      secretString: {unreadable: true}\n"),
+            ("  Secret:\n", "  Secret:\n    surface: {without: [SecretBinary, Type, CrossAccountPrimaryARN]}\n"),
+        ],
+    );
     let report = linted(&open);
     assert!(report.errors.is_empty(), "{:#?}", report.errors);
     let told: Vec<&str> = report.warnings.iter().map(|warning| warning.message.as_str()).collect();

@@ -1,12 +1,8 @@
 //! Settings with switches and words, and elements inside structures: what they compile to, and each rule broken once.
 
-use std::sync::Arc;
+use cso_schema::kind::Shape;
 
-use cso_facts::api::Service;
-use cso_facts::surface::Surface;
-use cso_facts::text::{parse_service, parse_surfaces};
-use cso_schema::compile::{Facts, compile};
-use cso_schema::kind::{Kind, Shape};
+use crate::toy::Toy;
 
 const API: &str = "\
 service toy
@@ -120,31 +116,9 @@ kinds:
         skip: {name: region}
 ";
 
-struct Toy(Arc<Service>, Arc<Surface>);
-
-impl Facts for Toy {
-    fn service(&self, name: &str) -> Option<Arc<Service>> {
-        (name == "toy").then(|| Arc::clone(&self.0))
-    }
-
-    fn surface(&self, _: &str, kind: &str) -> Option<Arc<Surface>> {
-        (kind == self.1.kind).then(|| Arc::clone(&self.1))
-    }
-
-    fn published(&self, _: &str) -> Vec<String> {
-        vec![self.1.kind.clone()]
-    }
-}
-
-fn compiled(text: &str) -> Result<Vec<Kind>, Vec<String>> {
-    let surface = parse_surfaces("surface", SURFACE).unwrap().remove(0);
-    let toy = Toy(Arc::new(parse_service("api", API).unwrap()), Arc::new(surface));
-    compile("toy.yaml", text, &toy).map_err(|found| found.iter().map(ToString::to_string).collect())
-}
-
 #[test]
 fn what_a_change_cannot_carry_is_fixed() {
-    let kinds = compiled(GOOD).unwrap();
+    let kinds = Toy::new(API, SURFACE).compiled(GOOD).unwrap();
     let Shape::Table(table) = &kinds[0].parts[1].shape else { panic!("a table") };
     assert_eq!(table.fixed, ["keys"]);
     assert!(table.add.is_for_one() && table.remove.is_for_one());
@@ -155,7 +129,7 @@ fn what_a_change_cannot_carry_is_fixed() {
 
 #[test]
 fn each_rule_is_checked() {
-    for (from, to, message) in [
+    let cases = [
         ("off: enabled", "off: field", "9: toy/Table: `off`: the field has no truth value field"),
         ("        off: enabled\n", "", "9: toy/Table: only what can be switched `off` can `restart`"),
         (
@@ -190,9 +164,6 @@ fn each_rule_is_checked() {
             "skip: {name: regio}",
             "17: toy/Table: `regio` is not a source: spec., status., option., arn, account, region or partition",
         ),
-    ] {
-        assert_eq!(GOOD.matches(from).count(), 1, "{from:?} must be there once");
-        let found = compiled(&GOOD.replace(from, to)).expect_err(to);
-        assert!(found.contains(&format!("toy.yaml:{message}")), "expected {message}\nfound {found:#?}");
-    }
+    ];
+    Toy::new(API, SURFACE).tells_each(GOOD, &cases);
 }

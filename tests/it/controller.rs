@@ -1,0 +1,9 @@
+//! Stories of `cso controller`: a real API server, an emulated cloud, and nobody believed but `kubectl`, the Python client,
+//! boto3 and the API server's audit log.
+
+mod crash;
+mod kinds;
+mod life;
+mod scene;
+mod takeover;
+mod trouble;

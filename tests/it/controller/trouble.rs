@@ -1,0 +1,80 @@
+//! Trouble with the API server: refused and slow writes, lost watches, a server that comes back.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use cso_testbed::kube::{Action, End, Match, Status};
+use serde_json::json;
+
+use super::scene::{OPERATOR, Scene, Subject};
+
+fn writes() -> Match {
+    Match::writes().by(OPERATOR).when(|call| call.target.resource == "queues")
+}
+
+/// Refused once, in every way a server refuses: the object gets there, once, and rests.
+#[test]
+fn refused_writes_are_repeated_and_nothing_is_made_twice() -> Result<()> {
+    let scene = Scene::open()?;
+    let _controller = scene.controller(&[])?;
+    for (number, code) in [409, 429, 500, 503].into_iter().enumerate() {
+        for nth in 1..=3 {
+            let queue = Subject::queue(&format!("q{number}-{nth}"));
+            let refused = scene.proxy.on(writes().named(&queue.name).nth(nth), Action::Fail(Status::new(code)));
+            scene.stage.proxy.clear();
+            scene.declare(&queue, &json!({"queueName": queue.name}))?;
+            scene.synced(&queue)?;
+            ensure!(refused.fired() == 1, "write {nth} was never refused with {code}");
+            let made = scene.stage.mutations();
+            ensure!(made.len() == 1, "{code} at write {nth}: {made:?}");
+            scene.delete(&queue)?;
+        }
+    }
+    ensure!(scene.stage.everything()?.is_empty(), "left: {:?}", scene.stage.everything()?);
+    Ok(())
+}
+
+/// Watches that break, or whose history is gone, are begun anew, and nothing is missed.
+#[test]
+fn lost_watches_are_begun_anew() -> Result<()> {
+    let scene = Scene::open()?;
+    let watches = || Match::verb("watch").by(OPERATOR).of("queues");
+    scene.proxy.on(watches().nth(1), Action::EndWatch { after: 1, end: End::Cut });
+    scene.proxy.on(watches().nth(2), Action::EndWatch { after: 1, end: End::Error(Status::new(410)) });
+    let _controller = scene.controller(&[])?;
+    for number in 0..6 {
+        let queue = Subject::queue(&format!("q{number}"));
+        scene.declare(&queue, &json!({"queueName": queue.name}))?;
+        scene.synced(&queue)?;
+    }
+    for number in 0..6 {
+        scene.delete(&Subject::queue(&format!("q{number}")))?;
+    }
+    ensure!(scene.stage.everything()?.is_empty(), "left: {:?}", scene.stage.everything()?);
+    Ok(())
+}
+
+/// The server goes in the middle of the work and comes back; etcd stands still for a while.
+#[test]
+fn a_server_that_comes_back_finds_the_work_done() -> Result<()> {
+    let scene = Scene::open()?;
+    let _controller = scene.controller(&[])?;
+    let queues: Vec<Subject> = (0..10).map(|number| Subject::queue(&format!("q{number}"))).collect();
+    for queue in &queues {
+        scene.declare(queue, &json!({"queueName": queue.name}))?;
+    }
+    scene.cluster.stop_api_server();
+    scene.cluster.start_api_server()?;
+    for queue in &queues {
+        scene.synced(queue)?;
+    }
+    ensure!(scene.stage.everything()?.len() == queues.len(), "there is {:?}", scene.stage.everything()?);
+    scene.cluster.pause_etcd()?;
+    std::thread::sleep(Duration::from_secs(3));
+    scene.cluster.resume_etcd()?;
+    for queue in &queues {
+        scene.delete(queue)?;
+    }
+    ensure!(scene.stage.everything()?.is_empty(), "left: {:?}", scene.stage.everything()?);
+    Ok(())
+}
