@@ -289,7 +289,7 @@ mod tests {
             labels: BTreeMap::new(),
             annotations: own.map(said).into_iter().collect(),
             inherited: Some(inherited.map(said).into_iter().collect()),
-            spec: Value::Null,
+            spec: Value::Null.into(),
             deleting: false,
             life: None,
         }

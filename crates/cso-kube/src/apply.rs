@@ -85,7 +85,7 @@ mod tests {
             labels: BTreeMap::new(),
             annotations: BTreeMap::from([("services.k8s.aws/read-only".to_owned(), "true".to_owned())]),
             inherited: None,
-            spec,
+            spec: spec.into(),
             deleting: false,
             life: None,
         }

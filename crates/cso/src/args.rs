@@ -147,7 +147,7 @@ pub(crate) enum Command {
     Apply(Apply),
     /// Keep the objects of a cluster as they say, until told to stop
     #[command(after_help = CONTROLLER)]
-    Controller(Controller),
+    Controller(Box<Controller>),
     /// Delete what manifests, or one object, made
     Delete(Delete),
     /// Write manifests for resources that exist
