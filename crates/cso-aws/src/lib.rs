@@ -40,7 +40,13 @@ impl Aws {
     /// # Errors
     /// When the catalogue cannot be read.
     pub async fn from_environment(catalog: &'static Catalog) -> Result<Self, cso_facts::CatalogError> {
-        let client = Client::from_environment(Config::default(), catalog.partitions()?).await;
+        Self::behind(catalog, None).await
+    }
+
+    /// The same with every service behind one URL, if there is one, whatever the environment says of endpoints.
+    pub async fn behind(catalog: &'static Catalog, endpoint: Option<String>) -> Result<Self, cso_facts::CatalogError> {
+        let config = Config { endpoint, ..Config::default() };
+        let client = Client::from_environment(config, catalog.partitions()?).await;
         Ok(Self::new(catalog, client))
     }
 

@@ -110,6 +110,24 @@ fn inherited_deletion(object: &Object) -> Result<Option<Deletion>, BadAnnotation
     deletion(text).map(Some).ok_or_else(bad)
 }
 
+/// Says, on an object or on its namespace, that nothing is to be done for it.
+pub const PAUSED: &str = "service-operator.cloud/paused";
+
+/// Whether nothing is to be done for an object, and where that is said: by itself, else by its namespace.
+pub fn paused(object: &Object) -> Result<Option<String>, BadAnnotation> {
+    let namespace = &object.key.namespace;
+    let (text, place) = match (object.annotation(PAUSED), object.inherits(PAUSED)) {
+        (Some(text), _) => (text, PAUSED.to_owned()),
+        (None, Some(text)) => (text, format!("{PAUSED} of namespace {namespace}")),
+        (None, None) => return Ok(None),
+    };
+    match text {
+        "true" => Ok(Some(format!("paused by annotation {place}: nothing is called for it until that goes"))),
+        "false" => Ok(None),
+        _ => Err(BadAnnotation { name: place, value: text.to_owned(), why: "is neither true nor false".to_owned() }),
+    }
+}
+
 /// The region that an object asks for, or else its namespace.
 pub fn region(object: &Object) -> Option<&str> {
     object.annotation("services.k8s.aws/region").or_else(|| object.inherits("services.k8s.aws/default-region"))
@@ -256,4 +274,37 @@ pub fn adopted_status(kind: &Kind, fields: &BTreeMap<String, String>) -> Tree {
         }
     }
     status
+}
+
+#[cfg(test)]
+mod tests {
+    use cso_core::ObjectKey;
+
+    use super::*;
+
+    fn object(own: Option<&str>, inherited: Option<&str>) -> Object {
+        let said = |text: &str| (PAUSED.to_owned(), text.to_owned());
+        Object {
+            key: ObjectKey::new("sqs.services.k8s.aws", "Queue", "shop", "orders"),
+            labels: BTreeMap::new(),
+            annotations: own.map(said).into_iter().collect(),
+            inherited: Some(inherited.map(said).into_iter().collect()),
+            spec: Value::Null.into(),
+            deleting: false,
+            life: None,
+        }
+    }
+
+    #[test]
+    fn an_object_is_paused_by_itself_or_else_by_its_namespace() {
+        let says = |own, inherited| paused(&object(own, inherited)).map(|message| message.is_some()).ok();
+        assert_eq!(says(None, None), Some(false));
+        assert_eq!(says(Some("true"), None), Some(true));
+        assert_eq!(says(None, Some("true")), Some(true));
+        assert_eq!(says(Some("false"), Some("true")), Some(false));
+        // Who can tell what was meant? Nothing is done until somebody says.
+        assert_eq!(says(Some("yes"), None), None);
+        let message = paused(&object(None, Some("true"))).expect("a truth value").expect("paused");
+        assert!(message.contains("of namespace shop"), "{message}");
+    }
 }

@@ -37,6 +37,7 @@ pub struct Cluster {
     watches: Arc<[Client]>,
     next: Arc<AtomicUsize>,
     namespace: String,
+    server: String,
 }
 
 impl Cluster {
@@ -44,6 +45,7 @@ impl Cluster {
     pub async fn connect(place: &Place) -> Result<Self, KubeError> {
         let config = config(place).await?;
         let namespace = config.default_namespace.clone();
+        let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         // Leadership is never retried behind its holder's back. Built by the stock builder, which also settles on one
         // provider of cryptography for the process.
         let mut unretried = config.clone();
@@ -51,7 +53,7 @@ impl Cluster {
         let lease = Client::try_from(unretried).map_err(|error| connect(&error))?;
         let calls = client(&config)?;
         let watches = (0..WATCH_CONNECTIONS).map(|_| client(&config)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { calls, lease, watches: watches.into(), next: Arc::default(), namespace })
+        Ok(Self { calls, lease, watches: watches.into(), next: Arc::default(), namespace, server })
     }
 
     /// For reads and writes.
@@ -73,6 +75,24 @@ impl Cluster {
     /// The namespace of the kubeconfig's context, or of the pod.
     pub fn namespace(&self) -> &str {
         &self.namespace
+    }
+
+    /// The address of the API server.
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// Makes sure that a server answers, so that one that does not is told once and by its address.
+    pub async fn reach(&self) -> Result<(), KubeError> {
+        match self.calls.apiserver_version().await {
+            Ok(_) => Ok(()),
+            // Who answers is there, whatever he answers.
+            Err(error) if crate::error::status(&error).is_some_and(|status| status != 401) => Ok(()),
+            Err(error) if crate::error::status(&error) == Some(401) => {
+                Err(KubeError::request(format!("use the cluster at {}", self.server), &error))
+            }
+            Err(error) => Err(KubeError::Connect { why: format!("{}: {}", self.server, crate::error::why(&error)) }),
+        }
     }
 }
 

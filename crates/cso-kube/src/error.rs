@@ -12,6 +12,9 @@ pub enum KubeError {
     /// `doing` says what was tried, for example `read Secret cso-system/cso-identity`.
     #[error("cannot {doing}: {why}{remedy}", remedy = remedy(*status))]
     Request { doing: String, status: Option<u16>, why: String },
+    /// `kinds` are names of definitions, for example `queues.sqs.services.k8s.aws`.
+    #[error("the cluster does not serve {0}: `cso crds install {0}` makes it", kinds.join(" "))]
+    Unserved { kinds: Vec<String> },
     #[error("{what} has no usable {field}: {remedy}")]
     Damaged { what: String, field: &'static str, remedy: &'static str },
 }

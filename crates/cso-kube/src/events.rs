@@ -18,6 +18,9 @@ use tracing::debug;
 use crate::resources::Resource;
 use crate::store::FIELD_MANAGER;
 
+/// The name under which events are told.
+pub(crate) const REPORTER: &str = "service-operator.cloud/cso";
+
 /// Events that an object may cause at once, and how long it takes to earn another.
 const BURST: u32 = 25;
 const EARNED: SignedDuration = SignedDuration::from_mins(5);
@@ -115,7 +118,7 @@ fn body(event: Event, resource: &Resource, uid: String) -> v1::Event {
             uid: Some(uid),
             ..ObjectReference::default()
         }),
-        reporting_controller: Some(format!("service-operator.cloud/{FIELD_MANAGER}")),
+        reporting_controller: Some(REPORTER.to_owned()),
         reporting_instance: Some(FIELD_MANAGER.to_owned()),
         type_: Some(match kind {
             EventKind::Normal => "Normal".to_owned(),

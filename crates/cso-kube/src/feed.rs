@@ -247,11 +247,7 @@ async fn follow_objects(
         place.as_ref().map_or_else(|| resource.crd_name(), |place| format!("{} in {place}", resource.crd_name()));
     let mut watch = Watch::new(&name, api, Arc::clone(&shared.watches));
     let mut there = BTreeSet::new();
-    let key = |raw: &DynamicObject| {
-        let [namespace, name] =
-            [&raw.metadata.namespace, &raw.metadata.name].map(|it| it.as_deref().unwrap_or_default());
-        ObjectKey::new(&resource.group, &resource.kind, namespace, name)
-    };
+    let key = |raw: &DynamicObject| object::key(&resource, raw);
     loop {
         match watch.next().await {
             Ok(Event::Init) => there.clear(),

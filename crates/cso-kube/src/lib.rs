@@ -9,6 +9,7 @@
 //! Nothing is cached here that the engine holds anyway: a [`rows::Row`] for each object says what the server has, so that
 //! only differences are written. Secrets and `ConfigMap`s are read by name when a call needs them.
 
+pub mod apply;
 pub mod connect;
 pub mod crds;
 pub mod error;
@@ -16,6 +17,8 @@ pub mod events;
 pub mod feed;
 pub mod identity;
 pub mod object;
+pub mod rbac;
+pub mod reader;
 pub mod resources;
 pub mod rows;
 pub mod secrets;

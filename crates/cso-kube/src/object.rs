@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use cso_core::export::Target;
 use cso_core::object::Life;
-use cso_core::{Condition, Digest, Exported, Object, ObjectKey, Ownership, Record};
+use cso_core::{Condition, Digest, DigestKey, Exported, Object, ObjectKey, Ownership, Record};
 use kube::core::DynamicObject;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -58,6 +58,12 @@ pub fn finalizer(key: &ObjectKey) -> String {
     }
 }
 
+/// The key of an object of this kind.
+pub fn key(resource: &Resource, raw: &DynamicObject) -> ObjectKey {
+    let [namespace, name] = [&raw.metadata.namespace, &raw.metadata.name].map(|it| it.as_deref().unwrap_or_default());
+    ObjectKey::new(&resource.group, &resource.kind, namespace, name)
+}
+
 /// What the server has of an object.
 pub fn row(raw: &DynamicObject) -> Row {
     let metadata = &raw.metadata;
@@ -102,6 +108,31 @@ pub fn read(resource: &Resource, raw: DynamicObject, inherited: BTreeMap<String,
     };
     let record = record(resource, &object, &row, keys);
     Seen { object, record, row }
+}
+
+/// An object as a record, to be shown and not to be acted on: its seal is not looked at, for whoever may see an object need
+/// not be able to read the key.
+pub fn shown(resource: &Resource, raw: DynamicObject) -> Record {
+    let nobody = Keys { digest: DigestKey::from_bytes([0; 32]) };
+    let Seen { object, row, .. } = read(resource, raw, BTreeMap::new(), &nobody);
+    let sealed = row.notes.get(RECORD).and_then(|text| serde_json::from_str::<Sealed>(text).ok());
+    let members = sealed.and_then(|sealed| match sealed.record {
+        Value::Object(members) => Some(members),
+        _ => None,
+    });
+    let remembered = members.and_then(|members| restore(resource, &object, &row, members));
+    let mut record = remembered.unwrap_or_else(|| {
+        let digest = nobody.digest.digest("spec", &object.spec);
+        let mut record = Record::new(object.key.clone(), row.uid.clone(), digest);
+        record.created = object.life.as_ref().map(|life| life.began);
+        record.status = without_conditions(&row.status).as_object().cloned().unwrap_or_default();
+        record
+    });
+    record.generation = row.generation;
+    record.wish.spec = object.spec;
+    record.wish.annotations = object.annotations;
+    record.conditions = conditions(&row.status);
+    record
 }
 
 /// Annotations that are ours to write and nobody's to be woken by.
@@ -315,4 +346,45 @@ pub fn release(row: &Row, key: &ObjectKey) -> Option<Value> {
         metadata["finalizers"] = json!(others);
     }
     Some(json!({"metadata": metadata}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queue(annotations: &Value) -> DynamicObject {
+        let object = json!({
+            "apiVersion": "sqs.services.k8s.aws/v1alpha1", "kind": "Queue",
+            "metadata": {
+                "name": "orders", "namespace": "shop", "uid": "u", "generation": 2, "resourceVersion": "9",
+                "creationTimestamp": "1970-01-01T00:00:10Z", "annotations": annotations,
+            },
+            "spec": {"queueName": "orders"},
+            "status": {"queueURL": "http://host/orders"},
+        });
+        serde_json::from_value(object).expect("an object")
+    }
+
+    /// Who only looks needs no key; who acts believes nothing that the key did not seal.
+    #[test]
+    fn a_record_is_shown_without_the_key_and_believed_only_with_it() {
+        let resource = Resource {
+            group: "sqs.services.k8s.aws".into(),
+            version: "v1alpha1".into(),
+            kind: "Queue".into(),
+            plural: "queues".into(),
+            identity: vec!["queueName".into()],
+        };
+        let keys = |byte| Keys { digest: DigestKey::from_bytes([byte; 32]) };
+        let bare = shown(&resource, queue(&json!({})));
+        assert_eq!((bare.ownership.clone(), bare.generation), (Ownership::None, 2));
+        assert_eq!(bare.status.get("queueURL"), Some(&json!("http://host/orders")));
+        let owned = Record { ownership: Ownership::Created, ..bare };
+        let text = sealed(&resource, &owned, &row(&queue(&json!({}))), &keys(1)).expect("plain data");
+        let raw = queue(&json!({RECORD: text}));
+        assert_eq!(shown(&resource, raw.clone()).ownership, Ownership::Created);
+        let read_with = |byte| read(&resource, raw.clone(), BTreeMap::new(), &keys(byte)).record;
+        assert_eq!(read_with(1).map(|record| record.ownership), Some(Ownership::Created));
+        assert_eq!(read_with(2), None);
+    }
 }

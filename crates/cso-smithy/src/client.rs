@@ -46,6 +46,8 @@ struct Shared {
 pub struct Config {
     /// Value of the `User-Agent` header.
     pub user_agent: String,
+    /// URL of every service, instead of what the environment, the profile and the facts say.
+    pub endpoint: Option<String>,
     /// Until a connection, TLS included, must stand.
     pub connect_timeout: Duration,
     /// From sending one request to the last byte of its answer.
@@ -66,6 +68,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             user_agent: concat!("cloud-service-operator/", env!("CARGO_PKG_VERSION")).to_owned(),
+            endpoint: None,
             connect_timeout: Duration::from_secs(5),
             attempt_timeout: Duration::from_mins(1),
             max_attempts: 4,
@@ -137,7 +140,11 @@ impl Client {
         let sdk = chain().load().await;
         let region = sdk.region().map(ToString::to_string);
         let credentials = Credentials::new(sdk.credentials_provider(), Chain::Standard(Box::new(chain)));
-        Self::assemble(config, region, credentials, Endpoints::from_sdk(&sdk, partitions.to_vec()))
+        let endpoints = match &config.endpoint {
+            Some(url) => Endpoints::behind(url, partitions.to_vec()),
+            None => Endpoints::from_sdk(&sdk, partitions.to_vec()),
+        };
+        Self::assemble(config, region, credentials, endpoints)
     }
 
     /// A client with one fixed key that sends everything to one URL: an emulator, a test.

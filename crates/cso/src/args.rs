@@ -1,12 +1,16 @@
 //! What can be typed. Parsing only; what it means is decided in `commands`.
 #![expect(clippy::doc_markdown, reason = "these texts are the help that people read in a terminal, without backticks")]
 
+mod ack;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use cso_engine::dialect::{Deletion, TOKENS};
+
+pub(crate) use self::ack::{Ack, Verdict};
 
 const IMPORT: &str = "\
 Examples:
@@ -27,6 +31,24 @@ Runs in a cluster with the service account of its pod, or anywhere with a kubeco
 
 Every intent is on its object before a call goes out, in the same write as the finalizer: the process may be killed at any
 moment. SIGTERM and Ctrl-C finish what is in flight.";
+
+const PLAN: &str = "\
+Examples:
+  cso plan -f infra/                       every call that `cso apply -f infra/` would make
+  cso plan --context prod                  what the controller would do now, for every object of a cluster
+  cso plan --context prod -f infra/        what it would do once these manifests are applied
+
+Exit status: 0 nothing to do, 2 changes, 1 error. The state file, or the cluster, is only read.";
+
+const INSTALL: &str = "\
+Examples:
+  cso crds install queue topics.sns      two kinds
+  cso crds install --all                 every kind
+
+Works on the cluster of the current context, or of --context. What others have added to a definition stays: labels,
+further versions. So do its objects.
+
+Exit status: 0 all are served, 1 something failed.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -53,16 +75,30 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+impl Cli {
+    /// How much is told, as a count of `-v`.
+    pub(crate) fn verbosity(&self) -> u8 {
+        let asked = match &self.command {
+            Command::Controller(controller) => controller.ack.verbosity(),
+            _ => None,
+        };
+        self.global.verbose.max(asked.unwrap_or_default())
+    }
+}
+
 /// Flags of every command.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
     /// State file; made by the first apply
     #[arg(long, global = true, env = "CSO_STATE", default_value = ".cso/state.db", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) state: PathBuf,
     /// Region of objects that do not name one [default: the AWS chain's, such as AWS_REGION]
-    #[arg(long, global = true, env = "CSO_REGION", value_name = "REGION")]
+    #[arg(long, global = true, alias = "aws-region", env = "CSO_REGION", value_name = "REGION")]
     pub(crate) region: Option<String>,
+    /// URL of every AWS service, for emulators [default: as AWS_ENDPOINT_URL and its kin say]
+    #[arg(long, global = true, value_name = "URL", value_hint = ValueHint::Url)]
+    pub(crate) aws_endpoint_url: Option<String>,
     /// Namespace: of manifests that do not name one (else `default`), and the only one that get and events show
     #[arg(short, long, global = true, env = "CSO_NAMESPACE", value_name = "NAME")]
     pub(crate) namespace: Option<String>,
@@ -87,7 +123,7 @@ pub(crate) struct Global {
     pub(crate) deletion_policy: DeletionPolicy,
     /// Tag of every resource that is made or managed; may be repeated. The object's own tags come first. Values may hold
     /// %CONTROLLER_SERVICE%, %CONTROLLER_VERSION%, %K8S_NAMESPACE%, %K8S_RESOURCE_KIND% and %K8S_RESOURCE_NAME%
-    #[arg(long = "default-tag", global = true, env = "CSO_DEFAULT_TAGS", value_delimiter = ',', value_name = "KEY=VALUE", value_parser = default_tag)]
+    #[arg(long = "default-tag", global = true, alias = "resource-tags", env = "CSO_DEFAULT_TAGS", value_delimiter = ',', value_name = "KEY=VALUE", value_parser = default_tag)]
     pub(crate) default_tags: Vec<(String, String)>,
     /// Let references and secrets lead into other namespaces
     #[arg(long, global = true, env = "CSO_ALLOW_CROSS_NAMESPACE")]
@@ -104,14 +140,14 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Show every cloud call that apply would make, and make none
-    #[command(after_help = "Exit status: 0 nothing to do, 2 changes, 1 error. The state file is only read.")]
+    #[command(after_help = PLAN)]
     Plan(Plan),
     /// Make the cloud as the manifests say
     #[command(after_help = "Ctrl-C is safe at any moment: calls in flight are finished and recorded.")]
     Apply(Apply),
     /// Keep the objects of a cluster as they say, until told to stop
     #[command(after_help = CONTROLLER)]
-    Controller(Controller),
+    Controller(Box<Controller>),
     /// Delete what manifests, or one object, made
     Delete(Delete),
     /// Write manifests for resources that exist
@@ -129,7 +165,7 @@ pub(crate) enum Command {
     Kinds(Kinds),
     /// Tell what a kind or one of its fields takes
     Explain(Explain),
-    /// Print custom resource definitions
+    /// Print or install custom resource definitions, and print what a controller needs
     Crds(Crds),
     /// Print a completion script, for example: source <(cso completion bash)
     Completion {
@@ -146,10 +182,22 @@ pub(crate) struct Manifests {
     pub(crate) paths: Vec<PathBuf>,
 }
 
+/// Where a controller keeps what is its own.
+#[derive(Debug, Args)]
+pub(crate) struct System {
+    /// Namespace of the controller's own objects: its identity and its lease [default: that of the pod or the context]
+    #[arg(long, env = "CSO_SYSTEM_NAMESPACE", value_name = "NAME")]
+    pub(crate) system_namespace: Option<String>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Plan {
+    /// Manifest file, or directory that is read with all below it; may be repeated. With a cluster: what would be done if
+    /// they were applied; left out, what the controller would do now
+    #[arg(short = 'f', long = "filename", value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub(crate) paths: Vec<PathBuf>,
     #[command(flatten)]
-    pub(crate) manifests: Manifests,
+    pub(crate) system: System,
     /// Show the deletion of objects whose manifests are gone
     #[arg(long)]
     pub(crate) prune: bool,
@@ -191,15 +239,16 @@ pub(crate) struct Controller {
     /// Namespaces whose objects are managed; may be repeated [default: all]
     #[arg(long, env = "CSO_WATCH_NAMESPACE", value_delimiter = ',', value_name = "NAME")]
     pub(crate) watch_namespace: Vec<String>,
-    /// Namespace of the controller's own objects: its identity and its lease [default: that of the pod or the context]
-    #[arg(long, env = "CSO_SYSTEM_NAMESPACE", value_name = "NAME")]
-    pub(crate) system_namespace: Option<String>,
+    #[command(flatten)]
+    pub(crate) system: System,
     /// How often settled objects are looked at again
     #[arg(long, env = "CSO_VERIFY_EVERY", default_value = "1m", value_name = "DURATION", value_parser = duration)]
     pub(crate) verify_every: Duration,
     /// Take back resources that carry the mark of the same object in a lost state
     #[arg(long, env = "CSO_TAKE_BACK")]
     pub(crate) take_back: bool,
+    #[command(flatten)]
+    pub(crate) ack: Ack,
 }
 
 #[derive(Debug, Args)]
@@ -321,9 +370,49 @@ pub(crate) struct Explain {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Crds {
+    #[command(subcommand)]
+    pub(crate) command: Option<CrdsCommand>,
     /// Kinds; all if left out
     pub(crate) kinds: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CrdsCommand {
+    /// Make a cluster serve kinds, or bring its definitions up to date
+    #[command(after_help = INSTALL)]
+    Install(Install),
+    /// Print definitions, as `cso crds` does
+    Print {
+        /// Kinds; all if left out
+        kinds: Vec<String>,
+    },
+    /// Print the service account, roles and bindings that the controller needs, and nothing more
+    Rbac(Rbac),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Install {
+    /// Kinds, such as queue, topics.sns or s3/Bucket
+    pub(crate) kinds: Vec<String>,
+    /// Every kind of this build, and of --kinds
+    #[arg(long, conflicts_with = "kinds")]
+    pub(crate) all: bool,
+    /// Longest wait for a definition to be served
+    #[arg(long, default_value = "30s", value_name = "DURATION", value_parser = duration)]
+    pub(crate) timeout: Duration,
+    #[arg(short, long, default_value = "text")]
+    pub(crate) output: Report,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rbac {
+    /// Kinds that the controller is to manage; all if left out
+    pub(crate) kinds: Vec<String>,
+    /// Namespace that the controller runs in; it must exist
+    #[arg(long, env = "CSO_SYSTEM_NAMESPACE", default_value = "cso-system", value_name = "NAME")]
+    pub(crate) system_namespace: String,
 }
 
 /// Text for people, or JSON for programs.

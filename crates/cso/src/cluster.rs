@@ -1,7 +1,7 @@
 //! What commands that talk to a cluster work with.
 
+use anyhow::{Result, bail};
 use cso_engine::world::Kinds;
-use cso_facts::surface::Surface;
 use cso_kube::{Place, Resource, Resources};
 use cso_schema::kind::Kind;
 
@@ -13,14 +13,35 @@ pub(crate) fn place(global: &Global) -> Place {
     Place { kubeconfig: global.kubeconfig.clone(), context: global.context.clone() }
 }
 
-/// The kinds as an API server names them.
-pub(crate) fn resources(kinds: &Kinds) -> Resources {
-    let resource = |surface: &Surface, kind: Option<&Kind>| Resource {
+/// Whether the command line means a cluster instead of a state file.
+pub(crate) const fn is_meant(global: &Global) -> bool {
+    global.context.is_some() || global.kubeconfig.is_some()
+}
+
+/// Refuses to work on a state file for somebody who means a cluster. `instead`: what does it there.
+pub(crate) fn refuse(global: &Global, command: &str, instead: &str) -> Result<()> {
+    if is_meant(global) {
+        bail!(
+            "`cso {command}` works on a state file, and --context, --kubeconfig or CSO_CONTEXT names a cluster: there \
+             objects are {instead} with kubectl, or with your GitOps tool, and `cso controller` does the work"
+        );
+    }
+    Ok(())
+}
+
+/// A kind as an API server names it.
+pub(crate) fn resource(kind: Known<'_>) -> Resource {
+    let surface = kind.surface();
+    Resource {
         group: surface.group.clone(),
         version: surface.version.clone(),
         kind: surface.kind.clone(),
         plural: surface.plural.clone(),
-        identity: kind.map(Kind::names).unwrap_or_default(),
-    };
-    Known::all(kinds).map(|known| resource(known.surface(), known.managed())).collect()
+        identity: kind.managed().map(Kind::names).unwrap_or_default(),
+    }
+}
+
+/// The kinds as an API server names them.
+pub(crate) fn resources(kinds: &Kinds) -> Resources {
+    Known::all(kinds).map(resource).collect()
 }

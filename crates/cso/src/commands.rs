@@ -2,6 +2,7 @@
 
 mod apply;
 mod controller;
+mod crds;
 mod delete;
 mod drive;
 mod import;
@@ -51,16 +52,16 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit> {
         Command::Delete(args) => delete::run(global, args).await,
         Command::Import(args) => import::run(global, args).await,
         Command::Validate(args) => validate::run(global, args),
-        Command::Get(args) => inspect::get(global, args),
-        Command::Describe(args) => inspect::describe(global, args),
-        Command::Events(args) => inspect::events(global, args),
+        Command::Get(args) => inspect::get(global, args).await,
+        Command::Describe(args) => inspect::describe(global, args).await,
+        Command::Events(args) => inspect::events(global, args).await,
         Command::Kinds(args) => match &args.command {
             None => reference::kinds(global, args),
             Some(KindsCommand::Lint(args)) => lint::run(global, args),
             Some(KindsCommand::Schema) => reference::schema(),
         },
         Command::Explain(args) => reference::explain(global, args),
-        Command::Crds(args) => reference::crds(global, args),
+        Command::Crds(args) => crds::run(global, args).await,
         Command::Completion { shell } => Ok(reference::completion(*shell)),
     }
 }

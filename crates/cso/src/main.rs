@@ -13,6 +13,7 @@ mod descriptors;
 mod kinds;
 mod logs;
 mod manifests;
+mod memory;
 mod output;
 mod session;
 mod snapshot;
@@ -28,7 +29,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 fn main() -> ExitCode {
     let cli = args::Cli::parse();
     output::choose_color(cli.global.color);
-    logs::start(cli.global.verbose, output::colors_stderr());
+    logs::start(cli.verbosity(), output::colors_stderr());
     match run(cli) {
         Ok(exit) => exit.into(),
         Err(error) => {

@@ -39,13 +39,37 @@ pub(crate) struct Remembered {
     objects: BTreeSet<ObjectKey>,
     /// What was exported, and by which field export.
     exported: BTreeMap<Target, ObjectKey>,
+    holder: Holder,
+}
+
+/// Who remembers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Holder {
+    #[default]
+    StateFile,
+    /// It has Secrets of its own, which are read when a call needs them.
+    Cluster,
+}
+
+impl Holder {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::StateFile => "the state file",
+            Self::Cluster => "the cluster",
+        }
+    }
 }
 
 impl Remembered {
     /// What records tell.
     pub(crate) fn of(records: &[Record]) -> Self {
         let objects = records.iter().map(|record| record.key.clone()).collect();
-        Self { objects, exported: exports::remembered(records) }
+        Self { objects, exported: exports::remembered(records), holder: Holder::StateFile }
+    }
+
+    /// What a cluster has, with the records on it.
+    pub(crate) fn of_cluster(objects: impl Iterator<Item = ObjectKey>, records: &[Record]) -> Self {
+        Self { objects: objects.collect(), exported: exports::remembered(records), holder: Holder::Cluster }
     }
 }
 
@@ -85,11 +109,15 @@ pub(crate) fn load(paths: &[PathBuf], namespace: &str, kinds: &Kinds, known: &Re
     let exists = |key: &ObjectKey| declared.contains(key) || known.objects.contains(key);
     let writers = exports::Writers::of(&set, known);
     let namespaces = Namespaces::of(&set);
-    problems.extend(exports::collisions(&set, &writers));
+    let in_cluster = known.holder == Holder::Cluster;
+    if !in_cluster {
+        problems.extend(exports::collisions(&set, &writers));
+    }
     let check = |manifest: &Manifest| -> (Option<Object>, Vec<Problem>) {
         if is_export(&manifest.object.key) {
             let exists: Option<&dyn Fn(&ObjectKey) -> bool> = if certain { Some(&exists) } else { None };
-            return (Some(manifest.object.clone()), exports::check(manifest, kinds, &writers, exists));
+            let problems = exports::check(manifest, kinds, &writers, exists, known.holder.name());
+            return (Some(namespaces.place(manifest.object.clone())), problems);
         }
         let kind = match kind_of(manifest, kinds) {
             Ok(kind) => kind,
@@ -97,12 +125,17 @@ pub(crate) fn load(paths: &[PathBuf], namespace: &str, kinds: &Kinds, known: &Re
         };
         let mut problems = manifest::validate(manifest, &kind.surface);
         if certain {
-            problems.extend(dangling(manifest, kind, kinds, exists));
-            problems.extend(lost_secrets(manifest, kind, &secrets, &writers));
+            problems.extend(dangling(manifest, kind, kinds, known.holder, exists));
+            if !in_cluster {
+                problems.extend(lost_secrets(manifest, kind, &secrets, &writers));
+            }
         }
         (Some(namespaces.place(manifest.object.clone())), problems)
     };
-    let managed: Vec<&Manifest> = set.manifests.iter().filter(|manifest| !is_input(&manifest.object.key)).collect();
+    // A cluster has objects of others too: they are nothing to us.
+    let is_ours = |key: &ObjectKey| !in_cluster || is_export(key) || kinds.iter().any(|kind| kind.group() == key.group);
+    let is_managed = |key: &ObjectKey| !is_input(key) && is_ours(key);
+    let managed: Vec<&Manifest> = set.manifests.iter().filter(|manifest| is_managed(&manifest.object.key)).collect();
     let mut objects = Vec::with_capacity(managed.len());
     for (object, found) in parallel::map(&managed, |manifest| check(manifest)) {
         objects.extend(object);
@@ -179,7 +212,13 @@ fn kind_of<'a>(manifest: &Manifest, kinds: &'a Kinds) -> Result<&'a Kind, Box<Pr
 }
 
 /// References that lead nowhere.
-fn dangling(manifest: &Manifest, kind: &Kind, kinds: &Kinds, exists: impl Fn(&ObjectKey) -> bool) -> Vec<Problem> {
+fn dangling(
+    manifest: &Manifest,
+    kind: &Kind,
+    kinds: &Kinds,
+    holder: Holder,
+    exists: impl Fn(&ObjectKey) -> bool,
+) -> Vec<Problem> {
     let own = &manifest.object.key.namespace;
     let mut problems = Vec::new();
     for (reference, wrapper) in wrappers(manifest, kind) {
@@ -200,7 +239,7 @@ fn dangling(manifest: &Manifest, kind: &Kind, kinds: &Kinds, exists: impl Fn(&Ob
         } else {
             format!("declare it, or give spec.{} instead", reference.fills)
         };
-        let message = format!("refers to {target}, which is neither declared nor in the state file");
+        let message = format!("refers to {target}, which is neither declared nor in {}", holder.name());
         problems.push(problem(manifest, from.child("name"), message, Some(help)));
     }
     problems

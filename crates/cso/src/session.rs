@@ -30,12 +30,12 @@ impl Account {
     pub(crate) fn of(global: &Global) -> impl Future<Output = Result<Self>> + use<> {
         // Ended with the future that owns it.
         let mut found = JoinSet::new();
-        found.spawn(Self::find(global.region.clone()));
+        found.spawn(Self::find(global.region.clone(), global.aws_endpoint_url.clone()));
         async move { found.join_next().await.context("nobody looks for the account")?? }
     }
 
-    async fn find(region: Option<String>) -> Result<Self> {
-        let cloud = Aws::from_environment(Catalog::builtin()).await.context("cannot read the built-in catalogue")?;
+    async fn find(region: Option<String>, endpoint: Option<String>) -> Result<Self> {
+        let cloud = Aws::behind(Catalog::builtin(), endpoint).await.context("cannot read the built-in catalogue")?;
         let region = region
             .or_else(|| cloud.default_region().map(str::to_owned))
             .ok_or_else(|| anyhow!("no region is set: give --region, or set AWS_REGION or the profile's region"))?;

@@ -1,4 +1,4 @@
-//! The store of a plan: what a state file holds now, in memory. It takes no changes, so a plan cannot leave a trace.
+//! The store of a plan: what a state file or a cluster holds now, in memory. It takes no changes, so a plan cannot leave a trace.
 
 use std::path::Path;
 
@@ -20,11 +20,16 @@ impl Snapshot {
             let reader = StateFile::open_read_only(path)?;
             return Ok(Self { meta: reader.meta().clone(), records: reader.records()? });
         }
-        Self::new()
+        Self::unused()
+    }
+
+    /// What somebody else has read.
+    pub(crate) const fn new(meta: StoreMeta, records: Vec<Record>) -> Self {
+        Self { meta, records }
     }
 
     /// A store that was never used, under an identity of its own: no mark in the cloud can be its.
-    fn new() -> Result<Self> {
+    fn unused() -> Result<Self> {
         let mut key = [0; 32];
         let mut id = [0; 8];
         getrandom::fill(&mut key)

@@ -179,3 +179,53 @@ fn exports_that_meet() {
     ];
     insta::assert_snapshot!(refused(&[("a.yaml", &texts.concat())]));
 }
+
+/// A kubeconfig for a server that is not there.
+fn kubeconfig(directory: &Path) {
+    let text = "apiVersion: v1\nkind: Config\ncurrent-context: gone\n\
+                clusters: [{name: gone, cluster: {server: \"http://127.0.0.1:1\"}}]\n\
+                users: [{name: me, user: {}}]\ncontexts: [{name: gone, context: {cluster: gone, user: me}}]\n";
+    fs::write(directory.join("kubeconfig"), text).expect("a file");
+}
+
+#[test]
+fn clusters_that_cannot_be_used() {
+    let scratch = tempfile::tempdir().expect("a scratch directory");
+    kubeconfig(scratch.path());
+    let all: [&[&str]; 7] = [
+        &["get", "queues", "--context", "prod"],
+        &["get", "queues", "--kubeconfig", "kubeconfig", "--context", "prod"],
+        &["get", "queues", "--kubeconfig", "kubeconfig"],
+        &["crds", "install", "queue", "--kubeconfig", "kubeconfig"],
+        &["plan", "--kubeconfig", "kubeconfig", "--prune"],
+        &["apply", "-f", "dir", "--context", "prod"],
+        &["delete", "queue", "orders", "--context", "prod"],
+    ];
+    let texts =
+        all.map(|arguments| format!("$ cso {}\n{}", arguments.join(" "), told(&cso(scratch.path(), arguments))));
+    insta::assert_snapshot!(texts.join("\n"));
+}
+
+#[test]
+fn what_must_be_said_and_is_not() {
+    let scratch = tempfile::tempdir().expect("a scratch directory");
+    let all: [&[&str]; 3] = [&["plan"], &["crds", "install"], &["crds", "install", "pod"]];
+    let texts =
+        all.map(|arguments| format!("$ cso {}\n{}", arguments.join(" "), told(&cso(scratch.path(), arguments))));
+    insta::assert_snapshot!(texts.join("\n"));
+}
+
+/// Flags that charts of ACK's controllers have are known, and those that cannot be honoured are refused one and all.
+#[test]
+fn flags_of_ack() {
+    let scratch = tempfile::tempdir().expect("a scratch directory");
+    let flags =
+        ["controller", "--aws-region", "eu-west-1", "--watch-selectors", "team=blue", "--enable-webhook-server"];
+    insta::assert_snapshot!(told(&cso(scratch.path(), &flags)));
+}
+
+#[test]
+fn the_rights_of_a_controller() {
+    let scratch = tempfile::tempdir().expect("a scratch directory");
+    insta::assert_snapshot!(told(&cso(scratch.path(), &["crds", "rbac", "queue", "FieldExport"])));
+}

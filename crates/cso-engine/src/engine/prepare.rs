@@ -59,6 +59,21 @@ impl Prepared {
 }
 
 impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
+    /// The turn of an object that is paused: it waits for itself to change.
+    pub(super) fn paused(&self, key: &ObjectKey) -> Option<Turn> {
+        let object = {
+            let world = self.world();
+            in_its_place(world.wish(key)?, Others::record(&*world, key))
+        };
+        match dialect::paused(&object) {
+            Ok(message) => {
+                let standing = Standing::Working { reason: "Paused", message: message?, references: false };
+                Some(Turn::WaitsFor { on: key.clone(), standing })
+            }
+            Err(error) => Some(Turn::Failed { class: ErrorClass::Invalid, error: None, message: error.to_string() }),
+        }
+    }
+
     pub(super) async fn prepare(&self, key: &ObjectKey, mode: Mode, purpose: Purpose) -> Result<Prepared, Unprepared> {
         let (object, record) = {
             let world = self.world();

@@ -67,6 +67,9 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     }
 
     async fn look(&self, key: &ObjectKey) -> Preview {
+        if let Some(turn) = self.paused(key) {
+            return Preview::of_turn(turn);
+        }
         if is_export(key) {
             return self.preview_export(key);
         }

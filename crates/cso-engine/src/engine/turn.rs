@@ -87,6 +87,9 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     }
 
     async fn work(&self, key: &ObjectKey, purpose: Purpose, fresh: bool) -> Result<Turn, StoreError> {
+        if let Some(turn) = self.paused(key) {
+            return self.stand(key, turn).await;
+        }
         if is_export(key) {
             return self.turn_export(key).await;
         }

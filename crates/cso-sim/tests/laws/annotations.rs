@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cso_core::{Condition, ErrorClass, Object, Tree};
-use cso_engine::dialect::Deletion;
+use cso_engine::dialect::{Deletion, PAUSED};
 use cso_engine::run::Rest;
 use cso_sim::{Fault, FaultKind};
 use proptest::prelude::*;
@@ -85,6 +85,35 @@ fn a_namespace_of_another_account_is_refused() {
                 let Rest::Failed { class, message } = ran.rest(&wish.key) else { panic!("{:?}", ran.rest(&wish.key)) };
                 assert_eq!(*class, ErrorClass::Unsupported);
                 assert!(message.contains(account) && message.contains("namespace default"), "{message}");
+            }
+        });
+    }
+}
+
+/// Nothing is called for an object that is paused, by itself or by its namespace, not even for its deletion; once that goes,
+/// everything is made up for. A word that nobody understands pauses too.
+#[test]
+fn a_paused_object_is_left_alone() {
+    let topic = kind("Topic");
+    let plain = object(topic, "subject", json!({"name": "thing"}));
+    let stops: [fn(&Object) -> Object; 3] = [
+        |object| annotated(object, PAUSED, "true"),
+        |object| inheriting(object, PAUSED, "true"),
+        |object| annotated(object, PAUSED, "perhaps"),
+    ];
+    for stop in stops {
+        paused(async {
+            let bench = Bench::new();
+            for (wish, alive) in [(plain.clone(), 1), (deleting(&plain), 0)] {
+                let before = bench.cloud.alive("Topic").len();
+                bench.cloud.forget_calls();
+                let ran = bench.run(&[stop(&wish)]).await;
+                assert!(bench.cloud.made().is_empty(), "{:?}", bench.cloud.mutations());
+                assert_eq!(bench.cloud.alive("Topic").len(), before);
+                assert!(matches!(ran.rest(&plain.key), Rest::Waiting { .. } | Rest::Failed { .. }));
+                let goes_on = inheriting(&wish, PAUSED, "false");
+                bench.run(&[goes_on]).await.all_settled().expect("goes on");
+                assert_eq!(bench.cloud.alive("Topic").len(), alive);
             }
         });
     }

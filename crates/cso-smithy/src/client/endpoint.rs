@@ -61,7 +61,12 @@ impl Endpoint {
 impl Endpoints {
     /// Sends everything to one URL.
     pub(super) fn fixed(url: &str) -> Self {
-        Self { overrides: Overrides::Fixed(url.to_owned()), partitions: Vec::new(), known: Mutex::default() }
+        Self::behind(url, Vec::new())
+    }
+
+    /// Sends everything to one URL, signed as the facts of these partitions say.
+    pub(super) fn behind(url: &str, partitions: Vec<Partition>) -> Self {
+        Self { overrides: Overrides::Fixed(url.to_owned()), partitions, known: Mutex::default() }
     }
 
     /// By `AWS_ENDPOINT_URL` and its kin, else by the facts.

@@ -22,6 +22,7 @@ use crate::snapshot::Snapshot;
 
 /// Applies manifests.
 pub(super) async fn run(global: &Global, args: &args::Apply) -> Result<Exit> {
+    crate::cluster::refuse(global, "apply", "declared")?;
     // Asked for while manifests are read.
     let account = Account::of(global);
     let kinds = of_session(global)?;

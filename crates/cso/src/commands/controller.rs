@@ -1,8 +1,9 @@
 //! `controller`: does for the objects of a cluster what `apply --watch` does for the manifests of a directory.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use cso_core::{Object, ObjectKey};
 use cso_engine::engine::Progress;
 use cso_engine::run::{Control, Goal};
@@ -16,7 +17,7 @@ use tracing::{info, warn};
 
 use super::Exit;
 use super::drive::Signals;
-use crate::args::{self, Global};
+use crate::args::{self, Global, Verdict};
 use crate::kinds::of_session;
 use crate::session::{self, Account, Worker};
 
@@ -24,12 +25,13 @@ type Engine = Worker<KubeStore, KubeSecrets>;
 
 /// Runs until it is told to stop.
 pub(super) async fn run(global: &Global, args: &args::Controller) -> Result<Exit> {
+    let (global, verify_every) = &honoured(global, args)?;
     let mut signals = Signals::listen()?;
     let account = Account::of(global);
     let kinds = of_session(global)?;
     let place = crate::cluster::place(global);
     let cluster = Cluster::connect(&place).await?;
-    let namespace = args.system_namespace.as_deref().unwrap_or_else(|| cluster.namespace());
+    let namespace = args.system.system_namespace.as_deref().unwrap_or_else(|| cluster.namespace());
     let meta = identity(&cluster, namespace, true).await?;
     let resources = crate::cluster::resources(&kinds);
     let rows = Arc::new(Rows::default());
@@ -50,10 +52,24 @@ pub(super) async fn run(global: &Global, args: &args::Controller) -> Result<Exit
         }
     }
     info!(target: "cso::controller", objects = engine.world().wishes().count(), "at work");
-    let goal = Goal::Keep { verify_every: args.verify_every };
+    let goal = Goal::Keep { verify_every: *verify_every };
     let ended = work(Arc::clone(&engine), goal, feed, happens, signals).await;
     engine.ports().store.flush().await;
     ended
+}
+
+/// What the flags of ACK make of ours.
+fn honoured(global: &Global, args: &args::Controller) -> Result<(Global, Duration)> {
+    let Verdict { refused, without_effect } = args.ack.verdict();
+    if !refused.is_empty() {
+        bail!("{}", refused.join("\n"));
+    }
+    for flag in without_effect {
+        warn!(target: "cso::controller", flag, "without effect");
+    }
+    let mut global = global.clone();
+    global.allow_cross_namespace = args.ack.cross_namespace().unwrap_or(global.allow_cross_namespace);
+    Ok((global, args.ack.verify_every().unwrap_or(args.verify_every)))
 }
 
 async fn work(

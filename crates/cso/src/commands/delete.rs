@@ -20,6 +20,7 @@ use crate::snapshot::Snapshot;
 
 /// Deletes objects.
 pub(super) async fn run(global: &Global, args: &args::Delete) -> Result<Exit> {
+    crate::cluster::refuse(global, "delete", "deleted")?;
     let kinds = of_session(global)?;
     let snapshot = Snapshot::of(&global.state)?;
     let records: BTreeMap<ObjectKey, Record> =

@@ -1,4 +1,4 @@
-//! `get`, `describe`, `events`: what the state file holds, also while another process applies.
+//! `get`, `describe`, `events`: what the state file or a cluster holds, also while another process works.
 
 use anyhow::{Result, anyhow, bail};
 use cso_core::export::TargetKind;
@@ -7,23 +7,25 @@ use cso_core::{ObjectKey, Record};
 use cso_engine::exports::{self, ExportedObject};
 use cso_engine::world::Kinds;
 use cso_facts::surface::Surface;
-use cso_local::state::{EventFilter, StateFile};
+use cso_kube::reader::Scope;
+use cso_local::state::EventFilter;
 use serde_json::Value;
 
 use super::Exit;
 use crate::args::{self, Global, Report, View};
 use crate::clock::SystemClock;
-use crate::kinds::{Known, exported, find, of_session};
+use crate::kinds::{Known, exported, field_export, find, of_session};
+use crate::memory::{self, Memory};
 use crate::output::{self, describe, export, object};
 
 /// Objects and how they stand.
-pub(super) fn get(global: &Global, args: &args::Get) -> Result<Exit> {
+pub(super) async fn get(global: &Global, args: &args::Get) -> Result<Exit> {
     let kinds = of_session(global)?;
     let wanted = Wanted::of(&kinds, global, args.kind.as_deref(), args.name.as_deref())?;
-    let all = StateFile::open_read_only(&global.state)?.records()?;
-    let (records, exported) = wanted.among(all);
+    let memory = Memory::open(global).await?;
+    let (records, exported) = wanted.read(&kinds, &memory).await?;
     if args.name.is_some() && records.is_empty() && exported.is_empty() {
-        return Err(wanted.missing());
+        return Err(wanted.missing(&memory.place()));
     }
     let surface_of = |record: &Record| surface(&kinds, record);
     let tables = |wide| {
@@ -73,6 +75,24 @@ impl<'a> Wanted<'a> {
         Ok(Self { global, word, kind, exported, name })
     }
 
+    /// Reads what is wanted.
+    async fn read(&self, kinds: &'a Kinds, memory: &Memory) -> Result<(Vec<Record>, Vec<ExportedObject>)> {
+        let scope = Scope { namespace: self.global.namespace.as_deref(), name: self.name };
+        // The name is that of what an export fills, not of the export.
+        let of_exports = Scope { name: None, ..scope };
+        let exports = memory::Kinds::Any(vec![Known::Export(field_export())]);
+        let records = match (self.kind, self.exported) {
+            (Some(kind), None) => memory.records(&memory::Kinds::Named(vec![kind]), scope).await?,
+            (None, Some(_)) => memory.records(&exports, of_exports).await?,
+            (Some(kind), Some(_)) => {
+                let all = memory::Kinds::Any(vec![kind, Known::Export(field_export())]);
+                memory.records(&all, of_exports).await?
+            }
+            (None, None) => memory.records(&memory::Kinds::Any(Known::all(kinds).collect()), scope).await?,
+        };
+        Ok(self.among(records))
+    }
+
     /// What is wanted of all that there is.
     fn among(&self, records: Vec<Record>) -> (Vec<Record>, Vec<ExportedObject>) {
         let mut exported = exports::objects(&records);
@@ -93,7 +113,8 @@ impl<'a> Wanted<'a> {
             && self.global.namespace.as_ref().is_none_or(|namespace| *namespace == key.namespace)
     }
 
-    fn missing(&self) -> anyhow::Error {
+    /// `holder`: where was looked.
+    fn missing(&self, holder: &str) -> anyhow::Error {
         let namespace = self.global.namespace.as_ref();
         let place = namespace.map(|namespace| format!(" in namespace {namespace}")).unwrap_or_default();
         let word = match (self.kind, self.exported) {
@@ -102,9 +123,9 @@ impl<'a> Wanted<'a> {
             (None, None) => String::new(),
         };
         let asked = self.word.unwrap_or_default();
-        let (state, name) = (self.global.state.display(), self.name.unwrap_or_default());
+        let name = self.name.unwrap_or_default();
         let lists = self.kind.map_or_else(|| asked.to_owned(), Known::full_name);
-        anyhow!("{state} holds no {word} `{name}`{place}; `cso get {lists}` lists those it holds")
+        anyhow!("{holder} holds no {word} `{name}`{place}; `cso get {lists}` lists those it holds")
     }
 
     /// The one key that is left.
@@ -123,20 +144,21 @@ pub(super) fn the_one(records: Vec<Record>, global: &Global, kinds: &Kinds, word
     let kind = Some(find(kinds, word)?);
     let wanted = Wanted { global, word: Some(word), kind, exported: None, name: Some(name) };
     let (records, _) = wanted.among(records);
-    wanted.the_one(records, |record| &record.key)?.ok_or_else(|| wanted.missing())
+    wanted.the_one(records, |record| &record.key)?.ok_or_else(|| wanted.missing(&global.state.display().to_string()))
 }
 
 /// All about one object.
-pub(super) fn describe(global: &Global, args: &args::Named) -> Result<Exit> {
+pub(super) async fn describe(global: &Global, args: &args::Named) -> Result<Exit> {
     let kinds = of_session(global)?;
     let wanted = Wanted::of(&kinds, global, Some(&args.kind), Some(&args.name))?;
-    let state = StateFile::open_read_only(&global.state)?;
-    let (records, exported) = wanted.among(state.records()?);
+    let memory = Memory::open(global).await?;
+    let (records, exported) = wanted.read(&kinds, &memory).await?;
     let record = wanted.the_one(records, |record| &record.key)?;
     let exported = wanted.the_one(exported, |exported| &exported.key)?;
     let text = match (record, exported) {
         (Some(record), None) => {
-            let events = state.events(&EventFilter { limit: Some(20), ..EventFilter::of(&record.key) })?;
+            let filter = EventFilter { limit: Some(20), ..EventFilter::of(&record.key) };
+            let events = memory.events(&filter, wanted.kind).await?;
             let surface = wanted.kind.map(Known::surface);
             describe::description(&record, surface, &events, SystemClock.now())?
         }
@@ -145,7 +167,7 @@ pub(super) fn describe(global: &Global, args: &args::Named) -> Result<Exit> {
             let (word, kind) = (&args.kind, exported.kind.name());
             bail!("`{word} {}` may be {} or v1/{kind}: say which", args.name, full_name_of(&kinds, &record));
         }
-        (None, None) => return Err(wanted.missing()),
+        (None, None) => return Err(wanted.missing(&memory.place())),
     };
     output::result(&text);
     Ok(Exit::Done)
@@ -156,7 +178,7 @@ fn full_name_of(kinds: &Kinds, record: &Record) -> String {
 }
 
 /// What happened, oldest first.
-pub(super) fn events(global: &Global, args: &args::Events) -> Result<Exit> {
+pub(super) async fn events(global: &Global, args: &args::Events) -> Result<Exit> {
     let kinds = of_session(global)?;
     let kind = args.kind.as_deref().map(|word| find(&kinds, word)).transpose()?;
     let filter = EventFilter {
@@ -166,7 +188,7 @@ pub(super) fn events(global: &Global, args: &args::Events) -> Result<Exit> {
         name: args.name.clone(),
         limit: None,
     };
-    let events = StateFile::open_read_only(&global.state)?.events(&filter)?;
+    let events = Memory::open(global).await?.events(&filter, kind).await?;
     match args.output {
         Report::Json => output::json(&events)?,
         Report::Text => output::result(&describe::events(&events, true, SystemClock.now())),

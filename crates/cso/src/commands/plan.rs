@@ -1,9 +1,12 @@
 //! `plan`: every call that apply would make, and none made.
 
+mod cluster;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use cso_core::port::Secrets;
 use cso_core::{Object, ObjectKey, Record};
 use cso_engine::engine::Preview;
 use cso_engine::resolve::order;
@@ -20,13 +23,19 @@ use crate::snapshot::Snapshot;
 
 /// Shows a plan.
 pub(super) async fn run(global: &Global, args: &args::Plan) -> Result<Exit> {
+    if crate::cluster::is_meant(global) {
+        return cluster::run(global, args).await;
+    }
+    if args.paths.is_empty() {
+        bail!("say which manifests: `cso plan -f DIR`; or which cluster: `cso plan --context NAME`");
+    }
     // Asked for while manifests are read.
     let account = Account::of(global);
     let kinds = of_session(global)?;
     let snapshot = Snapshot::of(&global.state)?;
     let namespace = session::namespace(global);
     let known = Remembered::of(snapshot.records());
-    let declared = manifests::load(&args.manifests.paths, namespace, &kinds, &known);
+    let declared = manifests::load(&args.paths, namespace, &kinds, &known);
     if validate::refuse(&declared) {
         return Ok(Exit::Failed);
     }
@@ -44,7 +53,12 @@ pub(super) async fn run(global: &Global, args: &args::Plan) -> Result<Exit> {
         engine.set(object);
     }
     let keys: Vec<ObjectKey> = arriving.into_iter().chain(departing).collect();
-    let report = plan::Report::new(previews(&engine, keys, &edges, global.concurrency).await?, reported);
+    show(args, previews(&engine, keys, &edges, global.concurrency).await?, reported)
+}
+
+/// Prints a plan.
+fn show(args: &args::Plan, planned: Vec<plan::Planned>, reported: Vec<ObjectKey>) -> Result<Exit> {
+    let report = plan::Report::new(planned, reported);
     match args.output {
         args::Report::Text => output::result(&report.text()),
         args::Report::Json => output::json(&report)?,
@@ -64,8 +78,8 @@ pub(super) fn gone<'r>(records: impl Iterator<Item = &'r Record>, declared: &[Ob
 
 /// What would be done about each object, in the order given. Objects are looked at side by side, but none before those that
 /// it refers to: what is learnt of them fills its references, and what stops them stops it.
-async fn previews(
-    engine: &Arc<session::Worker<Snapshot, FileSecrets>>,
+async fn previews<P: Secrets>(
+    engine: &Arc<session::Worker<Snapshot, P>>,
     keys: Vec<ObjectKey>,
     edges: &BTreeMap<ObjectKey, BTreeSet<ObjectKey>>,
     concurrency: usize,
@@ -96,11 +110,14 @@ async fn previews(
                 (key, preview)
             });
         }
-        // Without a look on its way, what still waits is in a circle, and validation has refused that.
+        // Without a look on its way, what still waits is in a circle.
         if !take(&mut looks, &mut previews).await? && waiting.iter().all(|key| stopped(key, edges, &previews).is_none())
         {
             break;
         }
+    }
+    for key in waiting {
+        previews.insert(key, Preview::Waits { message: "is in a circle of references, or waits for one".to_owned() });
     }
     let planned =
         keys.into_iter().filter_map(|object| Some(plan::Planned { preview: previews.remove(&object)?, object }));

@@ -1,9 +1,8 @@
-//! `kinds`, `explain`, `crds`, `completion`: what this build knows, without asking anybody.
+//! `kinds`, `explain`, `completion`: what this build knows, without asking anybody.
 
 use anyhow::Result;
 use clap::CommandFactory as _;
 use clap_complete::Shell;
-use cso_schema::crd;
 use serde_json::{Value, json};
 
 use super::Exit;
@@ -56,24 +55,6 @@ pub(super) fn explain(global: &Global, args: &args::Explain) -> Result<Exit> {
         Report::Text => output::result(&explanation.text()),
         Report::Json => output::json(&explanation)?,
     }
-    Ok(Exit::Done)
-}
-
-/// Custom resource definitions as one YAML stream.
-pub(super) fn crds(global: &Global, args: &args::Crds) -> Result<Exit> {
-    let kinds = of_session(global)?;
-    let chosen = if args.kinds.is_empty() {
-        Known::all(&kinds).collect()
-    } else {
-        args.kinds.iter().map(|word| find(&kinds, word)).collect::<Result<Vec<_>>>()?
-    };
-    let mut stream = String::new();
-    for kind in chosen {
-        stream.push_str("---\n");
-        stream.push_str(output::yaml(&crd::definition(kind.surface()))?.trim_end());
-        stream.push('\n');
-    }
-    output::raw(stream.as_bytes());
     Ok(Exit::Done)
 }
 

@@ -52,12 +52,14 @@ pub(super) fn remembered(records: &[Record]) -> BTreeMap<Target, ObjectKey> {
     records.iter().filter_map(exported).collect()
 }
 
-/// What is wrong with a field export. `exists`: whether an object is there, or `None` if that cannot be told.
+/// What is wrong with a field export. `exists`: whether an object is there, or `None` if that cannot be told; `holder`: where
+/// else than among the manifests it may be.
 pub(super) fn check(
     manifest: &Manifest,
     kinds: &Kinds,
     writers: &Writers,
     exists: Option<&dyn Fn(&ObjectKey) -> bool>,
+    holder: &str,
 ) -> Vec<Problem> {
     let problems = manifest::validate(manifest, field_export());
     if !problems.is_empty() {
@@ -86,7 +88,7 @@ pub(super) fn check(
                 problems.push(at("spec.from.path", format!("{}: {message}", kind.name()), help));
             }
             if exists.is_some_and(|exists| !exists(&export.source)) {
-                let message = format!("refers to {}, which is neither declared nor in the state file", export.source);
+                let message = format!("refers to {}, which is neither declared nor in {holder}", export.source);
                 problems.push(at("spec.from.resource.name", message, Some("declare it".to_owned())));
             }
         }
