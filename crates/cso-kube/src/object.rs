@@ -125,13 +125,13 @@ pub fn shown(resource: &Resource, raw: DynamicObject) -> Record {
         let digest = nobody.digest.digest("spec", &object.spec);
         let mut record = Record::new(object.key.clone(), row.uid.clone(), digest);
         record.created = object.life.as_ref().map(|life| life.began);
-        record.status = without_conditions(&row.status).as_object().cloned().unwrap_or_default();
+        record.status = without_conditions(&row.status()).as_object().cloned().unwrap_or_default();
         record
     });
     record.generation = row.generation;
     record.wish.spec = object.spec;
     record.wish.annotations = object.annotations;
-    record.conditions = conditions(&row.status);
+    record.conditions = conditions(&row.status());
     record
 }
 
@@ -380,7 +380,7 @@ mod tests {
         assert_eq!((bare.ownership.clone(), bare.generation), (Ownership::None, 2));
         assert_eq!(bare.status.get("queueURL"), Some(&json!("http://host/orders")));
         let owned = Record { ownership: Ownership::Created, ..bare };
-        let text = sealed(&resource, &owned, &row(&queue(&json!({}))), &keys(1)).expect("plain data");
+        let text = sealed(&resource, &owned, &row(&queue(&json!({}))), true, &keys(1)).expect("plain data");
         let raw = queue(&json!({RECORD: text}));
         assert_eq!(shown(&resource, raw.clone()).ownership, Ownership::Created);
         let read_with = |byte| read(&resource, raw.clone(), BTreeMap::new(), &keys(byte)).record;
