@@ -371,6 +371,8 @@ fn a_process_with_a_cluster() -> Result<()> {
 
 #[test]
 fn a_cluster_ends_with_its_process_however_that_ends() -> Result<()> {
+    // What is missing is built before anybody waits for the process.
+    drop(Cluster::start(&ClusterOptions::new())?);
     let directory = tempfile::tempdir()?;
     let place = directory.path().join("address");
     let mut process = Command::new(std::env::current_exe()?)
