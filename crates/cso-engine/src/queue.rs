@@ -8,9 +8,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use cso_core::ObjectKey;
 use cso_core::port::Purpose;
 use jiff::Timestamp;
+use serde::Serialize;
 
 /// Why an object is to be worked on. The first is the most urgent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Priority {
     UserChange,
     Wake,
@@ -96,6 +98,16 @@ impl Queue {
     /// Whether something can be worked on now.
     pub fn has_ready(&self) -> bool {
         !self.due.is_empty()
+    }
+
+    /// What is due now and why, by key.
+    pub fn ready(&self) -> impl ExactSizeIterator<Item = (&ObjectKey, Priority)> {
+        self.due.iter().map(|(key, priority)| (key, *priority))
+    }
+
+    /// What will be due, the earliest first.
+    pub fn later(&self) -> impl ExactSizeIterator<Item = (&ObjectKey, Timestamp)> {
+        self.later.iter().map(|(at, key)| (key, *at))
     }
 
     /// Drops an object.
@@ -196,6 +208,16 @@ mod tests {
         let purposes: Vec<Purpose> =
             std::iter::from_fn(|| queue.pop(at(1))).map(|(_, priority)| priority.purpose()).collect();
         assert_eq!(purposes, [Purpose::Change, Purpose::Check]);
+    }
+
+    #[test]
+    fn what_is_due_and_what_will_be_can_be_looked_at() {
+        let mut queue = Queue::default();
+        queue.push_at(key("n", "late"), at(20), Priority::Sweep);
+        queue.push_at(key("n", "soon"), at(10), Priority::Poll);
+        queue.push(key("n", "now"), Priority::Wake);
+        assert_eq!(queue.ready().collect::<Vec<_>>(), [(&key("n", "now"), Priority::Wake)]);
+        assert_eq!(queue.later().collect::<Vec<_>>(), [(&key("n", "soon"), at(10)), (&key("n", "late"), at(20))]);
     }
 
     #[test]

@@ -9,7 +9,9 @@ use cso_core::export::is_export;
 use cso_core::port::{Clock, Cloud, Reach, Secrets, Store, StoreError};
 use cso_core::{ErrorClass, Object, ObjectKey, Record};
 use jiff::Timestamp;
+use serde::Serialize;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::classify;
@@ -31,13 +33,48 @@ pub enum Goal {
 }
 
 /// Messages to a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Control {
     /// The wishes for these objects changed.
     Changed(Vec<ObjectKey>),
+    /// Tell what is going on.
+    View(oneshot::Sender<View>),
     /// Start nothing new, finish what is in flight, return.
     Stop,
 }
+
+/// What a run has before it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct View {
+    /// How many objects are due.
+    pub ready_count: usize,
+    /// How many will be due at a time that is known.
+    pub later_count: usize,
+    /// Of those that are due, the first [`SHOWN`] by key.
+    pub ready: Vec<Ready>,
+    /// The first [`SHOWN`] that will be due, by time.
+    pub later: Vec<Later>,
+    /// Objects with a turn in flight.
+    pub in_flight: Vec<ObjectKey>,
+}
+
+/// An object that is due, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Ready {
+    pub object: ObjectKey,
+    pub why: Priority,
+}
+
+/// An object that will be due.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Later {
+    pub object: ObjectKey,
+    pub at: Timestamp,
+}
+
+/// Objects that a [`View`] names of each sort: it is for people.
+pub const SHOWN: usize = 1000;
 
 /// How a run left each object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -147,6 +184,10 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
                 }
                 message = control.recv(), if listening => match message {
                     Some(Control::Changed(keys)) => run.changed(keys),
+                    Some(Control::View(asker)) => {
+                        // Whoever asked may have stopped waiting.
+                        let _ = asker.send(run.view());
+                    }
                     Some(Control::Stop) => stopping = true,
                     None => listening = false,
                 },
@@ -180,6 +221,17 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
                 let result = engine.turn(&key, priority.purpose(), fresh).await;
                 (key, result)
             });
+        }
+    }
+
+    fn view(&self) -> View {
+        let (ready, later) = (self.queue.ready(), self.queue.later());
+        View {
+            ready_count: ready.len(),
+            later_count: later.len(),
+            ready: ready.take(SHOWN).map(|(key, why)| Ready { object: key.clone(), why }).collect(),
+            later: later.take(SHOWN).map(|(key, at)| Later { object: key.clone(), at }).collect(),
+            in_flight: self.busy.keys().cloned().collect(),
         }
     }
 

@@ -139,6 +139,14 @@ impl World {
         }
     }
 
+    /// Takes in what another process, which works on the objects, remembers of one: it knows better.
+    pub fn follow(&mut self, key: &ObjectKey, record: Option<Record>) {
+        match record {
+            Some(record) => self.remember(record),
+            None => drop(self.records.remove(key)),
+        }
+    }
+
     /// Drops an object and its record, which it returns.
     pub fn forget(&mut self, key: &ObjectKey) -> Option<Arc<Record>> {
         self.objects.remove(key);

@@ -12,6 +12,7 @@ use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
+use kube::api::ListParams;
 use kube::core::{DynamicObject, PartialObjectMeta};
 use kube::runtime::watcher::{self, Event, watcher};
 use serde::Serialize;
@@ -24,10 +25,13 @@ use crate::connect::Cluster;
 use crate::identity::Keys;
 use crate::object::{self, Seen};
 use crate::resources::{Resource, Resources};
-use crate::rows::Rows;
+use crate::rows::{Rows, version_number};
 
 /// Pauses of a watch that fails, from the first to the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(15));
+
+/// Kinds that are asked for at the same time.
+const LISTS: usize = 16;
 
 /// Something the server told.
 #[derive(Debug)]
@@ -60,9 +64,13 @@ pub struct WatchState {
 /// The watches of a cluster. They end with it.
 pub struct Feed {
     news: UnboundedReceiver<News>,
-    watches: Watches,
+    shared: Arc<Shared>,
+    resources: Resources,
     _work: JoinSet<()>,
 }
+
+/// The version of each object that a server has at one moment.
+pub type Versions = BTreeMap<ObjectKey, String>;
 
 /// States of all watches, by what they watch.
 pub type Watches = Arc<Mutex<BTreeMap<String, WatchState>>>;
@@ -77,7 +85,6 @@ impl Feed {
         namespaces: Vec<String>,
     ) -> Self {
         let (sender, news) = mpsc::unbounded_channel();
-        let watches = Watches::default();
         let shared = Arc::new(Shared {
             cluster: cluster.clone(),
             rows,
@@ -85,11 +92,12 @@ impl Feed {
             namespaces,
             annotations: RwLock::default(),
             sender,
-            watches: Arc::clone(&watches),
+            order: Mutex::default(),
+            watches: Watches::default(),
         });
         let mut work = JoinSet::new();
-        work.spawn(follow(shared, resources));
-        Self { news, watches, _work: work }
+        work.spawn(follow(Arc::clone(&shared), resources.clone()));
+        Self { news, shared, resources, _work: work }
     }
 
     /// The next news.
@@ -103,7 +111,32 @@ impl Feed {
 
     /// How the watches go.
     pub fn watches(&self) -> Watches {
-        Arc::clone(&self.watches)
+        Arc::clone(&self.shared.watches)
+    }
+
+    /// Asks for what the server has by now, of each kind that is watched. Whatever was written before is in it. A kind that
+    /// cannot be asked for is left out: its watch says why.
+    pub async fn versions(&self) -> Versions {
+        let watched: Vec<(Arc<Resource>, Option<String>)> = {
+            let watches = self.shared.watches.lock().unwrap_or_else(PoisonError::into_inner);
+            let everywhere = self.resources.iter().flat_map(|resource| {
+                let places = places(&self.shared.namespaces).into_iter();
+                places.map(move |place| (Arc::clone(resource), place.cloned()))
+            });
+            everywhere.filter(|(resource, place)| watches.contains_key(&watch_name(resource, place.as_ref()))).collect()
+        };
+        let lists = watched.into_iter().map(|(resource, place)| versions_of(&self.shared.cluster, resource, place));
+        futures::stream::iter(lists).buffer_unordered(LISTS).map(futures::stream::iter).flatten().collect().await
+    }
+
+    /// Whether all of that, or what came after it, was told here and taken from here.
+    pub fn has_told(&self, versions: &Versions) -> bool {
+        let _order = self.shared.order.lock().unwrap_or_else(PoisonError::into_inner);
+        // An object without a row is gone, or is told together with its record later.
+        let is_told = |(key, version): (&ObjectKey, &String)| {
+            self.shared.rows.get(key).is_none_or(|row| version_number(&row.resource_version) >= version_number(version))
+        };
+        self.news.is_empty() && versions.iter().all(is_told)
     }
 }
 
@@ -115,6 +148,8 @@ struct Shared {
     /// Of each namespace, those annotations that ask for something.
     annotations: RwLock<BTreeMap<String, BTreeMap<String, String>>>,
     sender: UnboundedSender<News>,
+    /// Held while a row and its news become known: who holds it sees both or none.
+    order: Mutex<()>,
     watches: Watches,
 }
 
@@ -217,15 +252,12 @@ async fn follow_namespaces(shared: Arc<Shared>, ready: UnboundedSender<String>) 
 }
 
 async fn follow_kind(shared: Arc<Shared>, resource: Arc<Resource>, ready: UnboundedSender<String>) {
-    let places = if shared.namespaces.is_empty() { vec![None] } else { shared.namespaces.iter().map(Some).collect() };
+    let places = places(&shared.namespaces);
     let mut watches = JoinSet::new();
     let (listed, mut is_listed) = mpsc::unbounded_channel();
     let count = places.len();
     for place in places {
-        let api = match place {
-            None => Api::all_with(shared.cluster.watches(), &resource.api()),
-            Some(namespace) => resource.in_namespace(shared.cluster.watches(), namespace),
-        };
+        let api = objects(&shared.cluster, &resource, place);
         let task = follow_objects(Arc::clone(&shared), Arc::clone(&resource), api, place.cloned(), listed.clone());
         watches.spawn(task);
     }
@@ -236,6 +268,32 @@ async fn follow_kind(shared: Arc<Shared>, resource: Arc<Resource>, ready: Unboun
     while watches.join_next().await.is_some() {}
 }
 
+/// Where objects are looked for: everywhere, or in each of these namespaces.
+fn places(namespaces: &[String]) -> Vec<Option<&String>> {
+    if namespaces.is_empty() { vec![None] } else { namespaces.iter().map(Some).collect() }
+}
+
+fn watch_name(resource: &Resource, place: Option<&String>) -> String {
+    place.map_or_else(|| resource.crd_name(), |place| format!("{} in {place}", resource.crd_name()))
+}
+
+fn objects(cluster: &Cluster, resource: &Resource, place: Option<&String>) -> Api<DynamicObject> {
+    match place {
+        None => Api::all_with(cluster.watches(), &resource.api()),
+        Some(namespace) => resource.in_namespace(cluster.watches(), namespace),
+    }
+}
+
+async fn versions_of(cluster: &Cluster, resource: Arc<Resource>, place: Option<String>) -> Vec<(ObjectKey, String)> {
+    let api = objects(cluster, &resource, place.as_ref());
+    let list = api.list_metadata(&ListParams::default()).await.ok();
+    let version = |found: PartialObjectMeta<DynamicObject>| {
+        let key = object::key(&resource, &found);
+        found.metadata.resource_version.map(|version| (key, version))
+    };
+    list.into_iter().flat_map(|list| list.items).filter_map(version).collect()
+}
+
 async fn follow_objects(
     shared: Arc<Shared>,
     resource: Arc<Resource>,
@@ -243,8 +301,7 @@ async fn follow_objects(
     place: Option<String>,
     listed: UnboundedSender<()>,
 ) {
-    let name =
-        place.as_ref().map_or_else(|| resource.crd_name(), |place| format!("{} in {place}", resource.crd_name()));
+    let name = watch_name(&resource, place.as_ref());
     let mut watch = Watch::new(&name, api, Arc::clone(&shared.watches));
     let mut there = BTreeSet::new();
     let key = |raw: &DynamicObject| object::key(&resource, raw);
@@ -279,6 +336,7 @@ impl Shared {
         let inherited = annotations.get(namespace).cloned().unwrap_or_default();
         drop(annotations);
         let seen = object::read(resource, raw, inherited, &self.keys);
+        let _order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
         self.rows.put(seen.object.key.clone(), seen.row.clone());
         self.tell(News::Seen(Box::new(seen)));
     }

@@ -59,8 +59,9 @@ pub fn finalizer(key: &ObjectKey) -> String {
 }
 
 /// The key of an object of this kind.
-pub fn key(resource: &Resource, raw: &DynamicObject) -> ObjectKey {
-    let [namespace, name] = [&raw.metadata.namespace, &raw.metadata.name].map(|it| it.as_deref().unwrap_or_default());
+pub fn key(resource: &Resource, raw: &impl kube::Resource) -> ObjectKey {
+    let metadata = raw.meta();
+    let [namespace, name] = [&metadata.namespace, &metadata.name].map(|it| it.as_deref().unwrap_or_default());
     ObjectKey::new(&resource.group, &resource.kind, namespace, name)
 }
 

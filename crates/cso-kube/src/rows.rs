@@ -82,6 +82,10 @@ impl Rows {
 
 /// An answer to a write may overtake the events of earlier writes. Versions of one object are numbers that grow.
 fn is_later(one: &Row, other: &Row) -> bool {
-    let number = |row: &Row| row.resource_version.parse::<u128>().unwrap_or_default();
-    number(one) > number(other)
+    version_number(&one.resource_version) > version_number(&other.resource_version)
+}
+
+/// A version as a number, to tell which of two is the later one.
+pub(crate) fn version_number(version: &str) -> u128 {
+    version.parse().unwrap_or_default()
 }

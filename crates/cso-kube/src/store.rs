@@ -21,6 +21,7 @@ use tracing::{debug, warn};
 use crate::connect::Cluster;
 use crate::error::{not_taken, status, why};
 use crate::events::Events;
+use crate::fence::Fence;
 use crate::identity::Keys;
 use crate::object::{self, RECORD, patches};
 use crate::resources::{Resource, Resources};
@@ -48,18 +49,20 @@ struct Shared {
     calls: Client,
     resources: Resources,
     rows: Arc<Rows>,
+    fence: Fence,
     events: Events,
     /// Outcomes that are not written yet.
     closed: Mutex<BTreeMap<ObjectKey, Arc<Record>>>,
 }
 
 impl KubeStore {
-    /// A store for these kinds. `rows` is shared with the feed that follows the server.
-    pub fn new(cluster: &Cluster, meta: StoreMeta, resources: Resources, rows: Arc<Rows>) -> Self {
+    /// A store for these kinds. `rows` is shared with the feed that follows the server. Behind the `fence` nothing is
+    /// written: intents while something new may be begun, everything else while it may be finished.
+    pub fn new(cluster: &Cluster, meta: StoreMeta, resources: Resources, rows: Arc<Rows>, fence: Fence) -> Self {
         let keys = Keys { digest: meta.digest_key.clone() };
         let calls = cluster.calls();
         let events = Events::new(calls.clone());
-        let shared = Shared { meta, keys, calls, resources, rows, events, closed: Mutex::default() };
+        let shared = Shared { meta, keys, calls, resources, rows, fence, events, closed: Mutex::default() };
         Self { shared: Arc::new(shared), closing: Mutex::default() }
     }
 
@@ -142,6 +145,10 @@ impl Shared {
         let resource = self.resource(key)?;
         let mut pause = PAUSE;
         for attempt in 1.. {
+            let may = if record.intent.is_some() { self.fence.may_begin() } else { self.fence.may_finish() };
+            if !may {
+                return Err(not_leading(key));
+            }
             let Some(row) = self.rows.get(key) else { return Err(gone(key)) };
             let error = match self.write_over(resource, &row, record).await {
                 Ok(()) => return Ok(()),
@@ -215,6 +222,9 @@ impl Shared {
     async fn release(&self, key: &ObjectKey) -> Result<(), StoreError> {
         let resource = self.resource(key)?;
         for _ in 0..TRIES {
+            if !self.fence.may_finish() {
+                return Err(not_leading(key));
+            }
             let Some(row) = self.rows.get(key) else { return Ok(()) };
             let Some(patch) = object::release(&row, key) else { return Ok(()) };
             let released = async {
@@ -277,6 +287,10 @@ impl Shared {
         let resource = self.resources.of(key).map(Arc::as_ref);
         resource.ok_or_else(|| not_taken(format!("{key} is of no kind that this process manages")))
     }
+}
+
+fn not_leading(key: &ObjectKey) -> StoreError {
+    not_taken(format!("{key} is not written: another replica may lead by now"))
 }
 
 fn gone(key: &ObjectKey) -> StoreError {

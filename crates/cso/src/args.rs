@@ -3,6 +3,7 @@
 
 mod ack;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -76,13 +77,16 @@ pub(crate) struct Cli {
 }
 
 impl Cli {
-    /// How much is told, as a count of `-v`.
-    pub(crate) fn verbosity(&self) -> u8 {
-        let asked = match &self.command {
-            Command::Controller(controller) => controller.ack.verbosity(),
-            _ => None,
-        };
-        self.global.verbose.max(asked.unwrap_or_default())
+    /// How much is told, as a count of `-v`, and in which form. A controller has nobody who looks on: it tells what it changes
+    /// without being asked.
+    pub(crate) fn logs(&self) -> (u8, LogFormat) {
+        match &self.command {
+            Command::Controller(controller) => {
+                let asked = controller.ack.verbosity().unwrap_or_default();
+                (self.global.verbose.saturating_add(1).max(asked), controller.log_format)
+            }
+            _ => (self.global.verbose, LogFormat::Text),
+        }
     }
 }
 
@@ -247,8 +251,30 @@ pub(crate) struct Controller {
     /// Take back resources that carry the mark of the same object in a lost state
     #[arg(long, env = "CSO_TAKE_BACK")]
     pub(crate) take_back: bool,
+    /// Act only while this process holds the Lease, so that others may stand by; `--leader-elect=false` for a single process
+    #[arg(long, env = "CSO_LEADER_ELECT", default_value_t = true, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub(crate) leader_elect: bool,
+    /// How long leadership lasts without a renewal, in whole seconds; renewed at a third of it
+    #[arg(long, env = "CSO_LEASE_DURATION", default_value = "15s", value_name = "DURATION", value_parser = lease_duration)]
+    pub(crate) lease_duration: Duration,
+    /// Where /metrics, /debug/queue and /debug/watches are served; 0 for nowhere
+    #[arg(long, env = "CSO_METRICS_ADDR", default_value = "0.0.0.0:8080", value_name = "ADDRESS", value_parser = listen)]
+    pub(crate) metrics_addr: Listen,
+    /// Where /healthz and /readyz are served; 0 for nowhere
+    #[arg(long, env = "CSO_HEALTHZ_ADDR", default_value = "0.0.0.0:8081", value_name = "ADDRESS", value_parser = listen)]
+    pub(crate) healthz_addr: Listen,
+    /// Form of what is told on stderr
+    #[arg(long, env = "CSO_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
+    pub(crate) log_format: LogFormat,
     #[command(flatten)]
     pub(crate) ack: Ack,
+}
+
+/// Where pages are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listen {
+    Nowhere,
+    At(SocketAddr),
 }
 
 #[derive(Debug, Args)]
@@ -440,6 +466,15 @@ impl From<DeletionPolicy> for Deletion {
     }
 }
 
+/// Forms of logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// A line for people
+    Text,
+    /// An object a line for collectors
+    Json,
+}
+
 /// Forms of manifests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Form {
@@ -474,6 +509,24 @@ fn duration(text: &str) -> Result<Duration, String> {
     let parsed: jiff::SignedDuration =
         text.parse().map_err(|_| "say a duration such as 500ms, 30s or 5m".to_owned())?;
     parsed.try_into().map_err(|_| "a duration cannot be negative".to_owned())
+}
+
+/// A lease says its duration in whole seconds, and has to be renewed in a third of it.
+fn lease_duration(text: &str) -> Result<Duration, String> {
+    let parsed = duration(text)?;
+    if parsed < Duration::from_secs(3) || parsed > Duration::from_secs(3600) || parsed.subsec_nanos() > 0 {
+        return Err("say whole seconds from 3s to 1h".to_owned());
+    }
+    Ok(parsed)
+}
+
+/// An address to serve at; as in Go, one without a host means every address of the machine.
+fn listen(text: &str) -> Result<Listen, String> {
+    if text == "0" {
+        return Ok(Listen::Nowhere);
+    }
+    let full = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.to_owned() };
+    full.parse().map(Listen::At).map_err(|_| "say an address such as 127.0.0.1:8080 or :8080, or 0".to_owned())
 }
 
 /// A tag that every resource may carry.
@@ -514,6 +567,30 @@ mod tests {
         for text in ["team", "=x", "aws:x=y", "services.k8s.aws/owner=me", "a=%NAMESPACE%"] {
             assert!(default_tag(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn addresses_are_what_people_write() {
+        let at = |text: &str| Ok(Listen::At(text.parse().unwrap()));
+        assert_eq!(listen("0"), Ok(Listen::Nowhere));
+        assert_eq!(listen(":8080"), at("0.0.0.0:8080"));
+        assert_eq!(listen("[::]:8080"), at("[::]:8080"));
+        assert!(listen("8080").is_err());
+    }
+
+    #[test]
+    fn a_controller_tells_without_being_asked_and_leads_unless_told_otherwise() {
+        let parse = |line: &str| Cli::try_parse_from(line.split(' ')).unwrap();
+        assert_eq!(parse("cso get").logs(), (0, LogFormat::Text));
+        assert_eq!(parse("cso controller").logs(), (1, LogFormat::Text));
+        assert_eq!(parse("cso controller -v --log-format json").logs(), (2, LogFormat::Json));
+        let elects = |line| match parse(line).command {
+            Command::Controller(controller) => controller.leader_elect,
+            _ => unreachable!("it is a controller"),
+        };
+        assert!(elects("cso controller") && elects("cso controller --leader-elect"));
+        assert!(!elects("cso controller --leader-elect=false"));
+        assert!(lease_duration("15s").is_ok() && lease_duration("1500ms").is_err() && lease_duration("2s").is_err());
     }
 
     #[test]

@@ -1,21 +1,30 @@
-//! What `-v` tells, on stderr. The engine names the object, the client tells each call; inputs, answers and messages of the
+//! What `-v` and a controller tell, on stderr. The engine names the object, the client tells each call; inputs, answers and messages of the
 //! provider may hold secrets and are never told.
+
+mod json;
 
 use tracing::info;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::args::LogFormat;
+
 /// Libraries of others that would tell too much: canonical requests hold session tokens, and the wire holds bodies.
 const SILENT: [&str; 4] = ["aws_sigv4", "hyper", "h2", "rustls"];
 
 /// Starts the logs: `1` mutating calls, `2` reads and turns too, `3` what libraries do as well.
-pub(crate) fn start(verbose: u8, colors: bool) {
+pub(crate) fn start(verbose: u8, format: LogFormat, colors: bool) {
     if verbose == 0 {
         return;
     }
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colors);
-    tracing_subscriber::registry().with(lines).with(targets(verbose)).init();
+    let registry = tracing_subscriber::registry().with(targets(verbose));
+    match format {
+        LogFormat::Text => {
+            registry.with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colors)).init();
+        }
+        LogFormat::Json => registry.with(json::Lines::new(std::io::stderr)).init(),
+    }
 }
 
 /// Who may tell how much.

@@ -29,7 +29,8 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 fn main() -> ExitCode {
     let cli = args::Cli::parse();
     output::choose_color(cli.global.color);
-    logs::start(cli.verbosity(), output::colors_stderr());
+    let (verbose, format) = cli.logs();
+    logs::start(verbose, format, output::colors_stderr());
     match run(cli) {
         Ok(exit) => exit.into(),
         Err(error) => {

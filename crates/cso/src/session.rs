@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow};
 use cso_aws::Aws;
-use cso_core::port::{Cloud as _, Secrets, Store};
+use cso_core::port::{Clock, Cloud, Secrets, Store};
 use cso_core::{ErrorClass, Object, Record};
 use cso_engine::engine::{Engine, Ports, Progress, Settings};
 use cso_engine::world::Kinds;
@@ -75,7 +75,13 @@ pub(crate) async fn open<S: Store, P: Secrets>(
     take_back: bool,
 ) -> Result<(Arc<Worker<S, P>>, UnboundedReceiver<Progress>)> {
     let Account { cloud, region } = account;
-    let settings = Settings {
+    let ports = Ports { cloud, store, secrets, clock: SystemClock };
+    engine(ports, kinds, settings(global, region, take_back)).await
+}
+
+/// What the command line decides for all objects.
+pub(crate) fn settings(global: &Global, region: String, take_back: bool) -> Settings {
+    Settings {
         region,
         concurrency: global.concurrency,
         take_back,
@@ -84,8 +90,15 @@ pub(crate) async fn open<S: Store, P: Secrets>(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         deletion: global.deletion_policy.into(),
         default_tags: global.default_tags.iter().cloned().collect(),
-    };
-    let ports = Ports { cloud, store, secrets, clock: SystemClock };
+    }
+}
+
+/// Makes an engine over any ports.
+pub(crate) async fn engine<C: Cloud, S: Store, P: Secrets, K: Clock>(
+    ports: Ports<C, S, P, K>,
+    kinds: Kinds,
+    settings: Settings,
+) -> Result<(Arc<Engine<C, S, P, K>>, UnboundedReceiver<Progress>)> {
     let (progress, happens) = mpsc::unbounded_channel();
     let engine = Engine::open(ports, kinds, settings, progress).await?;
     Ok((Arc::new(engine), happens))

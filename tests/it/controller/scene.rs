@@ -57,7 +57,11 @@ impl Scene {
 
     /// The controller, before both proxies.
     pub(super) fn command(&self, args: &[&str]) -> Result<Command> {
-        let mut command = self.stage.command(&["controller", "-v"])?;
+        let mut command = self.stage.command(&["controller"])?;
+        // Alone, unless a story says otherwise: whoever is killed leaves no lease to wait for, and no port is taken.
+        for (name, value) in [("CSO_LEADER_ELECT", "false"), ("CSO_METRICS_ADDR", "0"), ("CSO_HEALTHZ_ADDR", "0")] {
+            command.env(name, value);
+        }
         command.args(args).env("KUBECONFIG", self.proxy.kubeconfig(OPERATOR)?).stdin(Stdio::null());
         Ok(command)
     }

@@ -121,7 +121,9 @@ impl Bench {
 
     /// A controller that looks again at what is settled only after the bench, since the pace of that is the user's.
     fn controller(&self, stage: &Stage) -> Result<Running> {
-        let args = ["controller", "-v", "--verify-every", "24h"];
+        // Alone and without pages: no lease of the one before to wait for, and no port.
+        let pages = ["--metrics-addr", "0", "--healthz-addr", "0"];
+        let args = [&["controller", "--verify-every", "24h", "--leader-elect=false"][..], &pages].concat();
         let mut command = command(&stage.cso, &self.directory, stage.cloud.endpoint(), &args)?;
         command.env("KUBECONFIG", self.cluster.kubeconfig(OPERATOR)?).stdin(Stdio::null());
         let running = Running(command.spawn()?);

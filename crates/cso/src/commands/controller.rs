@@ -1,27 +1,34 @@
 //! `controller`: does for the objects of a cluster what `apply --watch` does for the manifests of a directory.
+//!
+//! ```text
+//! stand by: follow what others write --elected--> catch up --> lead --deposed--> (memory of a term ends with it) --> stand by
+//! ```
+
+mod desk;
+mod news;
+mod term;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
-use cso_core::{Object, ObjectKey};
-use cso_engine::engine::Progress;
-use cso_engine::run::{Control, Goal};
-use cso_kube::identity::{Keys, identity};
-use cso_kube::rows::Rows;
-use cso_kube::secrets::KubeSecrets;
-use cso_kube::{Cluster, Feed, KubeStore, News};
-use tokio::sync::mpsc::{self, UnboundedReceiver};
+use anyhow::{Context as _, Result, bail};
+use cso_kube::identity::identity;
+use cso_kube::lease::{Candidacy, Candidate};
+use cso_kube::{Cluster, Fence};
+use cso_observe::{Metrics, Pages, serve};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
+use self::desk::Desk;
+use self::term::{Ended, Office};
 use super::Exit;
 use super::drive::Signals;
-use crate::args::{self, Global, Verdict};
+use crate::args::{self, Global, Listen, Verdict};
+use crate::clock::SystemClock;
 use crate::kinds::of_session;
-use crate::session::{self, Account, Worker};
-
-type Engine = Worker<KubeStore, KubeSecrets>;
+use crate::session::Account;
 
 /// Runs until it is told to stop.
 pub(super) async fn run(global: &Global, args: &args::Controller) -> Result<Exit> {
@@ -29,32 +36,45 @@ pub(super) async fn run(global: &Global, args: &args::Controller) -> Result<Exit
     let mut signals = Signals::listen()?;
     let account = Account::of(global);
     let kinds = of_session(global)?;
-    let place = crate::cluster::place(global);
-    let cluster = Cluster::connect(&place).await?;
+    let cluster = Cluster::connect(&crate::cluster::place(global)).await?;
     let namespace = args.system.system_namespace.as_deref().unwrap_or_else(|| cluster.namespace());
     let meta = identity(&cluster, namespace, true).await?;
-    let resources = crate::cluster::resources(&kinds);
-    let rows = Arc::new(Rows::default());
-    let keys = Keys { digest: meta.digest_key.clone() };
-    let store = KubeStore::new(&cluster, meta, resources.clone(), Arc::clone(&rows));
-    let mut feed = Feed::start(&cluster, resources, rows, keys, args.watch_namespace.clone());
-    let account = account.await?;
-    let secrets = KubeSecrets::new(&cluster);
-    let (engine, happens) = session::open(global, account, store, secrets, kinds, args.take_back).await?;
-    info!(target: "cso::controller", "reading what there is");
-    loop {
-        tokio::select! {
-            () = signals.next() => return Ok(Exit::Interrupted),
-            news = feed.next() => match news {
-                News::Complete => break,
-                news => drop(take_in(&engine, news)),
-            },
+    let (cloud, region) = account.await?.into_parts();
+    let (ready, is_ready) = watch::channel(false);
+    let candidate = args.leader_elect.then(|| {
+        let candidacy =
+            Candidacy { namespace: namespace.to_owned(), identity: name_of_process(), duration: args.lease_duration };
+        Candidate::stand(&cluster, candidacy, is_ready, SystemClock)
+    });
+    let fence = candidate.as_ref().map_or_else(Fence::open, Candidate::fence);
+    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
+    let desk = Arc::new(Desk::new(fence.clone()));
+    // They end with this function.
+    let _pages = pages(args, &desk, &metrics).await?;
+    let office = Office {
+        settings: crate::session::settings(global, region, args.take_back),
+        resources: crate::cluster::resources(&kinds),
+        kinds,
+        cloud: Arc::new(cloud),
+        cluster,
+        meta,
+        namespaces: args.watch_namespace.clone(),
+        verify_every: *verify_every,
+        ready,
+        fence,
+        metrics,
+        desk,
+    };
+    let ended = loop {
+        match office.term(&mut signals).await {
+            Ok(Ended::Deposed) => info!(target: "cso::controller", "stands by again"),
+            Ok(Ended::Told) => break Ok(Exit::Done),
+            Err(error) => break Err(error),
         }
+    };
+    if let Some(candidate) = candidate {
+        candidate.resign().await;
     }
-    info!(target: "cso::controller", objects = engine.world().wishes().count(), "at work");
-    let goal = Goal::Keep { verify_every: *verify_every };
-    let ended = work(Arc::clone(&engine), goal, feed, happens, signals).await;
-    engine.ports().store.flush().await;
     ended
 }
 
@@ -72,84 +92,30 @@ fn honoured(global: &Global, args: &args::Controller) -> Result<(Global, Duratio
     Ok((global, args.ack.verify_every().unwrap_or(args.verify_every)))
 }
 
-async fn work(
-    engine: Arc<Engine>,
-    goal: Goal,
-    mut feed: Feed,
-    mut happens: UnboundedReceiver<Progress>,
-    mut signals: Signals,
-) -> Result<Exit> {
-    let (control, inbox) = mpsc::unbounded_channel();
-    let mut run = JoinSet::new();
-    run.spawn(Arc::clone(&engine).run(goal, inbox));
-    loop {
-        tokio::select! {
-            () = signals.next() => {
-                info!(target: "cso::controller", "stopping: calls in flight are finished and recorded");
-                // A run that is over does not listen, and needs not.
-                let _ = control.send(Control::Stop);
-            }
-            Some(ended) = run.join_next() => {
-                ended??;
-                return Ok(Exit::Done);
-            }
-            news = feed.next() => {
-                let changed = take_in(&engine, news);
-                if !changed.is_empty() {
-                    let _ = control.send(Control::Changed(changed));
-                }
-            }
-            Some(event) = happens.recv() => tell(&event),
-        }
-    }
+/// What the Lease calls this process: the pod, and something that no restart of it has.
+fn name_of_process() -> String {
+    #[expect(clippy::disallowed_methods, reason = "only the binary reads the environment, and this is the binary")]
+    let host = std::env::var("HOSTNAME").ok().filter(|host| !host.is_empty());
+    let mut random = [0; 8];
+    // Without random bytes the process number tells replicas of one host apart.
+    let own = match getrandom::fill(&mut random) {
+        Ok(()) => u64::from_ne_bytes(random),
+        Err(_) => std::process::id().into(),
+    };
+    format!("{}_{own:016x}", host.as_deref().unwrap_or("cso"))
 }
 
-/// Takes news into the engine's world; returns the objects that it concerns.
-fn take_in(engine: &Engine, news: News) -> Vec<ObjectKey> {
-    match news {
-        News::Seen(seen) => {
-            let key = seen.object.key.clone();
-            if let Some(record) = seen.record {
-                engine.world().meet(record);
-            }
-            if engine.set(seen.object) { vec![key] } else { Vec::new() }
-        }
-        News::Gone { key, held } => {
-            let owned = engine.world().forget(&key).is_some_and(|record| record.ownership.is_ours());
-            if owned && held {
-                warn!(target: "cso::controller", object = %key, "its finalizer was taken away: its resource is left as it is");
-            }
-            vec![key]
-        }
-        News::Namespace { name, annotations } => {
-            let inside: Vec<Arc<Object>> =
-                engine.world().wishes().filter(|wish| wish.key.namespace == name).map(Arc::clone).collect();
-            let renewed = inside
-                .into_iter()
-                .filter(|wish| engine.set(Object { inherited: Some(annotations.clone()), ..Object::clone(wish) }));
-            renewed.map(|wish| wish.key.clone()).collect()
-        }
-        News::Complete => Vec::new(),
+/// Serves the pages at their addresses, on one listener if that is one address.
+async fn pages(args: &args::Controller, desk: &Arc<Desk>, metrics: &Arc<Metrics>) -> Result<JoinSet<()>> {
+    let [probes, insight] = [(args.healthz_addr, Pages::Probes), (args.metrics_addr, Pages::Insight)];
+    let wanted = if probes.0 == insight.0 { vec![(probes.0, Pages::All)] } else { vec![probes, insight] };
+    let mut work = JoinSet::new();
+    for (listen, pages) in wanted {
+        let Listen::At(address) = listen else { continue };
+        let remedy = "choose another with --metrics-addr and --healthz-addr, or 0 for none";
+        let listener =
+            TcpListener::bind(address).await.with_context(|| format!("cannot serve at {address}; {remedy}"))?;
+        work.spawn(serve(listener, pages, Arc::clone(desk), Arc::clone(metrics)));
     }
-}
-
-/// Tells what happens, for people who read logs.
-fn tell(event: &Progress) {
-    match event {
-        Progress::Calling { object, step } => {
-            info!(target: "cso::controller", %object, call = step.call.operation, "calls");
-        }
-        Progress::Called { object, step, error: Some(error) } => {
-            warn!(target: "cso::controller", %object, call = step.call.operation, class = error.class.label(), "the call failed");
-        }
-        Progress::Called { .. } => {}
-        Progress::Standing { object, standing } => {
-            info!(target: "cso::controller", %object, stands = standing.message(), "turn");
-        }
-        Progress::Owned { object, message }
-        | Progress::Exported { object, message }
-        | Progress::Forgotten { object, message } => {
-            info!(target: "cso::controller", %object, message, "turn");
-        }
-    }
+    Ok(work)
 }

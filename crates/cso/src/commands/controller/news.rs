@@ -1,0 +1,51 @@
+//! What the API server tells, taken into the engine's world.
+
+use std::sync::Arc;
+
+use cso_core::{Object, ObjectKey};
+use cso_kube::News;
+use tracing::warn;
+
+use super::term::Engine;
+
+/// Who works on the objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Others: what they write is how it is.
+    Follows,
+    /// We: what we wrote comes back, and may be older than what we know.
+    Leads,
+}
+
+/// Takes news in; returns the objects that it concerns.
+pub(super) fn take_in(engine: &Engine, news: News, part: Part) -> Vec<ObjectKey> {
+    match news {
+        News::Seen(seen) => {
+            let key = seen.object.key.clone();
+            match (part, seen.record) {
+                (Part::Follows, record) => engine.world().follow(&key, record),
+                (Part::Leads, Some(record)) => engine.world().meet(record),
+                (Part::Leads, None) => {}
+            }
+            if engine.set(seen.object) { vec![key] } else { Vec::new() }
+        }
+        News::Gone { key, held } => {
+            let owned = engine.world().forget(&key).is_some_and(|record| record.ownership.is_ours());
+            if owned && held && part == Part::Leads {
+                let (kind, namespace, name) = (format!("{}/{}", key.service(), key.kind), &key.namespace, &key.name);
+                let message = "its finalizer was taken away: its resource is left as it is";
+                warn!(target: "cso::controller", kind, namespace, name, "{message}");
+            }
+            vec![key]
+        }
+        News::Namespace { name, annotations } => {
+            let inside: Vec<Arc<Object>> =
+                engine.world().wishes().filter(|wish| wish.key.namespace == name).map(Arc::clone).collect();
+            let renewed = inside
+                .into_iter()
+                .filter(|wish| engine.set(Object { inherited: Some(annotations.clone()), ..Object::clone(wish) }));
+            renewed.map(|wish| wish.key.clone()).collect()
+        }
+        News::Complete => Vec::new(),
+    }
+}
