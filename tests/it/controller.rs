@@ -4,6 +4,7 @@
 mod crash;
 mod kinds;
 mod life;
+mod replicas;
 mod scene;
 mod takeover;
 mod trouble;

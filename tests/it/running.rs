@@ -1,8 +1,10 @@
 //! A `cso` that goes on while a story looks at it, and calls that are held on their way.
 
+use std::borrow::BorrowMut;
 use std::fs::File;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -28,10 +30,12 @@ impl Running {
     }
 
     /// Starts a command whose environment a story has changed.
-    pub(crate) fn spawn(stage: &Stage, mut command: Command) -> Result<Self> {
-        let log = stage.path().join("log");
+    pub(crate) fn spawn(stage: &Stage, mut command: impl BorrowMut<Command>) -> Result<Self> {
+        /// Of this process, so that each has a log of its own.
+        static STARTED: AtomicUsize = AtomicUsize::new(0);
+        let log = stage.path().join(format!("log-{}", STARTED.fetch_add(1, Ordering::Relaxed)));
         let file = File::create(&log)?;
-        let child = command.stdout(file.try_clone()?).stderr(file).spawn()?;
+        let child = command.borrow_mut().stdout(file.try_clone()?).stderr(file).spawn()?;
         Ok(Self { child, log })
     }
 
