@@ -5,6 +5,7 @@ mod crash;
 mod kinds;
 mod life;
 mod replicas;
+mod rights;
 mod scene;
 mod takeover;
 mod trouble;

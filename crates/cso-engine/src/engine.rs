@@ -61,6 +61,8 @@ pub struct Engine<C, S, P, K> {
     world: Mutex<World>,
     marked: Marked,
     looks: Looks,
+    /// Records on their way to the store: what they bring about may be heard of before the store says that it has them.
+    saving: Mutex<BTreeMap<ObjectKey, Arc<Record>>>,
     progress: UnboundedSender<Progress>,
 }
 
@@ -93,7 +95,16 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let world = Mutex::new(World::new(records, &kinds));
         let Ports { cloud, store, secrets, clock } = ports;
         let ports = Ports { cloud: Limited::new(cloud, settings.concurrency), store, secrets, clock };
-        Ok(Self { ports, kinds, settings, world, marked: Marked::default(), looks: Looks::default(), progress })
+        Ok(Self {
+            ports,
+            kinds,
+            settings,
+            world,
+            marked: Marked::default(),
+            looks: Looks::default(),
+            saving: Mutex::default(),
+            progress,
+        })
     }
 
     /// The world, locked. A panic of another holder left it as it was before or after one change.
@@ -120,9 +131,9 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
 
     /// Whether a wish differs from the one before by what we put into it, and by nothing else.
     fn is_ours(&self, world: &World, object: &Object) -> bool {
-        let (Some(life), Some(record), Some(known)) =
-            (&object.life, Others::record(world, &object.key), world.wish(&object.key))
-        else {
+        let saving = self.saving().get(&object.key).cloned();
+        let record = saving.as_deref().or_else(|| Others::record(world, &object.key));
+        let (Some(life), Some(record), Some(known)) = (&object.life, record, world.wish(&object.key)) else {
             return false;
         };
         let same = |known: &Object| Object { spec: object.spec.clone(), life: object.life.clone(), ..known.clone() };
@@ -143,11 +154,21 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         if !same {
             changes.push(Change::Put(Arc::clone(&record)));
         }
-        if !changes.is_empty() {
-            self.ports.store.commit(changes).await?;
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let key = record.key.clone();
+        self.saving().insert(key.clone(), Arc::clone(&record));
+        let saved = self.ports.store.commit(changes).await;
+        if saved.is_ok() {
             self.world().remember(record);
         }
-        Ok(())
+        self.saving().remove(&key);
+        saved
+    }
+
+    fn saving(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, Arc<Record>>> {
+        self.saving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes how a call ended.

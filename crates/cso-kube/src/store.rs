@@ -15,6 +15,7 @@ use kube::api::{Patch, PatchParams};
 use kube::core::DynamicObject;
 use kube::{Api, Client};
 use serde_json::json;
+use tokio::sync::RwLock;
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
@@ -30,8 +31,8 @@ use crate::rows::{Row, Rows};
 /// The name under which the server keeps what this process wrote.
 pub const FIELD_MANAGER: &str = "cso";
 
-/// How long a call's outcome waits for what follows it.
-const CLOSING: Duration = Duration::from_millis(500);
+/// How long a call's outcome waits for what follows it, which is a look at the resource as a rule.
+const CLOSING: Duration = Duration::from_secs(5);
 
 /// Tries of a write that must go through, and the first pause between two.
 const TRIES: u32 = 6;
@@ -53,6 +54,8 @@ struct Shared {
     events: Events,
     /// Outcomes that are not written yet.
     closed: Mutex<BTreeMap<ObjectKey, Arc<Record>>>,
+    /// Changes share it. An outcome that is late is written alone: it must not come after the change that followed it.
+    order: RwLock<()>,
 }
 
 impl KubeStore {
@@ -62,7 +65,17 @@ impl KubeStore {
         let keys = Keys { digest: meta.digest_key.clone() };
         let calls = cluster.calls();
         let events = Events::new(calls.clone());
-        let shared = Shared { meta, keys, calls, resources, rows, fence, events, closed: Mutex::default() };
+        let shared = Shared {
+            meta,
+            keys,
+            calls,
+            resources,
+            rows,
+            fence,
+            events,
+            closed: Mutex::default(),
+            order: RwLock::default(),
+        };
         Self { shared: Arc::new(shared), closing: Mutex::default() }
     }
 
@@ -92,11 +105,13 @@ impl Store for KubeStore {
         for change in changes {
             match change {
                 Change::Put(record) => {
+                    let _order = self.shared.order.read().await;
                     self.shared.closed().remove(&record.key);
                     self.shared.write(&record).await?;
                 }
                 Change::Close(record) => self.close_soon(record),
                 Change::Remove(key) => {
+                    let _order = self.shared.order.read().await;
                     self.shared.closed().remove(&key);
                     self.shared.release(&key).await?;
                 }
@@ -115,14 +130,16 @@ impl Store for KubeStore {
 
 impl KubeStore {
     fn close_soon(&self, record: Arc<Record>) {
-        let key = record.key.clone();
-        self.shared.closed().insert(key.clone(), record);
+        self.shared.closed().insert(record.key.clone(), Arc::clone(&record));
         let shared = Arc::clone(&self.shared);
         let mut closing = self.closing.lock().unwrap_or_else(PoisonError::into_inner);
         while closing.try_join_next().is_some() {}
         closing.spawn(async move {
             tokio::time::sleep(CLOSING).await;
-            shared.close(&key).await;
+            // A later outcome has a time of its own.
+            if shared.closed().get(&record.key).is_some_and(|waits| Arc::ptr_eq(waits, &record)) {
+                shared.close(&record.key).await;
+            }
         });
     }
 }
@@ -134,6 +151,7 @@ impl Shared {
 
     /// Writes an outcome that nothing followed. If that fails the intent stays open, and a look will tell.
     async fn close(&self, key: &ObjectKey) {
+        let _order = self.order.write().await;
         let Some(record) = self.closed().remove(key) else { return };
         if let Err(error) = self.write(&record).await {
             warn!(target: "cso::kube", object = %key, %error, "a call's outcome is not written");
