@@ -247,11 +247,13 @@ fn ownership(input: &Input<'_>) -> Claim {
     let seen = seen_mark(input);
     if input.record.ownership.is_ours() {
         return match seen {
-            Some(mark) if Some(mark.to_string()) != input.owner_mark() => Claim::Foreign(format!(
-                "the resource now carries the owner mark `{mark}`, not ours: somebody else manages it; \
+            Some(mark) if mark != *input.mark && Some(mark.to_string()) != input.owner_mark() => {
+                Claim::Foreign(format!(
+                    "the resource now carries the owner mark `{mark}`, not ours: somebody else manages it; \
                  remove the tag `{}` if that is wrong",
-                cso_core::owner::OWNER_TAG
-            )),
+                    cso_core::owner::OWNER_TAG
+                ))
+            }
             _ => Claim::Ours,
         };
     }

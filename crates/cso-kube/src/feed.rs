@@ -193,8 +193,11 @@ async fn follow(shared: Arc<Shared>, resources: Resources) {
                 if let (Some(task), Some(resource)) = (running.remove(&name), wanted.get(&name)) {
                     task.abort();
                     missing.remove(&name);
-                    shared.all_gone(resource, &BTreeSet::new());
-                    shared.watches.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
+                    shared.all_gone(resource, None, &BTreeSet::new());
+                    let mut watches = shared.watches.lock().unwrap_or_else(PoisonError::into_inner);
+                    for place in places(&shared.namespaces) {
+                        watches.remove(&watch_name(resource, place));
+                    }
                 }
             }
             Ok(Event::InitDone) => {
@@ -313,9 +316,7 @@ async fn follow_objects(
                 shared.seen(&resource, raw);
             }
             Ok(Event::InitDone) => {
-                if place.is_none() {
-                    shared.all_gone(&resource, &there);
-                }
+                shared.all_gone(&resource, place.as_ref(), &there);
                 there.clear();
                 // Nobody waits the second time.
                 let _ = listed.send(());
@@ -341,10 +342,11 @@ impl Shared {
         self.tell(News::Seen(Box::new(seen)));
     }
 
-    /// The objects of a kind but for those that are there.
-    fn all_gone(&self, resource: &Resource, there: &BTreeSet<ObjectKey>) {
+    /// The objects of a kind, everywhere or in a namespace, but for those that are there.
+    fn all_gone(&self, resource: &Resource, place: Option<&String>, there: &BTreeSet<ObjectKey>) {
         for key in self.rows.of_kind(&resource.group, &resource.kind) {
-            if !there.contains(&key) {
+            let is_meant = place.is_none_or(|place| *place == key.namespace);
+            if is_meant && !there.contains(&key) {
                 self.gone(key);
             }
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use cso_core::export::Target;
 use cso_core::object::Life;
-use cso_core::{Condition, Digest, DigestKey, Exported, Object, ObjectKey, Ownership, Record};
+use cso_core::{Condition, ConditionStatus, Digest, DigestKey, Exported, Object, ObjectKey, Ownership, Record};
 use kube::core::DynamicObject;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -191,11 +191,22 @@ fn taken_over(object: &Object, row: &Row, keys: &Keys) -> Option<Record> {
     record.generation = life.generation;
     record.wish.spec = Arc::clone(&object.spec);
     record.wish.annotations = object.annotations.clone();
-    record.status = without_conditions(&row.status()).as_object().cloned().unwrap_or_default();
-    if !record.status.is_empty() {
+    let status = row.status();
+    record.status = without_conditions(&status).as_object().cloned().unwrap_or_default();
+    if has_made_one(&status) {
         record.ownership = Ownership::TakenOver;
     }
     Some(record)
+}
+
+/// Whether a status tells of a resource. Account and region are in it before there is one.
+fn has_made_one(status: &Value) -> bool {
+    let members = status.as_object().into_iter().flat_map(Map::keys);
+    let is_synced =
+        |condition: &Condition| condition.kind == "ACK.ResourceSynced" && condition.status == ConditionStatus::True;
+    status.pointer("/ackResourceMetadata/arn").is_some()
+        || members.filter(|name| !["ackResourceMetadata", "conditions"].contains(&name.as_str())).count() > 0
+        || conditions(status).iter().any(is_synced)
 }
 
 fn without_conditions(status: &Value) -> Value {

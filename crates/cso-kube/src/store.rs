@@ -106,8 +106,9 @@ impl Store for KubeStore {
             match change {
                 Change::Put(record) => {
                     let _order = self.shared.order.read().await;
-                    self.shared.closed().remove(&record.key);
                     self.shared.write(&record).await?;
+                    // Only now: what could not be written leaves the outcome before it to its own time.
+                    self.shared.closed().remove(&record.key);
                 }
                 Change::Close(record) => self.close_soon(record),
                 Change::Remove(key) => {

@@ -222,6 +222,8 @@ fn what_another_controller_has_made_is_taken_over_as_it_stands() {
     assert_eq!(read_back(&object), None, "nobody has worked on it");
     object["metadata"]["finalizers"] = json!(["finalizers.sqs.services.k8s.aws/Queue"]);
     assert_eq!(read_back(&object).map(|record| record.ownership), Some(Ownership::None), "nothing was made yet");
+    object["status"] = json!({"ackResourceMetadata": {"ownerAccountID": "1", "region": "eu-west-1"}});
+    assert_eq!(read_back(&object).map(|record| record.ownership), Some(Ownership::None), "killed before its create");
     object["status"] =
         json!({"queueURL": "http://here/orders", "conditions": [{"type": "ACK.ResourceSynced", "status": "True"}, 7]});
     let record = read_back(&object).expect("it is known");
