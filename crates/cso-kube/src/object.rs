@@ -76,10 +76,9 @@ pub fn row(raw: &DynamicObject) -> Row {
         generation: generation(raw),
         finalizers: metadata.finalizers.clone().unwrap_or_default(),
         notes: annotations.map(|(name, text)| (name.clone(), text.clone())).collect(),
-        fields: spec.into_iter().flat_map(Map::keys).map(|name| name.as_str().into()).collect(),
-        ..Row::default()
+        fields: spec.into_iter().flat_map(Map::keys).cloned().collect(),
+        status: raw.data.get("status").filter(|status| status.is_object()).cloned().unwrap_or_else(|| json!({})),
     }
-    .with_status(raw.data.get("status").filter(|status| status.is_object()).unwrap_or(&json!({})))
 }
 
 fn generation(raw: &DynamicObject) -> u64 {
@@ -126,13 +125,13 @@ pub fn shown(resource: &Resource, raw: DynamicObject) -> Record {
         let digest = nobody.digest.digest("spec", &object.spec);
         let mut record = Record::new(object.key.clone(), row.uid.clone(), digest);
         record.created = object.life.as_ref().map(|life| life.began);
-        record.status = without_conditions(&row.status()).as_object().cloned().unwrap_or_default();
+        record.status = without_conditions(&row.status).as_object().cloned().unwrap_or_default();
         record
     });
     record.generation = row.generation;
     record.wish.spec = object.spec;
     record.wish.annotations = object.annotations;
-    record.conditions = conditions(&row.status());
+    record.conditions = conditions(&row.status);
     record
 }
 
@@ -157,7 +156,7 @@ fn record(resource: &Resource, object: &Object, row: &Row, keys: &Keys) -> Optio
         Some(members) => restore(resource, object, row, members)?,
         None => taken_over(object, row, keys)?,
     };
-    record.conditions = conditions(&row.status());
+    record.conditions = conditions(&row.status);
     Some(record)
 }
 
@@ -176,7 +175,7 @@ fn restore(resource: &Resource, object: &Object, row: &Row, mut members: Map<Str
     members.insert("uid".to_owned(), life.uid.as_str().into());
     members.insert("created".to_owned(), json!(life.began));
     members.insert("wish".to_owned(), json!({"spec": spec, "annotations": object.annotations}));
-    members.entry("status").or_insert_with(|| without_conditions(&row.status()));
+    members.entry("status").or_insert_with(|| without_conditions(&row.status));
     serde_json::from_value(Value::Object(members)).ok()
 }
 
@@ -191,9 +190,9 @@ fn taken_over(object: &Object, row: &Row, keys: &Keys) -> Option<Record> {
     record.generation = life.generation;
     record.wish.spec = Arc::clone(&object.spec);
     record.wish.annotations = object.annotations.clone();
-    let status = row.status();
-    record.status = without_conditions(&status).as_object().cloned().unwrap_or_default();
-    if has_made_one(&status) {
+    let status = &row.status;
+    record.status = without_conditions(status).as_object().cloned().unwrap_or_default();
+    if has_made_one(status) {
         record.ownership = Ownership::TakenOver;
     }
     Some(record)
@@ -264,11 +263,11 @@ pub fn patches(resource: &Resource, row: &Row, record: &Record, keys: &Keys) -> 
     if !record.conditions.is_empty() {
         status.insert("conditions".to_owned(), json!(record.conditions));
     }
-    let (known, status) = (row.status(), Value::Object(status));
-    let judged = record.conditions != conditions(&known);
+    let (known, status) = (&row.status, Value::Object(status));
+    let judged = record.conditions != conditions(known);
     let is_due = judged || record.intent.is_none();
-    let status = (is_due && status != known).then(|| difference(&known, &status));
-    let is_shown = status.is_some() || Value::Object(record.status.clone()) == without_conditions(&known);
+    let status = (is_due && status != *known).then(|| difference(known, &status));
+    let is_shown = status.is_some() || Value::Object(record.status.clone()) == without_conditions(known);
     Patches { main: main(resource, row, record, is_shown, keys), status }
 }
 

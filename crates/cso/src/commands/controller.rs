@@ -28,7 +28,7 @@ use super::drive::Signals;
 use crate::args::{self, Global, Listen, Verdict};
 use crate::clock::SystemClock;
 use crate::kinds::of_session;
-use crate::session::Account;
+use crate::session::{self, Account, Choices};
 
 /// Runs until it is told to stop.
 pub(super) async fn run(global: &Global, args: &args::Controller) -> Result<Exit> {
@@ -52,7 +52,7 @@ pub(super) async fn run(global: &Global, args: &args::Controller) -> Result<Exit
     // They end with this function.
     let _pages = pages(args, &desk, &metrics).await?;
     let office = Office {
-        settings: crate::session::settings(global, region, args.take_back),
+        settings: session::settings(global, region, Choices { take_back: args.take_back, stays: true }),
         resources: crate::cluster::resources(&kinds),
         kinds,
         cloud: Arc::new(cloud),

@@ -39,8 +39,11 @@ pub(super) fn take_in(engine: &Engine, news: News, part: Part) -> Vec<ObjectKey>
             vec![key]
         }
         News::Namespace { name, annotations } => {
-            let inside: Vec<Arc<Object>> =
-                engine.world().wishes().filter(|wish| wish.key.namespace == name).map(Arc::clone).collect();
+            let inside: Vec<Arc<Object>> = {
+                let world = engine.world();
+                let keys = world.wished().map(|(key, _)| key).filter(|key| key.namespace == name);
+                keys.filter_map(|key| world.wish(key)).collect()
+            };
             let renewed = inside
                 .into_iter()
                 .filter(|wish| engine.set(Object { inherited: Some(annotations.clone()), ..Object::clone(wish) }));
