@@ -28,7 +28,7 @@ pub use digest::{Digest, DigestKey};
 pub use error::{CallError, ErrorClass, Outcome};
 pub use export::{Export, Exported};
 pub use key::{KeyParts, ObjectKey};
-pub use object::{Life, Object};
+pub use object::{Life, Object, Rival};
 pub use owner::OwnerMark;
 pub use path::FieldPath;
 pub use record::{Intent, LastWish, Ownership, Record};

@@ -33,6 +33,18 @@ pub struct Life {
     pub began: Timestamp,
     /// Counts changes of the spec.
     pub generation: u64,
+    /// Another controller that works on the object too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rival: Option<Rival>,
+}
+
+/// Somebody who wrote what only the controller of an object writes, while it was ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rival {
+    /// As the keeper of the object knows him.
+    pub who: String,
+    /// When he last did.
+    pub at: Timestamp,
 }
 
 impl Object {

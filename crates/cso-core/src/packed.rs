@@ -15,7 +15,8 @@ use crate::key::ObjectKey;
 /// A value of an object, packed.
 #[derive(Clone, Debug)]
 pub struct Packed {
-    sample: Arc<[u8]>,
+    // A thin pointer: there are as many of these as objects.
+    sample: Arc<Box<[u8]>>,
     bytes: Box<[u8]>,
 }
 
@@ -29,7 +30,7 @@ pub struct Press {
 /// What the values of a kind are compressed against.
 #[derive(Debug, Default)]
 struct Sample {
-    value: Arc<[u8]>,
+    value: Arc<Box<[u8]>>,
     uses: u64,
 }
 
@@ -43,7 +44,7 @@ impl Press {
         sample.uses += 1;
         // The first of a kind may be unlike the others. At every doubling, so that samples stay few.
         if sample.uses.is_power_of_two() && packed.bytes.len() > json.len() / 2 {
-            sample.value = json.into();
+            sample.value = Arc::new(json.into_boxed_slice());
         }
         Some(packed)
     }

@@ -28,7 +28,8 @@ impl Kinds {
 
     /// The kind of a group by its name; compiles no other group.
     pub fn named(&self, group: &str, kind: &str) -> Option<&Arc<Kind>> {
-        self.0.get(group)?.iter().find(|known| known.name() == kind)
+        let group = self.0.get(group)?;
+        group.binary_search_by(|known| known.name().cmp(kind)).ok().and_then(|at| group.get(at))
     }
 
     /// Every kind, by group and name.
@@ -37,9 +38,9 @@ impl Kinds {
     }
 
     /// Adds the kinds of a group, to be compiled once they are needed.
-    pub fn add(&mut self, group: String, compile: impl FnOnce() -> Vec<Kind> + Send + 'static) {
+    pub fn add(&mut self, group: String, compile: impl FnOnce() -> Vec<Arc<Kind>> + Send + 'static) {
         let sorted = || {
-            let mut kinds: Vec<Arc<Kind>> = compile().into_iter().map(Arc::new).collect();
+            let mut kinds = compile();
             kinds.sort_by(|one, other| one.name().cmp(other.name()));
             kinds
         };
@@ -48,14 +49,17 @@ impl Kinds {
 
     /// These kinds with others beside them, which stand in for those of the same name.
     #[must_use]
-    pub fn with(&self, others: &[Kind]) -> Self {
+    pub fn with(&self, others: impl IntoIterator<Item = Arc<Kind>>) -> Self {
+        let mut groups: BTreeMap<String, BTreeMap<String, Arc<Kind>>> = BTreeMap::new();
+        for kind in others {
+            groups.entry(kind.group().to_owned()).or_default().insert(kind.name().to_owned(), kind);
+        }
         let mut all = self.clone();
-        for group in others.iter().map(Kind::group).collect::<BTreeSet<_>>() {
-            let new: Vec<Kind> = others.iter().filter(|kind| kind.group() == group).cloned().collect();
-            let old = self.0.get(group).into_iter().flat_map(|group| group.iter());
-            let kept = old.filter(|old| new.iter().all(|new| new.name() != old.name()));
-            let kinds: Vec<Kind> = kept.map(|kind| Kind::clone(kind)).chain(new.iter().cloned()).collect();
-            all.add(group.to_owned(), || kinds);
+        for (group, mut kinds) in groups {
+            for old in self.0.get(&group).into_iter().flat_map(|group| group.iter()) {
+                kinds.entry(old.name().to_owned()).or_insert_with(|| Arc::clone(old));
+            }
+            all.add(group, || kinds.into_values().collect());
         }
         all
     }
@@ -63,7 +67,7 @@ impl Kinds {
 
 impl FromIterator<Kind> for Kinds {
     fn from_iter<I: IntoIterator<Item = Kind>>(kinds: I) -> Self {
-        Self::default().with(&kinds.into_iter().collect::<Vec<_>>())
+        Self::default().with(kinds.into_iter().map(Arc::new))
     }
 }
 
@@ -352,7 +356,7 @@ mod tests {
         let counter = Arc::clone(&count);
         kinds.add(group_of(service), move || {
             counter.fetch_add(1, Ordering::SeqCst);
-            service_kinds(Catalog::builtin(), service).unwrap()
+            service_kinds(Catalog::builtin(), service).unwrap().into_iter().map(Arc::new).collect()
         });
         count
     }
@@ -369,7 +373,7 @@ mod tests {
         assert!(kinds.named(&group_of("sqs"), "Topic").is_none());
         assert_eq!(compiled(), [1, 0]);
 
-        let others = kinds.with(&[Kind::clone(queue)]);
+        let others = kinds.with([Arc::clone(queue)]);
         assert!(others.of(&ObjectKey::new(&group_of("sqs"), "Queue", "default", "a")).is_some());
         assert_eq!(compiled(), [1, 0], "only the group that the others are in is looked at");
 

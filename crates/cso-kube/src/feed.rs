@@ -367,9 +367,12 @@ impl Shared {
         let annotations = self.annotations.read().unwrap_or_else(PoisonError::into_inner);
         let inherited = annotations.get(namespace).cloned().unwrap_or_default();
         drop(annotations);
-        let seen = object::read(resource, raw, inherited, &self.keys);
+        let mut seen = object::read(resource, raw, inherited, &self.keys);
         let _order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
-        self.rows.put(seen.object.key.clone(), &seen.row);
+        let rival = self.rows.put(seen.object.key.clone(), seen.row.clone());
+        if let Some(life) = &mut seen.object.life {
+            life.rival = rival;
+        }
         permit.send(News::Seen(Box::new(seen)));
     }
 

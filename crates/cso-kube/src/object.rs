@@ -5,11 +5,12 @@
 //! stands in one annotation, sealed so that nobody can write another's resource into it.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
-use cso_core::export::Target;
+use cso_core::export::{self, Target};
 use cso_core::object::Life;
-use cso_core::{Condition, ConditionStatus, Digest, DigestKey, Exported, Object, ObjectKey, Ownership, Record};
+use cso_core::{Condition, ConditionStatus, Digest, DigestKey, Exported, Object, ObjectKey, Ownership, Record, Rival};
 use kube::core::DynamicObject;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -17,6 +18,7 @@ use serde_json::{Map, Value, json};
 use crate::identity::Keys;
 use crate::resources::Resource;
 use crate::rows::Row;
+use crate::store::FIELD_MANAGER;
 
 /// What is remembered of an object, sealed.
 pub const RECORD: &str = "service-operator.cloud/record";
@@ -66,7 +68,7 @@ pub fn key(resource: &Resource, raw: &impl kube::Resource) -> ObjectKey {
 }
 
 /// What the server has of an object.
-pub fn row(raw: &DynamicObject) -> Row {
+pub fn row(resource: &Resource, raw: &DynamicObject) -> Row {
     let metadata = &raw.metadata;
     let annotations = metadata.annotations.iter().flatten().filter(|(name, _)| is_note(name));
     let spec = raw.data.get("spec").and_then(Value::as_object);
@@ -75,10 +77,35 @@ pub fn row(raw: &DynamicObject) -> Row {
         resource_version: metadata.resource_version.clone().unwrap_or_default(),
         generation: generation(raw),
         finalizers: metadata.finalizers.clone().unwrap_or_default(),
-        notes: annotations.map(|(name, text)| (name.clone(), text.clone())).collect(),
+        notes: annotations.map(|(name, text)| (name.clone(), hash(text))).collect(),
+        sealed: (resource.group == export::GROUP).then(|| sealed_in(raw)).flatten().map(str::to_owned),
         fields: spec.into_iter().flat_map(Map::keys).cloned().collect(),
         status: raw.data.get("status").filter(|status| status.is_object()).cloned().unwrap_or_else(|| json!({})),
+        other: other(raw),
+        rival: None,
     }
+}
+
+/// Who wrote the status last, of those who are not us.
+fn other(raw: &DynamicObject) -> Option<Rival> {
+    let entries = raw.metadata.managed_fields.iter().flatten();
+    let of_status = entries.filter(|entry| entry.subresource.as_deref() == Some("status"));
+    let rivals = of_status.filter_map(|entry| {
+        let who = entry.manager.clone().filter(|manager| manager != FIELD_MANAGER)?;
+        Some(Rival { who, at: entry.time.as_ref()?.0 })
+    });
+    rivals.max_by_key(|rival| rival.at)
+}
+
+/// The sealed record that an object carries.
+fn sealed_in(raw: &DynamicObject) -> Option<&str> {
+    raw.metadata.annotations.as_ref()?.get(RECORD).map(String::as_str)
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn generation(raw: &DynamicObject) -> u64 {
@@ -87,11 +114,13 @@ fn generation(raw: &DynamicObject) -> u64 {
 
 /// Reads an object. `inherited`: the annotations of its namespace.
 pub fn read(resource: &Resource, raw: DynamicObject, inherited: BTreeMap<String, String>, keys: &Keys) -> Seen {
-    let row = row(&raw);
+    let row = row(resource, &raw);
+    let sealed = sealed_in(&raw).map(str::to_owned);
     let life = Life {
         uid: row.uid.clone(),
         began: raw.metadata.creation_timestamp.as_ref().map(|time| time.0).unwrap_or_default(),
         generation: row.generation,
+        rival: None,
     };
     let DynamicObject { metadata, mut data, .. } = raw;
     let [namespace, name] = [metadata.namespace, metadata.name].map(Option::unwrap_or_default);
@@ -106,7 +135,7 @@ pub fn read(resource: &Resource, raw: DynamicObject, inherited: BTreeMap<String,
         deleting: metadata.deletion_timestamp.is_some(),
         life: Some(life),
     };
-    let record = record(resource, &object, &row, keys);
+    let record = record(resource, &object, &row, sealed.as_deref(), keys);
     Seen { object, record, row }
 }
 
@@ -114,8 +143,8 @@ pub fn read(resource: &Resource, raw: DynamicObject, inherited: BTreeMap<String,
 /// not be able to read the key.
 pub fn shown(resource: &Resource, raw: DynamicObject) -> Record {
     let nobody = Keys { digest: DigestKey::from_bytes([0; 32]) };
+    let sealed = sealed_in(&raw).and_then(|text| serde_json::from_str::<Sealed>(text).ok());
     let Seen { object, row, .. } = read(resource, raw, BTreeMap::new(), &nobody);
-    let sealed = row.notes.get(RECORD).and_then(|text| serde_json::from_str::<Sealed>(text).ok());
     let members = sealed.and_then(|sealed| match sealed.record {
         Value::Object(members) => Some(members),
         _ => None,
@@ -150,8 +179,8 @@ fn is_told(label: &str) -> bool {
     label.starts_with("kro.run/") || label == "app.kubernetes.io/managed-by"
 }
 
-fn record(resource: &Resource, object: &Object, row: &Row, keys: &Keys) -> Option<Record> {
-    let remembered = row.notes.get(RECORD).and_then(|text| unseal(text, &row.uid, keys));
+fn record(resource: &Resource, object: &Object, row: &Row, sealed: Option<&str>, keys: &Keys) -> Option<Record> {
+    let remembered = sealed.and_then(|text| unseal(text, &row.uid, keys));
     let mut record = match remembered {
         Some(members) => restore(resource, object, row, members)?,
         None => taken_over(object, row, keys)?,
@@ -295,7 +324,7 @@ fn main(resource: &Resource, row: &Row, record: &Record, is_shown: bool, keys: &
     }
     let differing: Map<String, Value> = notes
         .into_iter()
-        .filter(|(name, text)| row.notes.get(*name) != Some(text))
+        .filter(|(name, text)| row.notes.get(*name) != Some(&hash(text)))
         .map(|(name, text)| (name.to_owned(), text.into()))
         .collect();
     if !differing.is_empty() {
@@ -335,7 +364,7 @@ fn main(resource: &Resource, row: &Row, record: &Record, is_shown: bool, keys: &
 
 /// What an object's record says was exported, and where to.
 pub fn exported(row: &Row, keys: &Keys) -> Option<Target> {
-    let mut members = unseal(row.notes.get(RECORD)?, &row.uid, keys)?;
+    let mut members = unseal(row.sealed.as_deref()?, &row.uid, keys)?;
     let exported: Exported = serde_json::from_value(members.remove("exported")?).ok()?;
     Some(exported.target)
 }
@@ -391,7 +420,7 @@ mod tests {
         assert_eq!((bare.ownership.clone(), bare.generation), (Ownership::None, 2));
         assert_eq!(bare.status.get("queueURL"), Some(&json!("http://host/orders")));
         let owned = Record { ownership: Ownership::Created, ..bare };
-        let text = sealed(&resource, &owned, &row(&queue(&json!({}))), true, &keys(1)).expect("plain data");
+        let text = sealed(&resource, &owned, &row(&resource, &queue(&json!({}))), true, &keys(1)).expect("plain data");
         let raw = queue(&json!({RECORD: text}));
         assert_eq!(shown(&resource, raw.clone()).ownership, Ownership::Created);
         let read_with = |byte| read(&resource, raw.clone(), BTreeMap::new(), &keys(byte)).record;

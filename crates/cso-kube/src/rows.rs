@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
-use cso_core::ObjectKey;
 use cso_core::packed::{Packed, Press};
+use cso_core::{ObjectKey, Rival};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -15,12 +15,20 @@ pub struct Row {
     pub resource_version: String,
     pub generation: u64,
     pub finalizers: Vec<String>,
-    /// Annotations that this process writes, by name.
-    pub notes: BTreeMap<String, String>,
+    /// Annotations that this process writes, by name: a hash of what each says, to tell whether it is to be written again.
+    pub notes: BTreeMap<String, u64>,
+    /// The sealed record of a field export, which says what to take away with it.
+    pub sealed: Option<String>,
     /// Members of the spec.
     pub fields: Vec<String>,
     /// The status, an object.
     pub status: Value,
+    /// Who wrote the status last, of those who are not us, and when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other: Option<Rival>,
+    /// The same, if it was after this process first saw the object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rival: Option<Rival>,
 }
 
 /// All rows, packed: they are looked at when the server tells of an object or something is written, and hardly ever at
@@ -40,15 +48,21 @@ impl Rows {
         self.lock().rows.get(key)?.open()
     }
 
-    /// Takes in what the server showed, unless something later was shown before.
-    pub fn put(&self, key: ObjectKey, row: &Row) {
+    /// Takes in what the server showed, unless something later was shown before; returns who else works on the object.
+    pub fn put(&self, key: ObjectKey, mut row: Row) -> Option<Rival> {
         let mut shelf = self.lock();
         let known: Option<Row> = shelf.rows.get(&key).and_then(Packed::open);
-        if known.is_none_or(|known| known.uid != row.uid || !is_later(&known, row))
-            && let Some(packed) = shelf.press.pack(&key, row)
-        {
+        if let Some(known) = known.filter(|known| known.uid == row.uid) {
+            row.rival =
+                if is_newer(row.other.as_ref(), known.other.as_ref()) { row.other.clone() } else { known.rival };
+            if is_later(&known.resource_version, &row.resource_version) {
+                return row.rival;
+            }
+        }
+        if let Some(packed) = shelf.press.pack(&key, &row) {
             shelf.rows.insert(key, packed);
         }
+        row.rival
     }
 
     /// The server has no such object; returns what it last had of it.
@@ -80,11 +94,42 @@ impl Rows {
 }
 
 /// An answer to a write may overtake the events of earlier writes. Versions of one object are numbers that grow.
-fn is_later(one: &Row, other: &Row) -> bool {
-    version_number(&one.resource_version) > version_number(&other.resource_version)
+fn is_later(one: &str, other: &str) -> bool {
+    version_number(one) > version_number(other)
+}
+
+/// Whether somebody else wrote after he was last seen.
+fn is_newer(now: Option<&Rival>, before: Option<&Rival>) -> bool {
+    now.map(|now| now.at) > before.map(|before| before.at)
 }
 
 /// A version as a number, to tell which of two is the later one.
 pub(crate) fn version_number(version: &str) -> u128 {
     version.parse().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(version: &str, other: Option<i64>) -> Row {
+        let at = |second| jiff::Timestamp::from_second(second).expect("a time");
+        let other = other.map(|second| Rival { who: "controller".to_owned(), at: at(second) });
+        Row { uid: "u".to_owned(), resource_version: version.to_owned(), other, ..Row::default() }
+    }
+
+    /// Who stood here before we came is no rival; who writes after that is, also when an older answer comes late.
+    #[test]
+    fn a_rival_is_who_writes_the_status_while_we_are_here() {
+        let (rows, key) = (Rows::default(), ObjectKey::new("g", "K", "n", "a"));
+        assert_eq!(rows.put(key.clone(), row("1", Some(10))), None);
+        assert_eq!(rows.put(key.clone(), row("2", Some(10))), None);
+        let rival = rows.put(key.clone(), row("3", Some(11)));
+        assert_eq!(rival.as_ref().map(|rival| rival.who.as_str()), Some("controller"));
+        assert_eq!(rows.put(key.clone(), row("2", Some(10))), rival);
+        assert_eq!(rows.put(key.clone(), row("4", None)), rival, "we wrote over it");
+        assert_eq!(rows.get(&key).and_then(|row| row.rival), rival);
+        let another = Row { uid: "v".to_owned(), ..row("5", Some(12)) };
+        assert_eq!(rows.put(key, another), None, "another object of this name");
+    }
 }

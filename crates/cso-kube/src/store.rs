@@ -279,7 +279,7 @@ impl Shared {
         let api = resource.in_namespace(self.calls.clone(), &key.namespace);
         match api.get(&key.name).await {
             Ok(answer) => {
-                self.rows.put(key.clone(), &object::row(&answer));
+                self.rows.put(key.clone(), object::row(resource, &answer));
                 Ok(())
             }
             Err(error) if status(&error) == Some(404) => {
@@ -292,12 +292,12 @@ impl Shared {
 
     /// What the server answered to a write is what it has.
     fn take_in(&self, resource: &Resource, answer: DynamicObject, before: &Row) -> Row {
-        let row = object::row(&answer);
+        let row = object::row(resource, &answer);
         if row.uid == before.uid {
             let name = answer.metadata.name.unwrap_or_default();
             let namespace = answer.metadata.namespace.unwrap_or_default();
             let key = ObjectKey::new(&resource.group, &resource.kind, &namespace, &name);
-            self.rows.put(key, &row);
+            self.rows.put(key, row.clone());
         }
         row
     }

@@ -32,7 +32,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         };
         let mut record = self.current_record(&object, known, Arc::clone(&object.spec));
         let is_new = record.exported.as_ref() != Some(&exported);
-        let standing = Standing::Synced { notes: Vec::new(), late: false, references: true };
+        let standing = Standing::Synced { notes: Vec::new(), late: false, references: true, rival: None };
         self.conclude(&mut record, &standing);
         let message = format!("exported to {}", exported.target);
         record.exported = Some(exported);

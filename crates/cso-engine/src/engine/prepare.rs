@@ -176,10 +176,10 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             inherited: object.inherited.as_ref().map(ours).or(remembered),
         };
         let mut record = record.unwrap_or_else(|| {
-            let Life { uid, began, generation } = object.life.clone().unwrap_or_else(|| {
+            let Life { uid, began, generation, rival: _ } = object.life.clone().unwrap_or_else(|| {
                 let began = self.ports.clock.now();
                 let parts = ["uid", &object.key.to_string(), &began.as_nanosecond().to_string()];
-                Life { uid: meta.digest_key.token(&parts), began, generation: 1 }
+                Life { uid: meta.digest_key.token(&parts), began, generation: 1, rival: None }
             });
             Record { created: Some(began), generation, ..Record::new(object.key.clone(), uid, digest.clone()) }
         });

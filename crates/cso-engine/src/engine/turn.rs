@@ -10,11 +10,11 @@ use cso_core::record::Written;
 use cso_core::tree::SecretSource;
 use cso_core::{
     Call, CallError, Condition, Digest, ErrorClass, Hole, Intent, Object, ObjectKey, Outcome, Ownership, Plan, Record,
-    Step, Tree, Verb,
+    Rival, Step, Tree, Verb,
 };
 use cso_schema::kind::Kind;
 use cso_schema::observe::Observation;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tracing::{Instrument as _, Span, debug, info_span};
 
@@ -26,6 +26,9 @@ use crate::conditions::{SYNCED, Standing, conditions, reason};
 use crate::decide::{CREATED, DELETED, Decision, Settled, call_digest, change_digest, decide, spec_path, written_as};
 use crate::resolve::Mode;
 use crate::{classify, differ, identity, read, resolve};
+
+/// How long after a word of another controller he is told of.
+const RIVAL_FOR: SignedDuration = SignedDuration::from_mins(10);
 
 /// How a turn ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -385,7 +388,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             self.wish_late(&mut record);
         }
         let has_late = kind.fields.values().any(|field| field.late);
-        let standing = Standing::Synced { notes: settled.notes, late: has_late, references };
+        let rival = object.life.as_ref().and_then(|life| told_rival(life.rival.as_ref()?, self.ports.clock.now()));
+        let standing = Standing::Synced { notes: settled.notes, late: has_late, references, rival };
         let before = self.conclude(&mut record, &standing);
         let was_synced =
             before.iter().any(|old| record.conditions.iter().any(|new| new.says_the_same(old) && new.kind == SYNCED));
@@ -484,6 +488,17 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     }
 }
 
+/// What to say of another controller that has worked on the object lately.
+fn told_rival(rival: &Rival, now: Timestamp) -> Option<String> {
+    let Rival { who, at } = rival;
+    (now.duration_since(*at) < RIVAL_FOR).then(|| {
+        format!(
+            "{who} wrote the status of this object, which is managed here: if it is another controller, let only one of the \
+             two manage the object"
+        )
+    })
+}
+
 /// Whether what was looked for is not there, or is somebody else's.
 pub(super) fn is_nothing_of_ours(decision: &Decision) -> bool {
     matches!(decision, Decision::Act(_) | Decision::Blocked { class: ErrorClass::NotOurs, .. })
@@ -492,4 +507,18 @@ pub(super) fn is_nothing_of_ours(decision: &Decision) -> bool {
 pub(super) fn failed(kind: &Kind, error: CallError) -> Turn {
     let class = classify::class(&kind.errors, &error);
     Turn::Failed { class, message: error.to_string(), error: Some(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_controller_is_told_of_until_he_has_been_silent_for_a_while() {
+        let at = Timestamp::UNIX_EPOCH;
+        let rival = Rival { who: "controller".to_owned(), at };
+        let told = |after| told_rival(&rival, at + SignedDuration::from_secs(after));
+        assert!(told(599).is_some_and(|text| text.starts_with("controller wrote")));
+        assert_eq!(told(600), None);
+    }
 }
