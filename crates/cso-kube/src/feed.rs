@@ -36,8 +36,9 @@ const LISTS: usize = 16;
 /// Something the server told.
 #[derive(Debug)]
 pub enum News {
-    /// An object as it is now.
-    Seen(Box<Seen>),
+    /// An object as it is now. `bare`: nothing that this state remembers stands on it, as far as is known from whatever came
+    /// later.
+    Seen { seen: Box<Seen>, bare: bool },
     /// An object is no more. `held`: it was to stay, and somebody took our finalizer away.
     Gone { key: ObjectKey, held: bool },
     /// The annotations of a namespace are others now.
@@ -338,8 +339,9 @@ impl Shared {
         drop(annotations);
         let seen = object::read(resource, raw, inherited, &self.keys);
         let _order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
-        self.rows.put(seen.object.key.clone(), seen.row.clone());
-        self.tell(News::Seen(Box::new(seen)));
+        let is_latest = self.rows.put(seen.object.key.clone(), seen.row.clone());
+        let bare = is_latest && !seen.sealed;
+        self.tell(News::Seen { seen: Box::new(seen), bare });
     }
 
     /// The objects of a kind, everywhere or in a namespace, but for those that are there.

@@ -44,12 +44,14 @@ impl Rows {
         self.lock().get(key).cloned()
     }
 
-    /// Takes in what the server showed, unless something later was shown before.
-    pub fn put(&self, key: ObjectKey, row: Row) {
+    /// Takes in what the server showed, unless something later was shown before; says whether it did.
+    pub fn put(&self, key: ObjectKey, row: Row) -> bool {
         let mut rows = self.lock();
-        if rows.get(&key).is_none_or(|known| known.uid != row.uid || !is_later(known, &row)) {
+        let is_news = rows.get(&key).is_none_or(|known| known.uid != row.uid || !is_later(known, &row));
+        if is_news {
             rows.insert(key, row);
         }
+        is_news
     }
 
     /// The server has no such object; returns what it last had of it.

@@ -20,14 +20,18 @@ pub(super) enum Part {
 /// Takes news in; returns the objects that it concerns.
 pub(super) fn take_in(engine: &Engine, news: News, part: Part) -> Vec<ObjectKey> {
     match news {
-        News::Seen(seen) => {
+        News::Seen { seen, bare } => {
             let key = seen.object.key.clone();
+            let uid = |object: &Object| object.life.as_ref().map(|life| life.uid.clone());
+            // An object that somebody made anew under the name of another has nothing that could be lost.
+            let is_known = engine.world().wish(&key).is_some_and(|known| uid(&known) == uid(&seen.object));
+            let is_lost = part == Part::Leads && bare && is_known && engine.lost_record(&key);
             match (part, seen.record) {
                 (Part::Follows, record) => engine.world().follow(&key, record),
                 (Part::Leads, Some(record)) => engine.world().meet(record),
                 (Part::Leads, None) => {}
             }
-            if engine.set(seen.object) { vec![key] } else { Vec::new() }
+            if engine.set(seen.object) || is_lost { vec![key] } else { Vec::new() }
         }
         News::Gone { key, held } => {
             let owned = engine.world().forget(&key).is_some_and(|record| record.ownership.is_ours());
