@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::key::ObjectKey;
 
 /// One desired object, from whichever adapter. Plain data; references are not resolved yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Object {
     pub key: ObjectKey,
     pub labels: BTreeMap<String, String>,
@@ -26,7 +27,7 @@ pub struct Object {
 }
 
 /// An object's life as its keeper counts it: another one after delete and create under the same name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Life {
     pub uid: String,
     pub began: Timestamp,

@@ -22,7 +22,6 @@ use crate::conditions::Standing;
 use crate::dialect::Deletion;
 use crate::limited::Limited;
 use crate::read::Marked;
-use crate::resolve::Others;
 use crate::world::{Kinds, World};
 
 /// What the engine works with.
@@ -45,6 +44,9 @@ pub struct Settings {
     pub cross_namespace: bool,
     /// Instead of each kind's consistency window, for clouds that are known to answer at once.
     pub consistency: Option<Duration>,
+    /// Objects that nobody works on are kept in little memory, which costs each turn some microseconds: for a process that
+    /// stays.
+    pub packs: bool,
     /// For the tag that names the controller's version.
     pub version: String,
     /// What a deleted object means for its resource where neither it nor its namespace says so.
@@ -95,7 +97,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         progress: UnboundedSender<Progress>,
     ) -> Result<Self, StoreError> {
         let records = ports.store.load().await?;
-        let world = Mutex::new(World::new(records, &kinds));
+        let world = Mutex::new(World::new(records, &kinds, settings.packs));
         let Ports { cloud, store, secrets, clock } = ports;
         let ports = Ports { cloud: Limited::new(cloud, settings.concurrency), store, secrets, clock };
         Ok(Self {
@@ -132,6 +134,12 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         is_other
     }
 
+    /// What is wished for and what is remembered of an object.
+    fn known(&self, key: &ObjectKey) -> (Option<Arc<Object>>, Option<Record>) {
+        let (wish, record) = self.world().both(key);
+        (wish, record.map(Arc::unwrap_or_clone))
+    }
+
     /// The kinds this engine knows.
     pub const fn kinds(&self) -> &Kinds {
         &self.kinds
@@ -152,8 +160,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     /// Whether a wish differs from the one before by what we put into it, and by nothing else.
     fn is_ours(&self, world: &World, object: &Object) -> bool {
         let saving = self.saving().get(&object.key).cloned();
-        let record = saving.as_deref().or_else(|| Others::record(world, &object.key));
-        let (Some(life), Some(record), Some(known)) = (&object.life, record, world.wish(&object.key)) else {
+        let (known, record) = world.both(&object.key);
+        let (Some(life), Some(record), Some(known)) = (&object.life, saving.or(record), known) else {
             return false;
         };
         let same = |known: &Object| Object { spec: object.spec.clone(), life: object.life.clone(), ..known.clone() };
@@ -166,7 +174,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     /// Writes a record if it differs from the one that is remembered.
     async fn save(&self, record: Record, event: Option<(&str, String, EventKind)>) -> Result<(), StoreError> {
         let is_lost = self.lost().remove(&record.key);
-        let same = !is_lost && Others::record(&*self.world(), &record.key) == Some(&record);
+        let same = !is_lost && self.world().record(&record.key).as_deref() == Some(&record);
         let record = Arc::new(record);
         let mut changes = Vec::new();
         if let Some((reason, message, kind)) = event {
@@ -193,7 +201,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     /// Somebody took away what the store holds of an object: it is written again when the object is looked at next. Says
     /// whether there is something to write.
     pub fn lost_record(&self, key: &ObjectKey) -> bool {
-        let is_known = Others::record(&*self.world(), key).is_some();
+        let is_known = self.world().record(key).is_some();
         if is_known {
             self.lost().insert(key.clone());
         }

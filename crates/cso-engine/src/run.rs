@@ -19,7 +19,7 @@ use crate::conditions::Standing;
 use crate::decide::WAITING_FOR_OTHERS;
 use crate::engine::{Engine, Settings, Turn};
 use crate::queue::{Priority, Queue};
-use crate::resolve::{self, Others as _};
+use crate::resolve;
 
 /// When a run is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,8 +145,11 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     ) -> Result<Summary, StoreError> {
         let keys: Vec<(ObjectKey, Priority)> = {
             let world = self.world();
-            let first = |wish: &Arc<Object>| (wish.key.clone(), first_look(goal, wish, world.record(&wish.key)));
-            world.wishes().map(first).collect()
+            let first = |(key, _): (&ObjectKey, _)| {
+                let (wish, record) = world.both(key);
+                (key.clone(), first_look(goal, wish.as_deref(), record.as_deref()))
+            };
+            world.wished().map(first).collect()
         };
         let started = self.ports.clock.now();
         let mut run = Run {
@@ -252,7 +255,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
     fn adjust(&mut self, settings: Settings, goal: Goal) {
         self.goal = goal;
         if self.engine.change(settings) {
-            let keys: Vec<ObjectKey> = self.engine.world().wishes().map(|wish| wish.key.clone()).collect();
+            let keys: Vec<ObjectKey> = self.engine.world().wished().map(|(key, _)| key.clone()).collect();
             for key in keys {
                 self.queue.push(key, Priority::Sweep);
             }
@@ -370,13 +373,13 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
 
 /// How urgent an object is when work begins. One that was as wished when a process that stays was last left only needs to
 /// be looked at: what changed meanwhile comes first.
-fn first_look(goal: Goal, wish: &Object, record: Option<&Record>) -> Priority {
-    let generation = wish.life.as_ref().map(|life| life.generation);
-    let is_at_rest = |record: &Record| {
+fn first_look(goal: Goal, wish: Option<&Object>, record: Option<&Record>) -> Priority {
+    let is_at_rest = |(wish, record): (&Object, &Record)| {
+        let generation = wish.life.as_ref().map(|life| life.generation);
         resolve::is_synced(record) && record.intent.is_none() && generation == Some(record.observed) && !wish.deleting
     };
     match goal {
-        Goal::Keep { .. } if record.is_some_and(is_at_rest) => Priority::Sweep,
+        Goal::Keep { .. } if wish.zip(record).is_some_and(is_at_rest) => Priority::Sweep,
         _ => Priority::UserChange,
     }
 }

@@ -77,10 +77,9 @@ pub fn row(raw: &DynamicObject) -> Row {
         generation: generation(raw),
         finalizers: metadata.finalizers.clone().unwrap_or_default(),
         notes: annotations.map(|(name, text)| (name.clone(), text.clone())).collect(),
-        fields: spec.into_iter().flat_map(Map::keys).map(|name| name.as_str().into()).collect(),
-        ..Row::default()
+        fields: spec.into_iter().flat_map(Map::keys).cloned().collect(),
+        status: raw.data.get("status").filter(|status| status.is_object()).cloned().unwrap_or_else(|| json!({})),
     }
-    .with_status(raw.data.get("status").filter(|status| status.is_object()).unwrap_or(&json!({})))
 }
 
 fn generation(raw: &DynamicObject) -> u64 {
@@ -129,7 +128,7 @@ pub fn shown(resource: &Resource, raw: DynamicObject) -> Record {
         let digest = nobody.digest.digest("spec", &object.spec);
         let mut record = Record::new(object.key.clone(), row.uid.clone(), digest);
         record.created = object.life.as_ref().map(|life| life.began);
-        record.status = without_conditions(&row.status()).as_object().cloned().unwrap_or_default();
+        record.status = without_conditions(&row.status).as_object().cloned().unwrap_or_default();
         if is_managed(&object.key, &row) {
             record.ownership = Ownership::TakenOver;
         }
@@ -138,7 +137,7 @@ pub fn shown(resource: &Resource, raw: DynamicObject) -> Record {
     record.generation = row.generation;
     record.wish.spec = object.spec;
     record.wish.annotations = object.annotations;
-    record.conditions = conditions(&row.status());
+    record.conditions = conditions(&row.status);
     record
 }
 
@@ -168,7 +167,7 @@ fn record(
         Some(members) => restore(resource, object, row, members)?,
         None => taken_over(object, row, keys)?,
     };
-    record.conditions = conditions(&row.status());
+    record.conditions = conditions(&row.status);
     Some(record)
 }
 
@@ -187,7 +186,7 @@ fn restore(resource: &Resource, object: &Object, row: &Row, mut members: Map<Str
     members.insert("uid".to_owned(), life.uid.as_str().into());
     members.insert("created".to_owned(), json!(life.began));
     members.insert("wish".to_owned(), json!({"spec": spec, "annotations": object.annotations}));
-    members.entry("status").or_insert_with(|| without_conditions(&row.status()));
+    members.entry("status").or_insert_with(|| without_conditions(&row.status));
     serde_json::from_value(Value::Object(members)).ok()
 }
 
@@ -202,7 +201,7 @@ fn taken_over(object: &Object, row: &Row, keys: &Keys) -> Option<Record> {
     record.generation = life.generation;
     record.wish.spec = Arc::clone(&object.spec);
     record.wish.annotations = object.annotations.clone();
-    record.status = without_conditions(&row.status()).as_object().cloned().unwrap_or_default();
+    record.status = without_conditions(&row.status).as_object().cloned().unwrap_or_default();
     if is_managed(&object.key, row) {
         record.ownership = Ownership::TakenOver;
     }
@@ -211,7 +210,7 @@ fn taken_over(object: &Object, row: &Row, keys: &Keys) -> Option<Record> {
 
 /// Whether an object without a record of ours has a resource that is managed: by a controller of the same dialect.
 fn is_managed(key: &ObjectKey, row: &Row) -> bool {
-    row.finalizers.contains(&finalizer(key)) && has_made_one(&row.status())
+    row.finalizers.contains(&finalizer(key)) && has_made_one(&row.status)
 }
 
 /// Whether a status tells of a resource. Account and region are in it before there is one.
@@ -279,11 +278,11 @@ pub fn patches(resource: &Resource, row: &Row, record: &Record, keys: &Keys) -> 
     if !record.conditions.is_empty() {
         status.insert("conditions".to_owned(), json!(record.conditions));
     }
-    let (known, status) = (row.status(), Value::Object(status));
-    let judged = record.conditions != conditions(&known);
+    let (known, status) = (&row.status, Value::Object(status));
+    let judged = record.conditions != conditions(known);
     let is_due = judged || record.intent.is_none();
-    let status = (is_due && status != known).then(|| difference(&known, &status));
-    let is_shown = status.is_some() || Value::Object(record.status.clone()) == without_conditions(&known);
+    let status = (is_due && status != *known).then(|| difference(known, &status));
+    let is_shown = status.is_some() || Value::Object(record.status.clone()) == without_conditions(known);
     Patches { main: main(resource, row, record, is_shown, keys), status }
 }
 

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use cso_core::ObjectKey;
-use serde_json::{Value, json};
+use cso_core::packed::{Packed, Press};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// One object as the server last showed it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
     pub uid: String,
     pub resource_version: String,
@@ -16,60 +18,55 @@ pub struct Row {
     /// Annotations that this process writes, by name.
     pub notes: BTreeMap<String, String>,
     /// Members of the spec.
-    pub fields: Box<[Box<str>]>,
-    /// The status as JSON text: as a tree it would take several times the memory, for each of thousands of objects.
-    pub(crate) status: Box<str>,
+    pub fields: Vec<String>,
+    /// The status, an object.
+    pub status: Value,
 }
 
-impl Row {
-    /// The status, which is an object.
-    pub fn status(&self) -> Value {
-        serde_json::from_str(&self.status).unwrap_or_else(|_| json!({}))
-    }
-
-    /// The row with another status.
-    #[must_use]
-    pub fn with_status(self, status: &Value) -> Self {
-        Self { status: status.to_string().into(), ..self }
-    }
-}
-
-/// All rows.
+/// All rows, packed: they are looked at when the server tells of an object or something is written, and hardly ever at
+/// rest.
 #[derive(Debug, Default)]
-pub struct Rows(Mutex<BTreeMap<ObjectKey, Row>>);
+pub struct Rows(Mutex<Shelf>);
+
+#[derive(Debug, Default)]
+struct Shelf {
+    rows: BTreeMap<ObjectKey, Packed>,
+    press: Press,
+}
 
 impl Rows {
     /// What the server has of an object.
     pub fn get(&self, key: &ObjectKey) -> Option<Row> {
-        self.lock().get(key).cloned()
+        self.lock().rows.get(key)?.open()
     }
 
     /// Takes in what the server showed, unless something later was shown before; says whether it did.
-    pub fn put(&self, key: ObjectKey, row: Row) -> bool {
-        let mut rows = self.lock();
-        let is_news = rows.get(&key).is_none_or(|known| known.uid != row.uid || !is_later(known, &row));
-        if is_news {
-            rows.insert(key, row);
+    pub fn put(&self, key: ObjectKey, row: &Row) -> bool {
+        let mut shelf = self.lock();
+        let known: Option<Row> = shelf.rows.get(&key).and_then(Packed::open);
+        let is_news = known.is_none_or(|known| known.uid != row.uid || !is_later(&known, row));
+        if is_news && let Some(packed) = shelf.press.pack(&key, row) {
+            shelf.rows.insert(key, packed);
         }
         is_news
     }
 
     /// The server has no such object; returns what it last had of it.
     pub fn remove(&self, key: &ObjectKey) -> Option<Row> {
-        self.lock().remove(key)
+        self.lock().rows.remove(key)?.open()
     }
 
     /// The objects of a kind.
     pub fn of_kind(&self, group: &str, kind: &str) -> BTreeSet<ObjectKey> {
         let first = ObjectKey::new(group, kind, "", "");
-        let rows = self.lock();
-        let keys = rows.range(first..).map(|(key, _)| key);
+        let shelf = self.lock();
+        let keys = shelf.rows.range(first..).map(|(key, _)| key);
         keys.take_while(|key| key.group == group && key.kind == kind).cloned().collect()
     }
 
     /// How many objects there are.
     pub fn len(&self) -> usize {
-        self.lock().len()
+        self.lock().rows.len()
     }
 
     /// Whether there is none.
@@ -77,7 +74,7 @@ impl Rows {
         self.len() == 0
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<ObjectKey, Row>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Shelf> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -283,7 +283,7 @@ impl Shared {
         let api = resource.in_namespace(self.calls.clone(), &key.namespace);
         match api.get(&key.name).await {
             Ok(answer) => {
-                self.rows.put(key.clone(), object::row(&answer));
+                self.rows.put(key.clone(), &object::row(&answer));
                 Ok(())
             }
             Err(error) if status(&error) == Some(404) => {
@@ -301,7 +301,7 @@ impl Shared {
             let name = answer.metadata.name.unwrap_or_default();
             let namespace = answer.metadata.namespace.unwrap_or_default();
             let key = ObjectKey::new(&resource.group, &resource.kind, &namespace, &name);
-            self.rows.put(key, row.clone());
+            self.rows.put(key, &row);
         }
         row
     }

@@ -10,15 +10,11 @@ use super::{Engine, Preview, Progress};
 use crate::conditions::Standing;
 use crate::engine::Turn;
 use crate::exports::{self, Surroundings, Unexported};
-use crate::resolve::Others;
 
 impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     /// Writes what a field export asks for, or takes it away with the export.
     pub(super) async fn turn_export(&self, key: &ObjectKey) -> Result<Turn, StoreError> {
-        let (object, known) = {
-            let world = self.world();
-            (world.wish(key), Others::record(&*world, key).cloned())
-        };
+        let (object, known) = self.known(key);
         let Some(object) = object else { return Ok(Turn::Forgotten) };
         if object.deleting {
             let before = known.and_then(|record| record.exported);
@@ -59,11 +55,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
 
     /// What a turn would write.
     pub(super) fn preview_export(&self, key: &ObjectKey) -> Preview {
-        let (object, before) = {
-            let world = self.world();
-            let before = Others::record(&*world, key).and_then(|record| record.exported.clone());
-            (world.wish(key), before)
-        };
+        let (object, known) = self.known(key);
+        let before = known.and_then(|record| record.exported);
         let Some(object) = object else { return Preview::Nothing { notes: Vec::new() } };
         if object.deleting {
             return Preview::Releases { message: taken_away(before.as_ref()) };
@@ -93,8 +86,9 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         }
         let world = self.world();
         let rival = world.rival(&object.key, &export.target);
+        let source = world.record(&export.source);
         let around = Surroundings {
-            source: Others::record(&*world, &export.source),
+            source: source.as_deref(),
             rival: rival.as_ref(),
             cross_namespace: self.settings().cross_namespace,
         };

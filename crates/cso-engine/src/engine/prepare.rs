@@ -20,7 +20,7 @@ use crate::decide::Input;
 use crate::dialect::{self, Deletion, Policies};
 use crate::identity::{self, Renamed};
 use crate::read::{Extent, Reader};
-use crate::resolve::{self, Mode, Others, ReadSecrets, Resolver, Unresolved};
+use crate::resolve::{self, Mode, ReadSecrets, Resolver, Unresolved};
 
 /// What a turn prepared before it looked.
 pub(super) struct Prepared {
@@ -64,10 +64,8 @@ impl Prepared {
 impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     /// The turn of an object that is paused: it waits for itself to change.
     pub(super) fn paused(&self, key: &ObjectKey) -> Option<Turn> {
-        let object = {
-            let world = self.world();
-            in_its_place(world.wish(key)?, Others::record(&*world, key))
-        };
+        let (object, record) = self.world().both(key);
+        let object = in_its_place(object?, record.as_deref());
         match dialect::paused(&object) {
             Ok(message) => {
                 let standing = Standing::Working { reason: "Paused", message: message?, references: false };
@@ -78,12 +76,9 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     }
 
     pub(super) async fn prepare(&self, key: &ObjectKey, mode: Mode, purpose: Purpose) -> Result<Prepared, Unprepared> {
-        let (object, record) = {
-            let world = self.world();
-            let Some(object) = world.wish(key) else { return Err(Unprepared::Forgotten) };
-            let record = Others::record(&*world, key).cloned();
-            (in_its_place(object, record.as_ref()), record)
-        };
+        let (object, record) = self.known(key);
+        let Some(object) = object else { return Err(Unprepared::Forgotten) };
+        let object = in_its_place(object, record.as_ref());
         let owns = |record: &Record| record.ownership.is_ours() || record.intent.is_some();
         if object.deleting && !record.as_ref().is_some_and(owns) {
             // Whatever else is wrong with the object, it need not stay.

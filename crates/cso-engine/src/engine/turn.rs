@@ -24,7 +24,7 @@ use super::status::created_status;
 use super::{Engine, Progress};
 use crate::conditions::{SYNCED, Standing, conditions, reason};
 use crate::decide::{CREATED, DELETED, Decision, Settled, call_digest, change_digest, decide, spec_path, written_as};
-use crate::resolve::{Mode, Others};
+use crate::resolve::Mode;
 use crate::{classify, differ, identity, read, resolve};
 
 /// How a turn ended.
@@ -72,6 +72,7 @@ pub(super) fn span(key: &ObjectKey) -> Span {
 impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     /// Works on one object once, in a tracing span that names it. `fresh`: we created its resource a moment ago.
     pub async fn turn(&self, key: &ObjectKey, purpose: Purpose, fresh: bool) -> Result<Turn, StoreError> {
+        self.world().take_up(key);
         let work = async {
             let turn = match self.work(key, purpose, fresh).await {
                 Err(error) if error.reach != Reach::Store => {
@@ -83,7 +84,11 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             debug!(target: "cso::turn", ended, "turn");
             turn
         };
-        work.instrument(span(key)).await
+        let turn = work.instrument(span(key)).await;
+        if !matches!(turn, Ok(Turn::Again { .. })) {
+            self.world().lay_down(key);
+        }
+        turn
     }
 
     async fn work(&self, key: &ObjectKey, purpose: Purpose, fresh: bool) -> Result<Turn, StoreError> {
@@ -409,10 +414,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
 
     /// Writes how an object stands after a turn that could not settle it.
     async fn stand(&self, key: &ObjectKey, turn: Turn) -> Result<Turn, StoreError> {
-        let (object, known) = {
-            let world = self.world();
-            (world.wish(key), Others::record(&*world, key).cloned())
-        };
+        let (object, known) = self.known(key);
         match object {
             Some(object) => self.stand_with(&object, known, turn).await,
             None => Ok(turn),

@@ -30,7 +30,7 @@ use super::{Exit, Origin};
 use crate::args::{self, Global, Listen, Verdict};
 use crate::clock::SystemClock;
 use crate::kinds::of_session;
-use crate::session::Account;
+use crate::session::{self, Account, Choices};
 
 /// Runs until it is told to stop.
 pub(super) async fn run(global: &Global, args: &args::Controller, origin: Origin) -> Result<Exit> {
@@ -56,7 +56,7 @@ pub(super) async fn run(global: &Global, args: &args::Controller, origin: Origin
     let desk = Arc::new(Desk::new(fence.clone()));
     // They end with this function.
     let _pages = pages(args, &desk, &metrics).await?;
-    let settings = crate::session::settings(global, region, args.take_back);
+    let settings = session::settings(global, region, Choices { take_back: args.take_back, stays: true });
     let (change, live) = watch::channel(Live { settings, verify_every: *verify_every });
     let mut reloads = JoinSet::new();
     if let Some(path) = args.config.clone() {

@@ -22,10 +22,7 @@ pub(super) fn take_in(engine: &Engine, news: News, part: Part) -> Vec<ObjectKey>
     match news {
         News::Seen { seen, bare } => {
             let key = seen.object.key.clone();
-            let uid = |object: &Object| object.life.as_ref().map(|life| life.uid.clone());
-            // An object that somebody made anew under the name of another has nothing that could be lost.
-            let is_known = engine.world().wish(&key).is_some_and(|known| uid(&known) == uid(&seen.object));
-            let is_lost = part == Part::Leads && bare && is_known && engine.lost_record(&key);
+            let is_lost = part == Part::Leads && bare && is_known(engine, &seen.object) && engine.lost_record(&key);
             match (part, seen.record) {
                 (Part::Follows, record) => engine.world().follow(&key, record),
                 (Part::Leads, Some(record)) => engine.world().meet(record),
@@ -43,8 +40,11 @@ pub(super) fn take_in(engine: &Engine, news: News, part: Part) -> Vec<ObjectKey>
             vec![key]
         }
         News::Namespace { name, annotations } => {
-            let inside: Vec<Arc<Object>> =
-                engine.world().wishes().filter(|wish| wish.key.namespace == name).map(Arc::clone).collect();
+            let inside: Vec<Arc<Object>> = {
+                let world = engine.world();
+                let keys = world.wished().map(|(key, _)| key).filter(|key| key.namespace == name);
+                keys.filter_map(|key| world.wish(key)).collect()
+            };
             let renewed = inside
                 .into_iter()
                 .filter(|wish| engine.set(Object { inherited: Some(annotations.clone()), ..Object::clone(wish) }));
@@ -52,4 +52,10 @@ pub(super) fn take_in(engine: &Engine, news: News, part: Part) -> Vec<ObjectKey>
         }
         News::Complete => Vec::new(),
     }
+}
+
+/// Whether this is the object that we know: of one that was made anew under its name nothing can be lost.
+fn is_known(engine: &Engine, object: &Object) -> bool {
+    let uid = |object: &Object| object.life.as_ref().map(|life| life.uid.clone());
+    engine.world().wish(&object.key).is_some_and(|known| uid(&known) == uid(object))
 }

@@ -16,6 +16,7 @@ use tracing::{error, info, warn};
 use crate::args::{Changed, Cli, Command, FileSettings};
 use crate::commands::Origin;
 use crate::logs;
+use crate::session::{self, Choices};
 
 /// How often the file is looked at. It is small, and a mounted `ConfigMap` is replaced as a whole: its text tells, not its time.
 const LOOK: Duration = Duration::from_secs(2);
@@ -124,7 +125,8 @@ impl Reload {
         let known = self.live.borrow();
         let Command::Controller(args) = &cli.command else { return Ok(known.clone()) };
         let (global, verify_every) = super::honoured(&cli.global, args)?;
-        let settings = crate::session::settings(&global, known.settings.region.clone(), args.take_back);
+        let choices = Choices { take_back: args.take_back, stays: true };
+        let settings = session::settings(&global, known.settings.region.clone(), choices);
         Ok(Live { settings, verify_every })
     }
 

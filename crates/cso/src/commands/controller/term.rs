@@ -77,7 +77,7 @@ impl Office {
             () = signals.next() => return Ok(Ended::Told),
             () = self.stand_by(&mut term) => {}
         }
-        let objects = term.engine.world().wishes().count();
+        let objects = term.engine.world().wished().count();
         info!(target: "cso::controller", objects, "at work");
         let engine = Arc::clone(&term.engine);
         let ended = self.lead(term, signals).await;
