@@ -1,7 +1,10 @@
 //! Stories of `cso controller`: a real API server, an emulated cloud, and nobody believed but `kubectl`, the Python client,
 //! boto3 and the API server's audit log.
 
+mod asked;
+mod config;
 mod crash;
+mod import;
 mod kinds;
 mod life;
 mod replicas;

@@ -7,8 +7,8 @@ mod preview;
 mod status;
 mod turn;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use cso_core::port::{Change, Clock, Cloud, Event, EventKind, Secrets, Store, StoreError};
@@ -33,8 +33,8 @@ pub struct Ports<C, S, P, K> {
     pub clock: K,
 }
 
-/// What the user decided once for all objects.
-#[derive(Clone, Debug, Default)]
+/// What the user decided for all objects.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     /// Region of objects that do not say one.
     pub region: String,
@@ -59,12 +59,15 @@ pub struct Settings {
 pub struct Engine<C, S, P, K> {
     pub(crate) ports: Ports<Limited<C>, S, P, K>,
     pub(crate) kinds: Kinds,
-    pub(crate) settings: Settings,
+    /// A turn takes them once, when it begins.
+    settings: RwLock<Arc<Settings>>,
     world: Mutex<World>,
     marked: Marked,
     looks: Looks,
     /// Records on their way to the store: what they bring about may be heard of before the store says that it has them.
     saving: Mutex<BTreeMap<ObjectKey, Arc<Record>>>,
+    /// Objects whose record is remembered here and was taken out of the store.
+    lost: Mutex<BTreeSet<ObjectKey>>,
     progress: UnboundedSender<Progress>,
 }
 
@@ -100,11 +103,12 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         Ok(Self {
             ports,
             kinds,
-            settings,
+            settings: RwLock::new(Arc::new(settings)),
             world,
             marked: Marked::default(),
             looks: Looks::default(),
             saving: Mutex::default(),
+            lost: Mutex::default(),
             progress,
         })
     }
@@ -112,6 +116,22 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     /// The world, locked. A panic of another holder left it as it was before or after one change.
     pub fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the user decided last.
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes in what the user decides now: it counts for turns that begin from here on, and what is in flight ends as it began.
+    /// Says whether something else may be decided about objects than before.
+    pub fn change(&self, settings: Settings) -> bool {
+        self.ports.cloud.resize(settings.concurrency);
+        let mut known = self.settings.write().unwrap_or_else(PoisonError::into_inner);
+        let as_before = Settings { concurrency: settings.concurrency, ..Settings::clone(&known) };
+        let is_other = as_before != settings;
+        *known = Arc::new(settings);
+        is_other
     }
 
     /// What is wished for and what is remembered of an object.
@@ -153,7 +173,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
 
     /// Writes a record if it differs from the one that is remembered.
     async fn save(&self, record: Record, event: Option<(&str, String, EventKind)>) -> Result<(), StoreError> {
-        let same = self.world().record(&record.key).as_deref() == Some(&record);
+        let is_lost = self.lost().remove(&record.key);
+        let same = !is_lost && self.world().record(&record.key).as_deref() == Some(&record);
         let record = Arc::new(record);
         let mut changes = Vec::new();
         if let Some((reason, message, kind)) = event {
@@ -170,9 +191,25 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let saved = self.ports.store.commit(changes).await;
         if saved.is_ok() {
             self.world().remember(record);
+        } else if is_lost {
+            self.lost().insert(key.clone());
         }
         self.saving().remove(&key);
         saved
+    }
+
+    /// Somebody took away what the store holds of an object: it is written again when the object is looked at next. Says
+    /// whether there is something to write.
+    pub fn lost_record(&self, key: &ObjectKey) -> bool {
+        let is_known = self.world().record(key).is_some();
+        if is_known {
+            self.lost().insert(key.clone());
+        }
+        is_known
+    }
+
+    pub(crate) fn lost(&self) -> MutexGuard<'_, BTreeSet<ObjectKey>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn saving(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, Arc<Record>>> {

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use crate::classify;
 use crate::conditions::Standing;
 use crate::decide::WAITING_FOR_OTHERS;
-use crate::engine::{Engine, Turn};
+use crate::engine::{Engine, Settings, Turn};
 use crate::queue::{Priority, Queue};
 use crate::resolve;
 
@@ -37,6 +37,8 @@ pub enum Goal {
 pub enum Control {
     /// The wishes for these objects changed.
     Changed(Vec<ObjectKey>),
+    /// The user decides otherwise, for all objects.
+    Adjust { settings: Settings, goal: Goal },
     /// Tell what is going on.
     View(oneshot::Sender<View>),
     /// Start nothing new, finish what is in flight, return.
@@ -187,6 +189,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
                 }
                 message = control.recv(), if listening => match message {
                     Some(Control::Changed(keys)) => run.changed(keys),
+                    Some(Control::Adjust { settings, goal }) => run.adjust(settings, goal),
                     Some(Control::View(asker)) => {
                         // Whoever asked may have stopped waiting.
                         let _ = asker.send(run.view());
@@ -209,7 +212,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
 
     /// Starts turns up to the limit.
     fn start(&mut self) {
-        let limit = turns_at_once(self.engine.settings.concurrency);
+        let limit = turns_at_once(self.engine.settings().concurrency);
         while self.turns.len() < limit {
             let Some((key, priority)) = self.queue.pop(self.now()) else { break };
             if let Some(turn) = self.busy.get_mut(&key) {
@@ -244,6 +247,24 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
             self.rests.insert(key.clone(), Rest::Unfinished);
             self.wake(&key);
             self.queue.push(key, Priority::UserChange);
+        }
+    }
+
+    /// Works by other settings from now on. Where they may decide otherwise about objects all are looked at, as after a start;
+    /// where only the interval is another, no later than it says.
+    fn adjust(&mut self, settings: Settings, goal: Goal) {
+        self.goal = goal;
+        if self.engine.change(settings) {
+            let keys: Vec<ObjectKey> = self.engine.world().wished().map(|(key, _)| key.clone()).collect();
+            for key in keys {
+                self.queue.push(key, Priority::Sweep);
+            }
+            return;
+        }
+        let Goal::Keep { verify_every } = goal else { return };
+        let due = later(self.now(), verify_every);
+        for (key, _) in self.rests.iter().filter(|(_, rest)| **rest == Rest::Settled) {
+            self.queue.push_at(key.clone(), due, Priority::Sweep);
         }
     }
 

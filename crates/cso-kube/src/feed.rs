@@ -40,8 +40,9 @@ const LISTS: usize = 16;
 /// Something the server told.
 #[derive(Debug)]
 pub enum News {
-    /// An object as it is now.
-    Seen(Box<Seen>),
+    /// An object as it is now. `bare`: nothing that this state remembers stands on it, as far as is known from whatever came
+    /// later.
+    Seen { seen: Box<Seen>, bare: bool },
     /// An object is no more. `held`: it was to stay, and somebody took our finalizer away.
     Gone { key: ObjectKey, held: bool },
     /// The annotations of a namespace are others now.
@@ -369,11 +370,12 @@ impl Shared {
         drop(annotations);
         let mut seen = object::read(resource, raw, inherited, &self.keys);
         let _order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
-        let rival = self.rows.put(seen.object.key.clone(), seen.row.clone());
+        let taken = self.rows.put(seen.object.key.clone(), seen.row.clone());
         if let Some(life) = &mut seen.object.life {
-            life.rival = rival;
+            life.rival = taken.rival;
         }
-        permit.send(News::Seen(Box::new(seen)));
+        let bare = taken.is_latest && !seen.sealed;
+        permit.send(News::Seen { seen: Box::new(seen), bare });
     }
 
     /// The objects of a kind, everywhere or in a namespace, but for those that are there.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
-use cso_core::export::{self, Target};
+use cso_core::export;
 use cso_core::object::Life;
 use cso_core::{Condition, ConditionStatus, Digest, DigestKey, Exported, Object, ObjectKey, Ownership, Record, Rival};
 use kube::core::DynamicObject;
@@ -33,6 +33,8 @@ pub struct Seen {
     pub object: Object,
     /// What is remembered of it: none of one that was never worked on.
     pub record: Option<Record>,
+    /// The record stands on the object as this state wrote it.
+    pub sealed: bool,
     pub row: Row,
 }
 
@@ -115,7 +117,7 @@ fn generation(raw: &DynamicObject) -> u64 {
 /// Reads an object. `inherited`: the annotations of its namespace.
 pub fn read(resource: &Resource, raw: DynamicObject, inherited: BTreeMap<String, String>, keys: &Keys) -> Seen {
     let row = row(resource, &raw);
-    let sealed = sealed_in(&raw).map(str::to_owned);
+    let text = sealed_in(&raw).map(str::to_owned);
     let life = Life {
         uid: row.uid.clone(),
         began: raw.metadata.creation_timestamp.as_ref().map(|time| time.0).unwrap_or_default(),
@@ -135,8 +137,10 @@ pub fn read(resource: &Resource, raw: DynamicObject, inherited: BTreeMap<String,
         deleting: metadata.deletion_timestamp.is_some(),
         life: Some(life),
     };
-    let record = record(resource, &object, &row, sealed.as_deref(), keys);
-    Seen { object, record, row }
+    let remembered = text.and_then(|text| unseal(&text, &row.uid, keys));
+    let sealed = remembered.is_some();
+    let record = record(resource, &object, &row, remembered, keys);
+    Seen { object, record, sealed, row }
 }
 
 /// An object as a record, to be shown and not to be acted on: its seal is not looked at, for whoever may see an object need
@@ -155,6 +159,9 @@ pub fn shown(resource: &Resource, raw: DynamicObject) -> Record {
         let mut record = Record::new(object.key.clone(), row.uid.clone(), digest);
         record.created = object.life.as_ref().map(|life| life.began);
         record.status = without_conditions(&row.status).as_object().cloned().unwrap_or_default();
+        if is_managed(&object.key, &row) {
+            record.ownership = Ownership::TakenOver;
+        }
         record
     });
     record.generation = row.generation;
@@ -179,8 +186,13 @@ fn is_told(label: &str) -> bool {
     label.starts_with("kro.run/") || label == "app.kubernetes.io/managed-by"
 }
 
-fn record(resource: &Resource, object: &Object, row: &Row, sealed: Option<&str>, keys: &Keys) -> Option<Record> {
-    let remembered = sealed.and_then(|text| unseal(text, &row.uid, keys));
+fn record(
+    resource: &Resource,
+    object: &Object,
+    row: &Row,
+    remembered: Option<Map<String, Value>>,
+    keys: &Keys,
+) -> Option<Record> {
     let mut record = match remembered {
         Some(members) => restore(resource, object, row, members)?,
         None => taken_over(object, row, keys)?,
@@ -219,12 +231,16 @@ fn taken_over(object: &Object, row: &Row, keys: &Keys) -> Option<Record> {
     record.generation = life.generation;
     record.wish.spec = Arc::clone(&object.spec);
     record.wish.annotations = object.annotations.clone();
-    let status = &row.status;
-    record.status = without_conditions(status).as_object().cloned().unwrap_or_default();
-    if has_made_one(status) {
+    record.status = without_conditions(&row.status).as_object().cloned().unwrap_or_default();
+    if is_managed(&object.key, row) {
         record.ownership = Ownership::TakenOver;
     }
     Some(record)
+}
+
+/// Whether an object without a record of ours has a resource that is managed: by a controller of the same dialect.
+fn is_managed(key: &ObjectKey, row: &Row) -> bool {
+    row.finalizers.contains(&finalizer(key)) && has_made_one(&row.status)
 }
 
 /// Whether a status tells of a resource. Account and region are in it before there is one.
@@ -363,10 +379,9 @@ fn main(resource: &Resource, row: &Row, record: &Record, is_shown: bool, keys: &
 }
 
 /// What an object's record says was exported, and where to.
-pub fn exported(row: &Row, keys: &Keys) -> Option<Target> {
+pub fn exported(row: &Row, keys: &Keys) -> Option<Exported> {
     let mut members = unseal(row.sealed.as_deref()?, &row.uid, keys)?;
-    let exported: Exported = serde_json::from_value(members.remove("exported")?).ok()?;
-    Some(exported.target)
+    serde_json::from_value(members.remove("exported")?).ok()
 }
 
 /// The patch that lets go of an object: what the server's copy of it has of ours is taken off. `None` if there is nothing.

@@ -31,6 +31,15 @@ pub struct Row {
     pub rival: Option<Rival>,
 }
 
+/// What became of a row that the server showed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Nothing later was shown before: it is what the server has.
+    pub is_latest: bool,
+    /// Who else works on the object.
+    pub rival: Option<Rival>,
+}
+
 /// All rows, packed: they are looked at when the server tells of an object or something is written, and hardly ever at
 /// rest.
 #[derive(Debug, Default)]
@@ -48,21 +57,20 @@ impl Rows {
         self.lock().rows.get(key)?.open()
     }
 
-    /// Takes in what the server showed, unless something later was shown before; returns who else works on the object.
-    pub fn put(&self, key: ObjectKey, mut row: Row) -> Option<Rival> {
+    /// Takes in what the server showed, unless something later was shown before.
+    pub fn put(&self, key: ObjectKey, mut row: Row) -> Taken {
         let mut shelf = self.lock();
         let known: Option<Row> = shelf.rows.get(&key).and_then(Packed::open);
+        let mut is_latest = true;
         if let Some(known) = known.filter(|known| known.uid == row.uid) {
             row.rival =
                 if is_newer(row.other.as_ref(), known.other.as_ref()) { row.other.clone() } else { known.rival };
-            if is_later(&known.resource_version, &row.resource_version) {
-                return row.rival;
-            }
+            is_latest = !is_later(&known.resource_version, &row.resource_version);
         }
-        if let Some(packed) = shelf.press.pack(&key, &row) {
+        if is_latest && let Some(packed) = shelf.press.pack(&key, &row) {
             shelf.rows.insert(key, packed);
         }
-        row.rival
+        Taken { is_latest, rival: row.rival }
     }
 
     /// The server has no such object; returns what it last had of it.
@@ -122,14 +130,15 @@ mod tests {
     #[test]
     fn a_rival_is_who_writes_the_status_while_we_are_here() {
         let (rows, key) = (Rows::default(), ObjectKey::new("g", "K", "n", "a"));
-        assert_eq!(rows.put(key.clone(), row("1", Some(10))), None);
-        assert_eq!(rows.put(key.clone(), row("2", Some(10))), None);
-        let rival = rows.put(key.clone(), row("3", Some(11)));
+        let put = |row| rows.put(key.clone(), row).rival;
+        assert_eq!(put(row("1", Some(10))), None);
+        assert_eq!(put(row("2", Some(10))), None);
+        let rival = put(row("3", Some(11)));
         assert_eq!(rival.as_ref().map(|rival| rival.who.as_str()), Some("controller"));
-        assert_eq!(rows.put(key.clone(), row("2", Some(10))), rival);
-        assert_eq!(rows.put(key.clone(), row("4", None)), rival, "we wrote over it");
+        assert_eq!(put(row("2", Some(10))), rival);
+        assert_eq!(put(row("4", None)), rival, "we wrote over it");
         assert_eq!(rows.get(&key).and_then(|row| row.rival), rival);
         let another = Row { uid: "v".to_owned(), ..row("5", Some(12)) };
-        assert_eq!(rows.put(key, another), None, "another object of this name");
+        assert_eq!(put(another), None, "another object of this name");
     }
 }

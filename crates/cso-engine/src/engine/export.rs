@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cso_core::export::{Export, Target};
-use cso_core::port::{Clock, Cloud, EventKind, Secrets, Store, StoreError};
+use cso_core::port::{Clock, Cloud, EventKind, Reach, Secrets, Store, StoreError};
 use cso_core::{ErrorClass, Exported, Object, ObjectKey};
 
 use super::{Engine, Preview, Progress};
@@ -30,14 +30,21 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
                 return self.stand_with(&object, known, Turn::WaitsFor { on, standing }).await;
             }
         };
-        let mut record = self.current_record(&object, known, Arc::clone(&object.spec));
+        let mut record = self.current_record(&object, known.clone(), Arc::clone(&object.spec));
         let is_new = record.exported.as_ref() != Some(&exported);
         let standing = Standing::Synced { notes: Vec::new(), late: false, references: true, rival: None };
         self.conclude(&mut record, &standing);
         let message = format!("exported to {}", exported.target);
         record.exported = Some(exported);
         let event = is_new.then(|| ("Exported", message.clone(), EventKind::Normal));
-        self.save(record, event).await?;
+        match self.save(record, event).await {
+            // As with a Secret that is read: whoever keeps the target can make it be there.
+            Err(StoreError { message, reach: Reach::Export, .. }) => {
+                let turn = Turn::Failed { class: ErrorClass::Waiting, error: None, message };
+                return self.stand_with(&object, known, turn).await;
+            }
+            saved => saved?,
+        }
         if is_new {
             self.tell(Progress::Exported { object: key.clone(), message });
             return Ok(Turn::Again { fresh: false });
@@ -83,7 +90,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let around = Surroundings {
             source: source.as_deref(),
             rival: rival.as_ref(),
-            cross_namespace: self.settings.cross_namespace,
+            cross_namespace: self.settings().cross_namespace,
         };
         exports::exported(object, &export, &around)
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cso_core::port::{Clock, Cloud, Purpose, Secrets, Store};
 use cso_core::tree::SecretKey;
@@ -38,6 +39,8 @@ pub(super) struct Prepared {
     pub(super) surroundings: Surroundings,
     pub(super) mark: OwnerMark,
     pub(super) tags: BTreeMap<String, String>,
+    /// Instead of the kind's consistency window.
+    pub(super) consistency: Option<Duration>,
 }
 
 /// Why a turn cannot look.
@@ -87,9 +90,10 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
                 format!("there is no kind {}/{}: the descriptor that it came with is not here", key.group, key.kind),
             ));
         };
+        let settings = self.settings();
         let invalid = |error: dialect::BadAnnotation| fail(ErrorClass::Invalid, error.to_string());
-        let mut policies = dialect::policies(&object, self.settings.deletion).map_err(invalid)?;
-        policies.take_back = self.settings.take_back;
+        let mut policies = dialect::policies(&object, settings.deletion).map_err(invalid)?;
+        policies.take_back = settings.take_back;
         policies.ignored = dialect::ignored(&kind, &object).map_err(invalid)?;
         let options = dialect::options(&kind, &object).map_err(invalid)?;
         if mode == Mode::Act && object.deleting && policies.deletion == Deletion::Delete {
@@ -102,8 +106,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             return Err(fail(ErrorClass::Invalid, renamed.message()));
         }
         let spec = if object.deleting { resolve::with_place(&kind, named.spec, &record.place) } else { named.spec };
-        let secrets = self.read_secrets(&kind, &object.key.namespace, &spec).await;
-        let mut spec = self.wish(&kind, &object, &spec, &secrets, mode)?;
+        let secrets = self.read_secrets(&kind, &object.key.namespace, &spec, settings.cross_namespace).await;
+        let mut spec = self.wish(&kind, &object, &spec, &secrets, settings.cross_namespace, mode)?;
         dialect::name_adopted(&kind, &policies, &mut spec);
         if !object.deleting && !owns(&record) {
             record.place = resolve::place_of(&kind, &spec);
@@ -116,7 +120,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
                 not_our_account(&object.key.namespace, account, &identity.account),
             ));
         }
-        let region = dialect::region(&object).unwrap_or(&self.settings.region).to_owned();
+        let region = dialect::region(&object).unwrap_or(&settings.region).to_owned();
         let metadata = record.status.get("ackResourceMetadata");
         let recorded = metadata.and_then(|metadata| metadata.get("region")).and_then(Value::as_str);
         if let Some(recorded) = recorded.filter(|recorded| *recorded != region && kind.scope == Scope::Region) {
@@ -128,7 +132,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             ));
         }
         let mark = OwnerMark::new(&self.ports.store.meta().id, key);
-        let tags = dialect::default_tags(&kind, &object, &self.settings.version, &self.settings.default_tags);
+        let tags = dialect::default_tags(&kind, &object, &settings.version, &settings.default_tags);
         let surroundings = Surroundings { account: identity.account, partition: identity.partition, region };
         let known = self.looks.take(key, self.ports.clock.now());
         Ok(Prepared {
@@ -145,6 +149,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             surroundings,
             mark,
             tags,
+            consistency: settings.consistency,
         })
     }
 
@@ -195,8 +200,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     }
 
     /// The secrets that an object of a namespace may read.
-    async fn read_secrets(&self, kind: &Kind, namespace: &str, spec: &Value) -> ReadSecrets {
-        let may_read = |source: &SecretKey| source.namespace == namespace || self.settings.cross_namespace;
+    async fn read_secrets(&self, kind: &Kind, namespace: &str, spec: &Value, cross_namespace: bool) -> ReadSecrets {
+        let may_read = |source: &SecretKey| source.namespace == namespace || cross_namespace;
         let keys = resolve::secrets(kind, namespace, spec).filter(may_read).collect();
         ReadSecrets::of(&self.ports.secrets, keys).await
     }
@@ -208,6 +213,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         object: &Object,
         spec: &Value,
         secrets: &ReadSecrets,
+        cross_namespace: bool,
         mode: Mode,
     ) -> Result<Tree, Unprepared> {
         let resolver = Resolver {
@@ -216,7 +222,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             spec,
             secrets,
             digest_key: &self.ports.store.meta().digest_key,
-            cross_namespace: self.settings.cross_namespace,
+            cross_namespace,
             mode,
         };
         let resolved = resolver.resolve(&*self.world());
@@ -247,7 +253,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             mark: &prepared.mark,
             default_tags: &prepared.tags,
             digest_key: &self.ports.store.meta().digest_key,
-            consistency: self.settings.consistency,
+            consistency: prepared.consistency,
             now: self.ports.clock.now(),
         }
     }

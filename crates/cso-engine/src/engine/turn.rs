@@ -78,7 +78,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         self.world().take_up(key);
         let work = async {
             let turn = match self.work(key, purpose, fresh).await {
-                Err(error) if error.reach == Reach::Change => {
+                Err(error) if error.reach != Reach::Store => {
                     Ok(Turn::Failed { class: ErrorClass::Conflict, error: None, message: error.to_string() })
                 }
                 turn => turn,
@@ -153,7 +153,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let mut record = prepared.record;
         let opened = record.intent.as_ref().map_or(Timestamp::MIN, |intent| intent.opened);
         let waited: Duration = self.ports.clock.now().duration_since(opened).try_into().unwrap_or_default();
-        let window = self.settings.consistency.unwrap_or(prepared.kind.consistency);
+        let window = prepared.consistency.unwrap_or(prepared.kind.consistency);
         if waited < window {
             let standing = Standing::Working {
                 reason: "Recovering",
@@ -483,6 +483,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let event = self.event(key, "Forgotten", message.clone(), EventKind::Normal);
         self.ports.store.commit(vec![Change::Remove(key.clone()), Change::Event(event)]).await?;
         self.world().forget(key);
+        self.lost().remove(key);
         self.tell(Progress::Forgotten { object: key.clone(), message });
         Ok(Turn::Forgotten)
     }

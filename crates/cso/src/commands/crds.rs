@@ -116,19 +116,21 @@ fn line(fared: &Fared) -> String {
     format!("{}: {outcome}", styled(STRONG, &fared.kind))
 }
 
-/// What the controller of these kinds must be allowed.
+/// What the controller of these kinds must be allowed, and what people may be.
 fn rights(global: &Global, args: &args::Rbac) -> Result<Exit> {
     let kinds = of_session(global)?;
     let chosen = chosen(&kinds, &args.kinds)?;
     let secret = |kind: &Known<'_>| {
         kind.managed().is_some_and(|kind| kind.fields.values().any(|field| field.role == Role::Secret))
     };
+    let watched: Vec<String> = args.watch_namespace.iter().chain(&global.namespace).cloned().collect();
     let resources: Vec<Resource> = chosen.iter().copied().map(cluster::resource).collect();
     let needs = Needs {
         kinds: &resources.iter().collect::<Vec<_>>(),
         reads_secrets: chosen.iter().any(secret),
         exports: resources.iter().any(|kind| kind.group == export::GROUP && kind.kind == export::KIND),
         namespace: &args.system_namespace,
+        watched: &watched,
     };
     stream_of(rbac::manifests(&needs))
 }

@@ -20,14 +20,15 @@ pub(super) enum Part {
 /// Takes news in; returns the objects that it concerns.
 pub(super) fn take_in(engine: &Engine, news: News, part: Part) -> Vec<ObjectKey> {
     match news {
-        News::Seen(seen) => {
+        News::Seen { seen, bare } => {
             let key = seen.object.key.clone();
+            let is_lost = part == Part::Leads && bare && is_known(engine, &seen.object) && engine.lost_record(&key);
             match (part, seen.record) {
                 (Part::Follows, record) => engine.world().follow(&key, record),
                 (Part::Leads, Some(record)) => engine.world().meet(record),
                 (Part::Leads, None) => {}
             }
-            if engine.set(seen.object) { vec![key] } else { Vec::new() }
+            if engine.set(seen.object) || is_lost { vec![key] } else { Vec::new() }
         }
         News::Gone { key, held } => {
             let owned = engine.world().forget(&key).is_some_and(|record| record.ownership.is_ours());
@@ -51,4 +52,10 @@ pub(super) fn take_in(engine: &Engine, news: News, part: Part) -> Vec<ObjectKey>
         }
         News::Complete => Vec::new(),
     }
+}
+
+/// Whether this is the object that we know: of one that was made anew under its name nothing can be lost.
+fn is_known(engine: &Engine, object: &Object) -> bool {
+    let uid = |object: &Object| object.life.as_ref().map(|life| life.uid.clone());
+    engine.world().wish(&object.key).is_some_and(|known| uid(&known) == uid(object))
 }

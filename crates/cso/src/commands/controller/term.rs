@@ -10,7 +10,7 @@ use anyhow::Result;
 use cso_aws::Aws;
 use cso_core::ObjectKey;
 use cso_core::port::StoreMeta;
-use cso_engine::engine::{Ports, Progress, Settings};
+use cso_engine::engine::{Ports, Progress};
 use cso_engine::run::{Control, Goal};
 use cso_engine::world::Kinds;
 use cso_kube::identity::Keys;
@@ -25,6 +25,7 @@ use tracing::{info, warn};
 
 use super::desk::Desk;
 use super::news::{Part, take_in};
+use super::reload::Live;
 use crate::clock::SystemClock;
 use crate::commands::drive::Signals;
 use crate::session;
@@ -38,14 +39,14 @@ const CATCH_UP: Duration = Duration::from_secs(10);
 
 /// What outlasts a term.
 pub(super) struct Office {
-    pub(super) settings: Settings,
+    /// What may change while it works.
+    pub(super) live: watch::Receiver<Live>,
     pub(super) kinds: Kinds,
     pub(super) resources: Resources,
     pub(super) cloud: Arc<Aws>,
     pub(super) cluster: Cluster,
     pub(super) meta: StoreMeta,
     pub(super) namespaces: Vec<String>,
-    pub(super) verify_every: Duration,
     /// Whether we know what there is: only then do we stand for election.
     pub(super) ready: watch::Sender<bool>,
     pub(super) fence: Fence,
@@ -94,7 +95,8 @@ impl Office {
         let measured = Measured::new(Arc::clone(&self.cloud), Arc::clone(&self.metrics));
         let cloud = Fenced::new(measured, self.fence.clone());
         let ports = Ports { cloud, store, secrets: KubeSecrets::new(&self.cluster), clock: SystemClock };
-        let (engine, happens) = session::engine(ports, self.kinds.clone(), self.settings.clone()).await?;
+        let settings = self.live.borrow().settings.clone();
+        let (engine, happens) = session::engine(ports, self.kinds.clone(), settings).await?;
         self.ready.send_replace(false);
         self.desk.begins(&engine, feed.watches());
         Ok(Term { engine, feed, happens })
@@ -128,8 +130,12 @@ impl Office {
     async fn lead(&self, mut term: Term, signals: &mut Signals) -> Result<Ended> {
         let (control, inbox) = mpsc::unbounded_channel();
         self.desk.works(control.clone());
+        let mut live = self.live.clone();
+        let Live { settings, verify_every } = live.borrow_and_update().clone();
+        // They may have changed while it stood by.
+        term.engine.change(settings);
         let mut run = JoinSet::new();
-        run.spawn(Arc::clone(&term.engine).run(Goal::Keep { verify_every: self.verify_every }, inbox));
+        run.spawn(Arc::clone(&term.engine).run(Goal::Keep { verify_every }, inbox));
         let mut end = None;
         loop {
             tokio::select! {
@@ -153,6 +159,10 @@ impl Office {
                     if !changed.is_empty() {
                         let _ = control.send(Control::Changed(changed));
                     }
+                }
+                Ok(()) = live.changed() => {
+                    let Live { settings, verify_every } = live.borrow_and_update().clone();
+                    let _ = control.send(Control::Adjust { settings, goal: Goal::Keep { verify_every } });
                 }
                 Some(event) = term.happens.recv() => tell(&event),
             }
