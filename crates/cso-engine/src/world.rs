@@ -147,6 +147,19 @@ impl World {
         }
     }
 
+    /// Takes in what an object says that others work on: it is no wish here, but others refer to it. Says whether it tells
+    /// them something new.
+    pub fn look_on(&mut self, record: Record) -> bool {
+        let is_new = self.records.get(&record.key).is_none_or(|known| {
+            let is_synced = resolve::is_synced;
+            (&known.status, &known.wish.spec, is_synced(known))
+                != (&record.status, &record.wish.spec, is_synced(&record))
+        });
+        self.objects.remove(&record.key);
+        self.remember(record);
+        is_new
+    }
+
     /// Drops an object and its record, which it returns.
     pub fn forget(&mut self, key: &ObjectKey) -> Option<Arc<Record>> {
         self.objects.remove(key);

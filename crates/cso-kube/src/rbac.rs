@@ -17,6 +17,8 @@ pub const NAME: &str = "cso-controller";
 pub struct Needs<'a> {
     /// The kinds that it manages.
     pub kinds: &'a [&'a Resource],
+    /// The kinds of others that those refer to.
+    pub refers_to: &'a [&'a Resource],
     /// Some of them have fields that are read from Secrets.
     pub reads_secrets: bool,
     /// Field exports are among them: they write into Secrets and `ConfigMap`s.
@@ -66,18 +68,24 @@ fn everywhere(needs: &Needs<'_>) -> Vec<Value> {
     if needs.exports {
         rules.push(rule("", &["configmaps"], &["patch"]));
     }
-    let mut groups: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for kind in needs.kinds {
-        groups.entry(&kind.group).or_default().insert(&kind.plural);
-    }
-    for (group, plurals) in groups {
-        let plurals: Vec<&str> = plurals.into_iter().collect();
+    for (group, plurals) in by_group(needs.kinds) {
         let statuses: Vec<String> = plurals.iter().map(|plural| format!("{plural}/status")).collect();
         let statuses: Vec<&str> = statuses.iter().map(String::as_str).collect();
         rules.push(rule(group, &plurals, &["get", "list", "watch", "patch"]));
         rules.push(rule(group, &statuses, &["patch"]));
     }
+    rules.extend(by_group(needs.refers_to).iter().map(|(group, plurals)| rule(group, plurals, &["list", "watch"])));
     rules
+}
+
+/// The plurals of kinds, each once, by group.
+fn by_group<'a>(kinds: &[&'a Resource]) -> BTreeMap<&'a str, Vec<&'a str>> {
+    let names: BTreeSet<(&str, &str)> = kinds.iter().map(|kind| (kind.group.as_str(), kind.plural.as_str())).collect();
+    let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (group, plural) in names {
+        groups.entry(group).or_default().push(plural);
+    }
+    groups
 }
 
 /// A create cannot be restricted to a name.
@@ -95,20 +103,31 @@ fn at_home() -> Vec<Value> {
 mod tests {
     use super::*;
 
+    fn resource(group: &str, kind: &str, plural: &str) -> Resource {
+        let [group, version, kind, plural] = [group, "v1alpha1", kind, plural].map(str::to_owned);
+        Resource { group, version, kind, plural, identity: Vec::new() }
+    }
+
     fn queue() -> Resource {
-        Resource {
-            group: "sqs.services.k8s.aws".into(),
-            version: "v1alpha1".into(),
-            kind: "Queue".into(),
-            plural: "queues".into(),
-            identity: Vec::new(),
-        }
+        resource("sqs.services.k8s.aws", "Queue", "queues")
+    }
+
+    #[test]
+    fn what_others_work_on_is_read_only() {
+        let (queue, key) = (queue(), resource("kms.services.k8s.aws", "Key", "keys"));
+        let [kinds, refers_to] = [&[&queue], &[&key]];
+        let needs = Needs { kinds, refers_to, reads_secrets: false, exports: false, namespace: "cso-system" };
+        let all = everywhere(&needs);
+        let about_keys: Vec<_> =
+            all.iter().filter(|rule| rule["apiGroups"] == json!(["kms.services.k8s.aws"])).collect();
+        assert_eq!(about_keys, [&rule("kms.services.k8s.aws", &["keys"], &["list", "watch"])]);
     }
 
     #[test]
     fn only_what_the_kinds_need_is_granted() {
         let queue = queue();
-        let needs = Needs { kinds: &[&queue], reads_secrets: false, exports: false, namespace: "cso-system" };
+        let needs =
+            Needs { kinds: &[&queue], refers_to: &[], reads_secrets: false, exports: false, namespace: "cso-system" };
         let plain = json!(everywhere(&needs)).to_string();
         assert!(plain.contains("queues/status"), "{plain}");
         assert!(!plain.contains("secrets") && !plain.contains("configmaps"), "{plain}");
@@ -124,7 +143,8 @@ mod tests {
     #[test]
     fn nothing_is_granted_by_a_star() {
         let queue = queue();
-        let needs = Needs { kinds: &[&queue], reads_secrets: true, exports: true, namespace: "cso-system" };
+        let needs =
+            Needs { kinds: &[&queue], refers_to: &[], reads_secrets: true, exports: true, namespace: "cso-system" };
         assert!(!json!(manifests(&needs)).to_string().contains('*'));
     }
 }

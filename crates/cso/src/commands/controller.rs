@@ -6,6 +6,7 @@
 
 mod desk;
 mod news;
+mod ours;
 mod term;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use self::desk::Desk;
+use self::ours::Ours;
 use self::term::{Ended, Office};
 use super::Exit;
 use super::drive::Signals;
@@ -36,6 +38,7 @@ pub(super) async fn run(global: &Global, args: &args::Controller) -> Result<Exit
     let mut signals = Signals::listen()?;
     let account = Account::of(global);
     let kinds = of_session(global)?;
+    let ours = Ours::of(&kinds, &args.reconcile_resources)?;
     let cluster = Cluster::connect(&crate::cluster::place(global)).await?;
     let namespace = args.system.system_namespace.as_deref().unwrap_or_else(|| cluster.namespace());
     let meta = identity(&cluster, namespace, true).await?;
@@ -53,8 +56,8 @@ pub(super) async fn run(global: &Global, args: &args::Controller) -> Result<Exit
     let _pages = pages(args, &desk, &metrics).await?;
     let office = Office {
         settings: crate::session::settings(global, region, args.take_back),
-        resources: crate::cluster::resources(&kinds),
         kinds,
+        ours,
         cloud: Arc::new(cloud),
         cluster,
         meta,
