@@ -10,5 +10,6 @@ mod life;
 mod replicas;
 mod rights;
 mod scene;
+mod some_kinds;
 mod takeover;
 mod trouble;

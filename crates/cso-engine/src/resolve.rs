@@ -158,6 +158,10 @@ impl Resolver<'_> {
             }
             (Some(_), Mode::Act) => Err(waiting(format!("spec.{field} waits for {target} to be ready"))),
             (None, _) if known.is_some() => Err(waiting(format!("{target} has no {} yet", reference.path))),
+            // Others work on it.
+            (None, Mode::Act) if others.record(target).is_some() => {
+                Err(waiting(format!("spec.{field} waits for {target} to be ready")))
+            }
             (None, _) => Err(waiting(format!("spec.{field} refers to {target}, which does not exist"))),
         }
     }

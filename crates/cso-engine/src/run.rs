@@ -244,9 +244,18 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
     fn changed(&mut self, keys: Vec<ObjectKey>) {
         for key in keys {
             self.failures.remove(&key);
-            self.rests.insert(key.clone(), Rest::Unfinished);
             self.wake(&key);
-            self.queue.push(key, Priority::UserChange);
+            let world = self.engine.world();
+            if world.wish(&key).is_some() {
+                self.rests.insert(key.clone(), Rest::Unfinished);
+                self.queue.push(key, Priority::UserChange);
+            } else {
+                // It is gone, or others work on it: what it says now concerns those who refer to it.
+                for referrer in world.referrers(&key) {
+                    self.queue.push(referrer, Priority::Wake);
+                }
+                self.rests.insert(key, Rest::Forgotten);
+            }
         }
     }
 

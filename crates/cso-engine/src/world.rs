@@ -255,6 +255,17 @@ impl World {
         self.put(key, Known { wish, record: record.map(Arc::new) });
     }
 
+    /// Takes in what an object says that others work on: it is no wish here, but others refer to it. Says whether it tells
+    /// them something new.
+    pub fn look_on(&mut self, record: Record) -> bool {
+        let tells =
+            |record: &Record| (record.status.clone(), Arc::clone(&record.wish.spec), resolve::is_synced(record));
+        let is_new = self.record(&record.key).is_none_or(|known| tells(&known) != tells(&record));
+        let key = record.key.clone();
+        self.put(&key, Known { wish: None, record: Some(Arc::new(record)) });
+        is_new
+    }
+
     /// Drops an object and its record, which it returns.
     pub fn forget(&mut self, key: &ObjectKey) -> Option<Arc<Record>> {
         for referrers in self.referrers.values_mut() {

@@ -38,6 +38,13 @@ pub struct Seen {
     pub row: Row,
 }
 
+impl Seen {
+    /// The object as a record, of one that others work on: what was sealed into it, by whomever, is not looked at.
+    pub fn told(self) -> Record {
+        told(self.object, &self.row)
+    }
+}
+
 /// What a write changes. Each is a JSON merge patch.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Patches {
@@ -146,7 +153,7 @@ pub fn read(resource: &Resource, raw: DynamicObject, inherited: BTreeMap<String,
 /// An object as a record, to be shown and not to be acted on: its seal is not looked at, for whoever may see an object need
 /// not be able to read the key.
 pub fn shown(resource: &Resource, raw: DynamicObject) -> Record {
-    let nobody = Keys { digest: DigestKey::from_bytes([0; 32]) };
+    let nobody = Keys { digest: nobodys_key() };
     let sealed = sealed_in(&raw).and_then(|text| serde_json::from_str::<Sealed>(text).ok());
     let Seen { object, row, .. } = read(resource, raw, BTreeMap::new(), &nobody);
     let members = sealed.and_then(|sealed| match sealed.record {
@@ -154,21 +161,37 @@ pub fn shown(resource: &Resource, raw: DynamicObject) -> Record {
         _ => None,
     });
     let remembered = members.and_then(|members| restore(resource, &object, &row, members));
-    let mut record = remembered.unwrap_or_else(|| {
-        let digest = nobody.digest.digest("spec", &object.spec);
-        let mut record = Record::new(object.key.clone(), row.uid.clone(), digest);
-        record.created = object.life.as_ref().map(|life| life.began);
-        record.status = without_conditions(&row.status).as_object().cloned().unwrap_or_default();
-        if is_managed(&object.key, &row) {
+    let Some(mut record) = remembered else {
+        let is_managed = is_managed(&object.key, &row);
+        let mut record = told(object, &row);
+        if is_managed {
             record.ownership = Ownership::TakenOver;
         }
-        record
-    });
+        return record;
+    };
     record.generation = row.generation;
     record.wish.spec = object.spec;
     record.wish.annotations = object.annotations;
     record.conditions = conditions(&row.status);
     record
+}
+
+/// What an object says of itself, as a record of a resource that nobody here made.
+fn told(object: Object, row: &Row) -> Record {
+    let digest = nobodys_key().digest("spec", &object.spec);
+    let mut record = Record::new(object.key, row.uid.clone(), digest);
+    record.created = object.life.map(|life| life.began);
+    record.generation = row.generation;
+    record.status = without_conditions(&row.status).as_object().cloned().unwrap_or_default();
+    record.wish.spec = object.spec;
+    record.wish.annotations = object.annotations;
+    record.conditions = conditions(&row.status);
+    record
+}
+
+/// For digests that nothing is compared with.
+fn nobodys_key() -> DigestKey {
+    DigestKey::from_bytes([0; 32])
 }
 
 /// Annotations that are ours to write and nobody's to be woken by.
@@ -407,6 +430,16 @@ pub fn release(row: &Row, key: &ObjectKey) -> Option<Value> {
 mod tests {
     use super::*;
 
+    fn queues() -> Resource {
+        Resource {
+            group: "sqs.services.k8s.aws".into(),
+            version: "v1alpha1".into(),
+            kind: "Queue".into(),
+            plural: "queues".into(),
+            identity: vec!["queueName".into()],
+        }
+    }
+
     fn queue(annotations: &Value) -> DynamicObject {
         let object = json!({
             "apiVersion": "sqs.services.k8s.aws/v1alpha1", "kind": "Queue",
@@ -420,16 +453,29 @@ mod tests {
         serde_json::from_value(object).expect("an object")
     }
 
+    /// Whoever may write an object of another kind must not make ours believe more than its status says.
+    #[test]
+    fn what_others_work_on_is_what_it_says() {
+        let resource = queues();
+        let keys = Keys { digest: DigestKey::from_bytes([1; 32]) };
+        let bare = shown(&resource, queue(&json!({})));
+        let owned = Record { ownership: Ownership::Created, ..bare };
+        let text = sealed(&resource, &owned, &row(&resource, &queue(&json!({}))), true, &keys).expect("plain data");
+        let mut raw = queue(&json!({RECORD: text}));
+        raw.data["status"]["conditions"] = json!([{"type": "ACK.ResourceSynced", "status": "True"}]);
+        let seen = read(&resource, raw, BTreeMap::new(), &keys);
+        assert_eq!(seen.record.as_ref().map(|record| record.ownership.clone()), Some(Ownership::Created));
+        let told = seen.told();
+        assert_eq!((told.ownership, told.generation), (Ownership::None, 2));
+        assert_eq!(told.status, *json!({"queueURL": "http://host/orders"}).as_object().expect("members"));
+        let conditions: Vec<_> = told.conditions.iter().map(|it| (it.kind.as_str(), it.status)).collect();
+        assert_eq!(conditions, [("ACK.ResourceSynced", ConditionStatus::True)], "without a time too");
+    }
+
     /// Who only looks needs no key; who acts believes nothing that the key did not seal.
     #[test]
     fn a_record_is_shown_without_the_key_and_believed_only_with_it() {
-        let resource = Resource {
-            group: "sqs.services.k8s.aws".into(),
-            version: "v1alpha1".into(),
-            kind: "Queue".into(),
-            plural: "queues".into(),
-            identity: vec!["queueName".into()],
-        };
+        let resource = queues();
         let keys = |byte| Keys { digest: DigestKey::from_bytes([byte; 32]) };
         let bare = shown(&resource, queue(&json!({})));
         assert_eq!((bare.ownership.clone(), bare.generation), (Ownership::None, 2));

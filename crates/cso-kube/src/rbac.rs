@@ -22,6 +22,8 @@ pub const WRITER: &str = "cso-writer";
 pub struct Needs<'a> {
     /// The kinds that it manages.
     pub kinds: &'a [&'a Resource],
+    /// The kinds of others that those refer to.
+    pub refers_to: &'a [&'a Resource],
     /// Some of them have fields that are read from Secrets.
     pub reads_secrets: bool,
     /// Field exports are among them: they write into Secrets and `ConfigMap`s.
@@ -121,10 +123,11 @@ fn of_objects(needs: &Needs<'_>) -> Vec<Value> {
         rules.push(rule(group, &plurals, &["get", "list", "watch", "patch"]));
         rules.push(rule(group, &statuses, &["patch"]));
     }
+    rules.extend(by_group(needs.refers_to).iter().map(|(group, plurals)| rule(group, plurals, &["list", "watch"])));
     rules
 }
 
-/// The kinds' plural names, by group.
+/// The kinds' plural names, each once, by group.
 fn by_group<'a>(kinds: &[&'a Resource]) -> BTreeMap<&'a str, Vec<&'a str>> {
     let mut groups: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for kind in kinds {
@@ -148,21 +151,38 @@ fn at_home() -> Vec<Value> {
 mod tests {
     use super::*;
 
+    fn resource(group: &str, kind: &str, plural: &str) -> Resource {
+        let [group, version, kind, plural] = [group, "v1alpha1", kind, plural].map(str::to_owned);
+        Resource { group, version, kind, plural, identity: Vec::new() }
+    }
+
     fn queue() -> Resource {
-        Resource {
-            group: "sqs.services.k8s.aws".into(),
-            version: "v1alpha1".into(),
-            kind: "Queue".into(),
-            plural: "queues".into(),
-            identity: Vec::new(),
-        }
+        resource("sqs.services.k8s.aws", "Queue", "queues")
+    }
+
+    #[test]
+    fn what_others_work_on_is_read_only() {
+        let (queue, key) = (queue(), resource("kms.services.k8s.aws", "Key", "keys"));
+        let [kinds, refers_to] = [&[&queue], &[&key]];
+        let needs =
+            Needs { kinds, refers_to, reads_secrets: false, exports: false, namespace: "cso-system", watched: &[] };
+        let all = of_objects(&needs);
+        let about_keys: Vec<_> =
+            all.iter().filter(|rule| rule["apiGroups"] == json!(["kms.services.k8s.aws"])).collect();
+        assert_eq!(about_keys, [&rule("kms.services.k8s.aws", &["keys"], &["list", "watch"])]);
     }
 
     #[test]
     fn only_what_the_kinds_need_is_granted() {
         let queue = queue();
-        let needs =
-            Needs { kinds: &[&queue], reads_secrets: false, exports: false, namespace: "cso-system", watched: &[] };
+        let needs = Needs {
+            kinds: &[&queue],
+            refers_to: &[],
+            reads_secrets: false,
+            exports: false,
+            namespace: "cso-system",
+            watched: &[],
+        };
         let plain = json!(of_objects(&needs)).to_string();
         assert!(plain.contains("queues/status"), "{plain}");
         assert!(!plain.contains("secrets") && !plain.contains("configmaps"), "{plain}");
@@ -190,8 +210,14 @@ mod tests {
     fn a_controller_of_some_namespaces_may_touch_objects_in_no_other() {
         let queue = queue();
         let watched = ["shop".to_owned(), "cso-system".to_owned()];
-        let needs =
-            Needs { kinds: &[&queue], reads_secrets: true, exports: true, namespace: "cso-system", watched: &watched };
+        let needs = Needs {
+            kinds: &[&queue],
+            refers_to: &[],
+            reads_secrets: true,
+            exports: true,
+            namespace: "cso-system",
+            watched: &watched,
+        };
         let roles = roles(&needs);
         let places: Vec<&str> = roles.iter().map(|(place, _)| place.as_str()).collect();
         assert_eq!(places, ["everywhere", "shop", "cso-system"]);
@@ -215,8 +241,14 @@ mod tests {
     #[test]
     fn nothing_is_granted_by_a_star() {
         let queue = queue();
-        let needs =
-            Needs { kinds: &[&queue], reads_secrets: true, exports: true, namespace: "cso-system", watched: &[] };
+        let needs = Needs {
+            kinds: &[&queue],
+            refers_to: &[],
+            reads_secrets: true,
+            exports: true,
+            namespace: "cso-system",
+            watched: &[],
+        };
         assert!(!json!(manifests(&needs)).to_string().contains('*'));
     }
 }

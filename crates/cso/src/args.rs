@@ -251,6 +251,9 @@ pub(crate) struct Controller {
     /// Namespaces whose objects are managed; may be repeated [default: all]
     #[arg(long, env = "CSO_WATCH_NAMESPACE", value_delimiter = ',', value_name = "NAME")]
     pub(crate) watch_namespace: Vec<String>,
+    /// Kinds whose objects are managed, such as queue, topics.sns or 'sqs/*'; may be repeated [default: all that are installed]
+    #[arg(long, env = "CSO_RECONCILE_RESOURCES", value_delimiter = ',', value_name = "KIND")]
+    pub(crate) reconcile_resources: Vec<String>,
     #[command(flatten)]
     pub(crate) system: System,
     /// How often settled objects are looked at again

@@ -164,6 +164,23 @@ pub(crate) fn find<'a>(kinds: &'a Kinds, word: &str) -> Result<Known<'a>> {
     }
 }
 
+/// The kinds that words mean: each word one of them, or all of a service as in `sqs/*`.
+pub(crate) fn meant<'a>(kinds: &'a Kinds, words: &[String]) -> Result<Vec<Known<'a>>> {
+    let mut all = Vec::new();
+    for word in words {
+        let Some(service) = word.strip_suffix("/*") else {
+            all.push(find(kinds, word)?);
+            continue;
+        };
+        let before = all.len();
+        all.extend(Known::all(kinds).filter(|kind| is_in(*kind, service)));
+        if all.len() == before {
+            bail!("there is no service `{service}`; `cso kinds` lists all kinds with theirs");
+        }
+    }
+    Ok(all)
+}
+
 /// What exports fill, by what people call it: `configmap`, `cm`, `secret`, `v1/Secret`.
 pub(crate) fn exported(word: &str) -> Option<TargetKind> {
     let name = word.strip_prefix("v1/").unwrap_or(word).to_ascii_lowercase();
@@ -206,6 +223,19 @@ mod tests {
         {
             assert_eq!(find(&kinds, word).map(Known::full_name).expect(word), "sqs/Queue");
         }
+    }
+
+    #[test]
+    fn a_word_may_mean_all_kinds_of_a_service() {
+        let kinds = builtin();
+        let names = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+            meant(&kinds, &words).map(|all| all.into_iter().map(Known::full_name).collect::<Vec<_>>())
+        };
+        let kms = names(&["queue", "kms/*"]).expect("known kinds");
+        assert_eq!(kms, ["sqs/Queue", "kms/Alias", "kms/Grant", "kms/Key"]);
+        let error = names(&["queues/*"]).expect_err("a kind and no service");
+        assert!(error.to_string().starts_with("there is no service `queues`"));
     }
 
     #[test]

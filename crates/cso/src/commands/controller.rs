@@ -6,6 +6,7 @@
 
 mod desk;
 mod news;
+mod ours;
 mod reload;
 mod term;
 
@@ -23,6 +24,7 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use self::desk::Desk;
+use self::ours::Ours;
 use self::reload::{Live, Reload};
 use self::term::{Ended, Office};
 use super::drive::Signals;
@@ -41,6 +43,7 @@ pub(super) async fn run(global: &Global, args: &args::Controller, origin: Origin
     let mut signals = Signals::listen()?;
     let account = Account::of(global);
     let kinds = of_session(global)?;
+    let ours = Ours::of(&kinds, &args.reconcile_resources)?;
     let cluster = Cluster::connect(&crate::cluster::place(global)).await?;
     let namespace = args.system.system_namespace.as_deref().unwrap_or_else(|| cluster.namespace());
     let meta = identity(&cluster, namespace, true).await?;
@@ -64,8 +67,8 @@ pub(super) async fn run(global: &Global, args: &args::Controller, origin: Origin
     }
     let office = Office {
         live,
-        resources: crate::cluster::resources(&kinds),
         kinds,
+        ours,
         cloud: Arc::new(cloud),
         cluster,
         meta,

@@ -6,6 +6,7 @@ use cso_core::{Object, ObjectKey};
 use cso_kube::News;
 use tracing::warn;
 
+use super::ours::Ours;
 use super::term::Engine;
 
 /// Who works on the objects.
@@ -18,10 +19,13 @@ pub(super) enum Part {
 }
 
 /// Takes news in; returns the objects that it concerns.
-pub(super) fn take_in(engine: &Engine, news: News, part: Part) -> Vec<ObjectKey> {
+pub(super) fn take_in(engine: &Engine, news: News, part: Part, ours: &Ours) -> Vec<ObjectKey> {
     match news {
         News::Seen { seen, bare } => {
             let key = seen.object.key.clone();
+            if !ours.has(&seen.object) {
+                return if engine.world().look_on(seen.told()) { vec![key] } else { Vec::new() };
+            }
             let is_lost = part == Part::Leads && bare && is_known(engine, &seen.object) && engine.lost_record(&key);
             match (part, seen.record) {
                 (Part::Follows, record) => engine.world().follow(&key, record),

@@ -16,7 +16,7 @@ use cso_engine::world::Kinds;
 use cso_kube::identity::Keys;
 use cso_kube::rows::Rows;
 use cso_kube::secrets::KubeSecrets;
-use cso_kube::{Cluster, Feed, Fence, Fenced, KubeStore, News, Resources};
+use cso_kube::{Cluster, Feed, Fence, Fenced, KubeStore, News};
 use cso_observe::{Measured, Metrics};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::sync::watch;
@@ -25,6 +25,7 @@ use tracing::{info, warn};
 
 use super::desk::Desk;
 use super::news::{Part, take_in};
+use super::ours::Ours;
 use super::reload::Live;
 use crate::clock::SystemClock;
 use crate::commands::drive::Signals;
@@ -42,7 +43,7 @@ pub(super) struct Office {
     /// What may change while it works.
     pub(super) live: watch::Receiver<Live>,
     pub(super) kinds: Kinds,
-    pub(super) resources: Resources,
+    pub(super) ours: Ours,
     pub(super) cloud: Arc<Aws>,
     pub(super) cluster: Cluster,
     pub(super) meta: StoreMeta,
@@ -89,7 +90,7 @@ impl Office {
     async fn begin(&self) -> Result<Term> {
         let rows = Arc::new(Rows::default());
         let keys = Keys { digest: self.meta.digest_key.clone() };
-        let (resources, meta) = (self.resources.clone(), self.meta.clone());
+        let (resources, meta) = (self.ours.watched().clone(), self.meta.clone());
         let store = KubeStore::new(&self.cluster, meta, resources.clone(), Arc::clone(&rows), self.fence.clone());
         let feed = Feed::start(&self.cluster, resources, rows, keys, self.namespaces.clone());
         let measured = Measured::new(Arc::clone(&self.cloud), Arc::clone(&self.metrics));
@@ -111,7 +112,7 @@ impl Office {
                 biased;
                 news = term.feed.next() => {
                     let is_last = matches!(news, News::Complete);
-                    take_in(&term.engine, news, Part::Follows);
+                    take_in(&term.engine, news, Part::Follows, &self.ours);
                     if is_last {
                         complete = true;
                         self.desk.is_complete();
@@ -121,7 +122,7 @@ impl Office {
                 () = self.fence.opened(), if complete => break,
             }
         }
-        if tokio::time::timeout(CATCH_UP, catch_up(term)).await.is_err() {
+        if tokio::time::timeout(CATCH_UP, catch_up(term, &self.ours)).await.is_err() {
             warn!(target: "cso::controller", "some watches are behind what was written before: beginning without them");
         }
     }
@@ -155,7 +156,7 @@ impl Office {
                     return Ok(end.unwrap_or(Ended::Told));
                 }
                 news = term.feed.next() => {
-                    let changed = take_in(&term.engine, news, Part::Leads);
+                    let changed = take_in(&term.engine, news, Part::Leads, &self.ours);
                     if !changed.is_empty() {
                         let _ = control.send(Control::Changed(changed));
                     }
@@ -171,11 +172,11 @@ impl Office {
 }
 
 /// Waits until everything that was written before this moment was told and taken in.
-async fn catch_up(term: &mut Term) {
+async fn catch_up(term: &mut Term, ours: &Ours) {
     let versions = term.feed.versions().await;
     while !term.feed.has_told(&versions) {
         let news = term.feed.next().await;
-        take_in(&term.engine, news, Part::Follows);
+        take_in(&term.engine, news, Part::Follows, ours);
     }
 }
 
