@@ -2,10 +2,9 @@
 //! boto3 and the API server's audit log.
 
 mod crash;
-mod kinds;
 mod life;
 mod replicas;
 mod rights;
-mod scene;
+pub(crate) mod scene;
 mod takeover;
 mod trouble;
