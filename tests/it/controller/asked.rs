@@ -85,7 +85,7 @@ fn an_export_says_that_its_target_is_missing_and_goes_on_once_it_is_there() -> R
     let queue = Subject::queue("orders");
     scene.declare(&queue, &json!({"queueName": "orders"}))?;
     let url = scene.synced(&queue)?["status"]["queueURL"].clone();
-    let export = Subject::new("services.k8s.aws/v1alpha1", "FieldExport", "fieldexports", "url");
+    let export = Subject::new("services.k8s.aws/v1alpha1", "FieldExport", "url");
     let source = json!({"group": "sqs.services.k8s.aws", "kind": "Queue", "name": "orders"});
     let to = json!({"kind": "configmap", "name": "app", "key": "url"});
     scene.declare(&export, &json!({"from": {"resource": source, "path": ".status.queueURL"}, "to": to}))?;

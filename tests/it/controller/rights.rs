@@ -36,12 +36,12 @@ fn the_rights_that_are_printed_are_enough_and_no_more() -> Result<()> {
     let mut command = scene.command(&["--system-namespace", NAMESPACE])?;
     // It stands for election too: the lease is among the rights.
     command.env("KUBECONFIG", kubeconfig(&scene)?).env("CSO_LEADER_ELECT", "true");
-    let controller = Running::spawn(&scene.stage, command)?;
+    let controller = Running::spawn(scene.logs(), command)?;
     controller.tells("at work")?;
     let queue = Subject::queue("orders");
     scene.declare(&queue, &json!({"queueName": "orders"}))?;
     scene.synced(&queue)?;
-    let secret = Subject::new("secretsmanager.services.k8s.aws/v1alpha1", "Secret", "secrets", "database");
+    let secret = Subject::new("secretsmanager.services.k8s.aws/v1alpha1", "Secret", "database");
     scene.reader.create(&json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "values", "namespace": "default"},
         "stringData": {"password": "correct horse"},
