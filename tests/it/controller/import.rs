@@ -9,7 +9,8 @@ use super::scene::{OPERATOR, Scene, Subject};
 
 /// Makes a queue by hand.
 fn by_hand(scene: &Scene, name: &str) -> Result<()> {
-    scene.stage.cloud.call("sqs", "CreateQueue", json!({"QueueName": name})).map(drop)
+    scene.stage.cloud.call("sqs", "CreateQueue", json!({"QueueName": name}))?;
+    Ok(())
 }
 
 /// An object as ACK leaves it, for a queue that exists.
