@@ -10,5 +10,6 @@ mod life;
 mod replicas;
 mod rights;
 mod scene;
+mod secrets;
 mod takeover;
 mod trouble;

@@ -461,3 +461,6 @@ where
         event
     }
 }
+
+#[cfg(test)]
+mod tests;
