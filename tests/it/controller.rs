@@ -9,6 +9,7 @@ mod life;
 mod replicas;
 mod rights;
 pub(crate) mod scene;
+mod secrets;
 mod some_kinds;
 mod takeover;
 mod trouble;

@@ -464,3 +464,6 @@ where
         event
     }
 }
+
+#[cfg(test)]
+mod tests;

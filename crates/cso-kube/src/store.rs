@@ -346,3 +346,6 @@ fn not_leading(key: &ObjectKey) -> StoreError {
 fn gone(key: &ObjectKey) -> StoreError {
     not_taken(format!("{key} is gone from the API server"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,10 +15,10 @@ use cso_engine::run::{Control, Goal};
 use cso_engine::world::Kinds;
 use cso_kube::identity::Keys;
 use cso_kube::rows::Rows;
-use cso_kube::secrets::KubeSecrets;
+use cso_kube::secrets::{KubeSecrets, Rotations};
 use cso_kube::{Cluster, Feed, Fence, Fenced, KubeStore, News};
 use cso_observe::{Measured, Metrics};
-use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
@@ -67,6 +67,7 @@ pub(super) enum Ended {
 struct Term {
     engine: Arc<Engine>,
     feed: Feed,
+    rotations: Rotations,
     happens: UnboundedReceiver<Progress>,
 }
 
@@ -95,12 +96,14 @@ impl Office {
         let feed = Feed::start(&self.cluster, resources, rows, keys, self.namespaces.clone());
         let measured = Measured::new(Arc::clone(&self.cloud), Arc::clone(&self.metrics));
         let cloud = Fenced::new(measured, self.fence.clone());
-        let ports = Ports { cloud, store, secrets: KubeSecrets::new(&self.cluster), clock: SystemClock };
+        let secrets = KubeSecrets::new(&self.cluster);
+        let rotations = secrets.rotations();
+        let ports = Ports { cloud, store, secrets, clock: SystemClock };
         let settings = self.live.borrow().settings.clone();
         let (engine, happens) = session::engine(ports, self.kinds.clone(), settings).await?;
         self.ready.send_replace(false);
         self.desk.begins(&engine, feed.watches());
-        Ok(Term { engine, feed, happens })
+        Ok(Term { engine, feed, rotations, happens })
     }
 
     /// Follows what others do until it knows everything and may lead.
@@ -131,6 +134,9 @@ impl Office {
     async fn lead(&self, mut term: Term, signals: &mut Signals) -> Result<Ended> {
         let (control, inbox) = mpsc::unbounded_channel();
         self.desk.works(control.clone());
+        // Ends with this function.
+        let mut rotating = JoinSet::new();
+        rotating.spawn(wake_readers(Arc::clone(&term.engine), term.rotations, control.clone()));
         let mut live = self.live.clone();
         let Live { settings, verify_every } = live.borrow_and_update().clone();
         // They may have changed while it stood by.
@@ -168,6 +174,17 @@ impl Office {
                 Some(event) = term.happens.recv() => tell(&event),
             }
         }
+    }
+}
+
+/// Has those objects worked on that read a Secret which is another by now.
+async fn wake_readers(engine: Arc<Engine>, mut rotations: Rotations, control: UnboundedSender<Control>) {
+    loop {
+        let readers = |secret: &ObjectKey| engine.world().referrers(secret);
+        let secret = rotations.next(|secret| !readers(secret).is_empty()).await;
+        info!(target: "cso::controller", namespace = secret.namespace, name = secret.name, "a Secret is another");
+        // A run that is over does not listen, and needs not.
+        let _ = control.send(Control::Changed(readers(&secret)));
     }
 }
 
