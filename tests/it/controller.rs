@@ -3,6 +3,7 @@
 
 mod crash;
 mod life;
+mod looks;
 mod replicas;
 mod rights;
 pub(crate) mod scene;
