@@ -25,6 +25,9 @@ pub(crate) trait Adapter {
     /// Forgets everything, and makes what the object of a case refers to.
     fn set(&mut self, case: &Case) -> Result<Kept>;
 
+    /// Gives the objects' namespace these annotations, which are known before anything else happens.
+    fn namespace_says(&mut self, annotations: &Value) -> Result<()>;
+
     /// Hands the manifests over, and waits until the object is as they say.
     fn settles(&self, case: &Case) -> Result<()>;
 
@@ -55,6 +58,10 @@ pub(crate) trait Adapter {
 
 const PLAN: [&str; 5] = ["plan", "-f", "m", "-o", "json"];
 
+fn namespace(name: &str, annotations: &Value) -> Value {
+    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "annotations": annotations}})
+}
+
 /// Manifests and a state file in a directory, with a process for each step.
 pub(crate) struct Directory<'a>(pub(crate) &'a mut Stage);
 
@@ -69,6 +76,10 @@ impl Adapter for Directory<'_> {
 
     fn set(&mut self, case: &Case) -> Result<Kept> {
         case.set(self.0)
+    }
+
+    fn namespace_says(&mut self, annotations: &Value) -> Result<()> {
+        self.0.write("m/namespace.yaml", &namespace("default", annotations).to_string())
     }
 
     fn settles(&self, _case: &Case) -> Result<()> {
@@ -232,6 +243,13 @@ impl Adapter for InCluster {
     fn set(&mut self, case: &Case) -> Result<Kept> {
         self.scene.abandon(&self.scene.subject(case))?;
         case.set(&mut self.scene.stage)
+    }
+
+    fn namespace_says(&mut self, annotations: &Value) -> Result<()> {
+        self.stop()?;
+        self.scene.reader.apply(&namespace(&self.scene.namespace, annotations))?;
+        self.controller = self.scene.controller(&CALM)?;
+        Ok(())
     }
 
     fn settles(&self, case: &Case) -> Result<()> {

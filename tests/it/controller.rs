@@ -6,6 +6,7 @@ mod config;
 mod crash;
 mod import;
 mod life;
+mod looks;
 mod replicas;
 mod rights;
 pub(crate) mod scene;

@@ -1,12 +1,13 @@
 //! Whose resource it is: foreign ones are refused, lost states taken back, and what is let go of stays. From a directory and
 //! in a cluster alike.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use cso_testbed::Kind;
 use serde_json::{Map, json};
 
+use crate::adapter::InCluster;
 use crate::cases;
-use crate::play::of_each_kind;
+use crate::play::{alike, of_each_kind};
 use crate::stage::{APPLY, Stage};
 
 fn a_foreign_resource_is_refused(emulator: Kind) -> Result<()> {
@@ -154,6 +155,31 @@ fn a_refused_delete_is_told_and_repeated(emulator: Kind) -> Result<()> {
         play.behind_our_back(&held.until)?;
         play.goes()?;
         ensure!(play.everything()? == others, "left: {:?}", play.everything()?);
+        Ok(())
+    })
+}
+
+/// boto3 looks in one region only: the call that would have deleted the queue is what counts.
+#[test]
+fn a_namespace_says_region_and_policy() -> Result<()> {
+    let says = json!({
+        "services.k8s.aws/default-region": "eu-central-1",
+        "sqs.services.k8s.aws/deletion-policy": "retain",
+    });
+    let cases = cases::one_of_each_kind_on(Kind::Ministack)?;
+    let queue = cases.iter().find(|case| case.kind == "Queue").context("there is a queue")?;
+    alike(queue, &mut InCluster::open(Kind::Ministack)?, |play| {
+        play.namespace_says(&says)?;
+        play.declares(&Map::new())?;
+        play.plan()?.ends(2)?;
+        play.settles()?;
+        let regions: Vec<&str> = play.calls().iter().map(|call| call.region.as_str()).collect();
+        ensure!(regions == ["eu-central-1"], "the create went to {regions:?}");
+        let object = play.object()?.unwrap_or_default();
+        ensure!(object["status"]["ackResourceMetadata"]["region"] == "eu-central-1", "it is in {object}");
+        play.rests()?;
+        play.goes()?;
+        ensure!(play.calls().is_empty(), "what the namespace retains was touched: {:?}", play.operations());
         Ok(())
     })
 }

@@ -76,6 +76,11 @@ impl<'a> Play<'a> {
         self.names.put(value)
     }
 
+    /// The namespace of the object says something for all in it.
+    pub(crate) fn namespace_says(&mut self, annotations: &Value) -> Result<()> {
+        self.act("the namespace speaks", |adapter, _| adapter.namespace_says(annotations))
+    }
+
     /// The object becomes as it is declared.
     pub(crate) fn settles(&mut self) -> Result<()> {
         self.act("settles", |adapter, case| adapter.settles(case))
