@@ -5,6 +5,8 @@
 //!                     \--> what ACK did  ==?  our calls, our object, the cloud read back by boto3
 //! ```
 //!
+//! Some are played with objects and memory on a real API server too (`from_a_cluster`), by the same measure.
+//!
 //! Every difference has a reason in `waivers.toml`, and every reason there a difference. `docs/compatibility.md` says
 //! how it went; `UPDATE_EXPECT=1` writes it anew. `TRACES=sqs_Queue/update-` plays only the scenarios that begin so, and
 //! prints every difference.
@@ -16,6 +18,7 @@ mod recording;
 mod report;
 mod responder;
 mod rest;
+mod server;
 mod stage;
 mod waivers;
 mod wire;
@@ -31,6 +34,7 @@ use cso_aws::Aws;
 use cso_core::SecretValue;
 use cso_engine::world::Kinds;
 use cso_facts::Catalog;
+use cso_testbed::kube::{Cluster, ClusterOptions};
 use cso_testbed::{Emulator, Kind, Reader};
 use serde_json::{Value, json};
 
@@ -38,6 +42,7 @@ use compare::{Bindings, Difference, without_owner_tag};
 use recording::{Action, RecordedCall, Recording, Scenario, Step};
 use report::Outcome;
 use responder::Responder;
+use server::{Home, OPERATOR, Server};
 use stage::{HOME, Stage};
 use waivers::{Class, Waivers};
 use wire::Wire;
@@ -68,7 +73,11 @@ const WORKERS: usize = 3;
 fn scenarios_are_played_as_recorded_or_better() -> Result<()> {
     let only = std::env::var("TRACES").ok();
     let recordings = RECORDINGS.iter().map(|name| recording::read(name)).collect::<Result<Vec<_>>>()?;
-    let outcomes = play_all(&recordings, only.as_deref().unwrap_or_default())?;
+    let name_begins = |recording: &Recording, scenario: &Scenario| {
+        format!("{}/{}", recording.name, scenario.name).starts_with(only.as_deref().unwrap_or_default())
+    };
+    let chosen = scenarios(&recordings).filter(|(recording, scenario)| name_begins(recording, scenario));
+    let outcomes = play_all(chosen.map(|one| vec![one]).collect(), None)?;
     let waivers = Waivers::read()?;
     let review = waivers.review(outcomes.iter().flat_map(Outcome::places));
     let mut wrong: Vec<String> = Vec::new();
@@ -102,27 +111,64 @@ pub(crate) fn open_gaps(recording: &str) -> Result<Vec<String>> {
     Ok(gaps.filter(|waiver| waiver.speaks_of(recording)).map(|waiver| waiver.reason).collect())
 }
 
-/// Plays the scenarios whose names begin with `only`; the outcomes in order.
-fn play_all(recordings: &[Recording], only: &str) -> Result<Vec<Outcome>> {
-    let all: Vec<(&Recording, &Scenario)> = recordings
-        .iter()
-        .flat_map(|recording| recording.scenarios.iter().map(move |scenario| (recording, scenario)))
-        .filter(|(recording, scenario)| format!("{}/{}", recording.name, scenario.name).starts_with(only))
+/// One in so many scenarios is played from a cluster too, where each takes several times as long.
+const SAMPLE: usize = 1;
+
+/// What is remembered stands on objects of a real API server, and every restart finds it there.
+#[test]
+fn scenarios_are_played_from_a_cluster_as_from_a_directory() -> Result<()> {
+    let only = std::env::var("TRACES").ok();
+    let recordings = RECORDINGS.iter().map(|name| recording::read(name)).collect::<Result<Vec<_>>>()?;
+    let is_chosen = |number: usize, recording: &Recording, scenario: &Scenario| match &only {
+        Some(only) => format!("{}/{}", recording.name, scenario.name).starts_with(only),
+        None => number.is_multiple_of(SAMPLE),
+    };
+    // Those of a recording share a namespace, one after another.
+    let mut rounds: Vec<Round<'_>> = Vec::new();
+    for recording in &recordings {
+        let all = (0..).zip(&recording.scenarios);
+        let chosen = all.filter(|(number, scenario)| is_chosen(*number, recording, scenario));
+        rounds.push(chosen.map(|(_, scenario)| (recording, scenario)).collect());
+    }
+    rounds.sort_by_key(|round| std::cmp::Reverse(round.len()));
+    let cluster = Cluster::start(&ClusterOptions::new().user(OPERATOR, &["system:masters"]))?;
+    let outcomes = play_all(rounds, Some(&cluster))?;
+    let review = Waivers::read()?.review(outcomes.iter().flat_map(Outcome::places));
+    let found = outcomes.iter().flat_map(|outcome| &outcome.differences);
+    let wrong: Vec<String> = found
+        .filter(|(place, _)| only.is_some() || review.open.contains(*place))
+        .map(|(place, text)| format!("{place}: {text}"))
         .collect();
+    crate::stage::figures(&format!("{} recorded scenarios in a cluster", outcomes.len()));
+    ensure!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
+    Ok(())
+}
+
+/// Scenarios that one worker plays, one after another.
+type Round<'a> = Vec<(&'a Recording, &'a Scenario)>;
+
+fn scenarios(recordings: &[Recording]) -> impl Iterator<Item = (&Recording, &Scenario)> {
+    recordings.iter().flat_map(|recording| recording.scenarios.iter().map(move |scenario| (recording, scenario)))
+}
+
+/// Plays scenarios, from directories or from a cluster; the outcomes in order.
+fn play_all(rounds: Vec<Round<'_>>, cluster: Option<&Cluster>) -> Result<Vec<Outcome>> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(BTreeMap::new());
     thread::scope(|scope| {
         let work = || -> Result<()> {
-            let mut worker = Worker::start()?;
+            let mut worker = Worker::start(cluster)?;
             loop {
                 let index = next.fetch_add(1, Ordering::SeqCst);
-                let Some((recording, scenario)) = all.get(index) else { return Ok(()) };
-                let place = format!("{}/{}", recording.name, scenario.name);
-                let outcome = worker.play(recording, scenario).with_context(|| place)?;
-                done.lock().unwrap_or_else(PoisonError::into_inner).insert(index, outcome);
+                let Some(round) = rounds.get(index) else { return Ok(()) };
+                for (number, (recording, scenario)) in round.iter().enumerate() {
+                    let place = format!("{}/{}", recording.name, scenario.name);
+                    let outcome = worker.play(recording, scenario).with_context(|| place)?;
+                    done.lock().unwrap_or_else(PoisonError::into_inner).insert((index, number), outcome);
+                }
             }
         };
-        let workers: Vec<_> = (0..WORKERS.min(all.len())).map(|_| scope.spawn(work)).collect();
+        let workers: Vec<_> = (0..WORKERS.min(rounds.len())).map(|_| scope.spawn(work)).collect();
         let ends = workers.into_iter().map(|worker| worker.join().map_err(|_| anyhow::anyhow!("a worker panicked"))?);
         ends.collect::<Result<()>>()
     })?;
@@ -130,7 +176,10 @@ fn play_all(recordings: &[Recording], only: &str) -> Result<Vec<Outcome>> {
 }
 
 /// An emulator, the client under test, and the independent client.
-struct Worker {
+struct Worker<'a> {
+    cluster: Option<&'a Cluster>,
+    /// By namespace.
+    servers: BTreeMap<String, Arc<Server>>,
     emulator: Emulator,
     reader: Reader,
     runtime: tokio::runtime::Runtime,
@@ -140,8 +189,8 @@ struct Worker {
     played: usize,
 }
 
-impl Worker {
-    fn start() -> Result<Self> {
+impl<'a> Worker<'a> {
+    fn start(cluster: Option<&'a Cluster>) -> Result<Self> {
         let emulator = Emulator::start(Kind::Ministack)?;
         let reader = Reader::connect(emulator.endpoint())?;
         let kinds = cso_schema::catalog::kinds(Catalog::builtin()).map_err(|wrong| {
@@ -150,6 +199,8 @@ impl Worker {
         let secret = SecretValue::new("test");
         let aws = Aws::fixed(Catalog::builtin(), &emulator.endpoint().url(), "test", &secret);
         Ok(Self {
+            cluster,
+            servers: BTreeMap::new(),
             emulator,
             reader,
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?,
@@ -166,8 +217,8 @@ impl Worker {
         self.played += 1;
         let responder = Responder::default();
         let wire = Wire::new(Arc::clone(&self.aws), responder.clone());
-        let state = self.scratch.path().join(format!("{}.db", self.played));
-        let stage = self.runtime.block_on(Stage::new(recording, self.kinds.clone(), wire.clone(), state))?;
+        let home = self.home(recording)?;
+        let stage = self.runtime.block_on(Stage::new(recording, self.kinds.clone(), wire.clone(), home))?;
         let mut play = Play {
             recording,
             reader: &self.reader,
@@ -186,7 +237,21 @@ impl Worker {
         for (number, step) in (1..).zip(&scenario.steps) {
             self.runtime.block_on(play.step(number, step)).with_context(|| format!("step {number}"))?;
         }
+        play.stage.clear()?;
         Ok(play.outcome)
+    }
+
+    /// Where the next scenario's objects are.
+    fn home(&mut self, recording: &Recording) -> Result<Home> {
+        let Some(cluster) = self.cluster else {
+            return Ok(Home::Directory(self.scratch.path().join(format!("{}.db", self.played))));
+        };
+        let namespace = &recording.namespace;
+        if !self.servers.contains_key(namespace) {
+            let server = self.runtime.block_on(Server::open(cluster, &self.kinds, namespace))?;
+            self.servers.insert(namespace.clone(), Arc::new(server));
+        }
+        Ok(Home::Cluster(Arc::clone(&self.servers[namespace])))
     }
 }
 
@@ -220,7 +285,7 @@ impl Play<'_> {
         self.outcome.add(number, found);
         if let Some(before) = restore.filter(|_| step.refused) {
             // The API server would not have let the change in: it was seen to change nothing, and is taken back.
-            self.stage.apply(before);
+            self.stage.apply(before)?;
             self.stage.settle().await?;
             self.wire.take();
         }
@@ -237,7 +302,7 @@ impl Play<'_> {
         match action {
             Action::Apply(manifest) => {
                 let manifest = self.bindings.fill(manifest, &self.endpoint);
-                self.stage.apply(manifest);
+                self.stage.apply(manifest)?;
             }
             Action::Patch { object, patch, status } => {
                 let key = self.stage.key(object.as_ref().unwrap_or(subject));
@@ -245,12 +310,12 @@ impl Play<'_> {
                 if *status {
                     self.stage.patch_status(&key, &patch).await?;
                 } else {
-                    return self.stage.patch(&key, &patch).map(Some);
+                    return self.stage.patch(&key, &patch);
                 }
             }
             Action::Delete(object) => {
                 let key = self.stage.key(object.as_ref().unwrap_or(subject));
-                self.stage.delete(&key);
+                self.stage.delete(&key)?;
             }
             Action::Cloud { service, method, params } => self.change_cloud(service, method, params)?,
             Action::Restart => self.stage.restart().await?,

@@ -1,7 +1,6 @@
 //! One scenario's engine, with everything around it held in hand: clock, secrets, store, cloud.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,11 +10,13 @@ use cso_core::{Condition, ConditionStatus, Object, ObjectKey, Record, SecretValu
 use cso_engine::classify;
 use cso_engine::engine::{Engine, Ports, Settings, Turn};
 use cso_engine::world::Kinds;
+use cso_kube::rows::Rows;
 use cso_local::state::StateFile;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::recording::Recording;
+use super::server::{Home, Memory};
 use super::wire::Wire;
 
 /// Home region of the recordings.
@@ -70,7 +71,7 @@ impl Secrets for Vault {
     }
 }
 
-type Machine = Engine<Wire, StateFile, Vault, HandClock>;
+type Machine = Engine<Wire, Memory, Vault, HandClock>;
 
 /// A scenario in progress.
 pub(super) struct Stage {
@@ -81,7 +82,9 @@ pub(super) struct Stage {
     wire: Wire,
     clock: HandClock,
     vault: Vault,
-    state: PathBuf,
+    home: Home,
+    /// What the process has seen of a cluster.
+    rows: Arc<Rows>,
     manifests: BTreeMap<ObjectKey, Value>,
     deleting: BTreeSet<ObjectKey>,
     /// `None` after a scripted death.
@@ -89,7 +92,7 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    pub(super) async fn new(recording: &Recording, kinds: Kinds, wire: Wire, state: PathBuf) -> Result<Self> {
+    pub(super) async fn new(recording: &Recording, kinds: Kinds, wire: Wire, home: Home) -> Result<Self> {
         let mut stage = Self {
             namespace: recording.namespace.clone(),
             group: format!("{}.services.k8s.aws", recording.service),
@@ -97,7 +100,8 @@ impl Stage {
             wire,
             clock: HandClock(Arc::new(Mutex::new("2026-01-01T00:00:00Z".parse()?))),
             vault: Vault::default(),
-            state,
+            home,
+            rows: Arc::default(),
             manifests: BTreeMap::new(),
             deleting: BTreeSet::new(),
             engine: None,
@@ -113,8 +117,17 @@ impl Stage {
         ObjectKey::new(group, text("/kind"), &self.namespace, text("/metadata/name"))
     }
 
-    pub(super) fn apply(&mut self, manifest: Value) {
+    pub(super) fn apply(&mut self, manifest: Value) -> Result<()> {
         let key = self.key(&manifest);
+        if let Home::Cluster(server) = &self.home
+            && !key.group.is_empty()
+        {
+            server.create(&key, &manifest)?;
+        }
+        self.declare(key, manifest)
+    }
+
+    fn declare(&mut self, key: ObjectKey, manifest: Value) -> Result<()> {
         if key.group.is_empty() {
             let texts = manifest.get("stringData").and_then(Value::as_object).cloned().unwrap_or_default();
             let kind = manifest.get("type").and_then(Value::as_str).unwrap_or("Opaque").to_owned();
@@ -123,21 +136,31 @@ impl Stage {
         }
         self.manifests.insert(key.clone(), manifest);
         self.deleting.remove(&key);
-        self.wish(&key);
+        self.hear(&key)
     }
 
-    /// A merge patch of an object; says what it was before.
-    pub(super) fn patch(&mut self, key: &ObjectKey, patch: &Value) -> Result<Value> {
+    /// A merge patch of an object; says what it was before, unless it was refused.
+    pub(super) fn patch(&mut self, key: &ObjectKey, patch: &Value) -> Result<Option<Value>> {
+        if let Home::Cluster(server) = &self.home
+            && !key.group.is_empty()
+            && !server.patch(key, patch, "")?
+        {
+            return Ok(None);
+        }
         let manifest = self.manifests.get_mut(key).with_context(|| format!("{key} is not there to be patched"))?;
         let before = manifest.clone();
         merge(manifest, patch);
         let manifest = manifest.clone();
-        self.apply(manifest);
-        Ok(before)
+        self.declare(key.clone(), manifest)?;
+        Ok(Some(before))
     }
 
     /// Writes another controller's status.
     pub(super) async fn patch_status(&mut self, key: &ObjectKey, patch: &Value) -> Result<()> {
+        if let Home::Cluster(server) = &self.home {
+            ensure!(server.patch(key, patch, "status")?, "the status of {key} was refused");
+            return self.hear(key);
+        }
         let engine = self.engine.as_ref().context("the engine is down")?;
         let meta = engine.ports().store.meta();
         let mut record = Record::new(key.clone(), "another".to_owned(), meta.digest_key.digest("spec", &json!({})));
@@ -160,27 +183,35 @@ impl Stage {
         Ok(())
     }
 
-    pub(super) fn delete(&mut self, key: &ObjectKey) {
+    pub(super) fn delete(&mut self, key: &ObjectKey) -> Result<()> {
         if key.group.is_empty() {
             let place = format!("{}/{}", key.namespace, key.name);
             self.vault.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&place);
             self.manifests.remove(key);
         } else if self.manifests.contains_key(key) {
+            if let Home::Cluster(server) = &self.home {
+                server.delete(key)?;
+            }
             self.deleting.insert(key.clone());
-            self.wish(key);
+            self.hear(key)?;
         }
+        Ok(())
     }
 
     /// A new process over what the last one left.
     pub(super) async fn restart(&mut self) -> Result<()> {
-        // The state file has one writer.
-        drop(self.engine.take());
-        let ports = Ports {
-            cloud: self.wire.clone(),
-            store: StateFile::open(&self.state)?,
-            secrets: self.vault.clone(),
-            clock: self.clock.clone(),
+        // The state file has one writer, and what goes by itself tells what it knows.
+        if let Some(engine) = self.engine.take()
+            && let Memory::Objects(store) = &engine.ports().store
+        {
+            store.flush().await;
+        }
+        self.rows = Arc::default();
+        let store = match &self.home {
+            Home::Directory(state) => Memory::File(StateFile::open(state)?),
+            Home::Cluster(server) => Memory::Objects(server.store(&self.rows)),
         };
+        let ports = Ports { cloud: self.wire.clone(), store, secrets: self.vault.clone(), clock: self.clock.clone() };
         let settings = Settings {
             region: HOME.to_owned(),
             concurrency: 1,
@@ -192,17 +223,50 @@ impl Stage {
         };
         let (progress, _) = tokio::sync::mpsc::unbounded_channel();
         self.engine = Some(Engine::open(ports, self.kinds.clone(), settings, progress).await?);
-        for key in self.manifests.keys() {
-            self.wish(key);
+        for key in self.manifests.keys().cloned().collect::<Vec<_>>() {
+            self.hear(&key)?;
         }
         Ok(())
     }
 
-    fn wish(&self, key: &ObjectKey) {
-        let (Some(engine), Some(manifest)) = (&self.engine, self.manifests.get(key)) else { return };
-        if key.group.is_empty() {
-            return;
+    /// The engine hears of an object as it is now.
+    fn hear(&mut self, key: &ObjectKey) -> Result<()> {
+        let Some(engine) = self.engine.take() else { return Ok(()) };
+        if matches!(self.home, Home::Cluster(_)) {
+            self.read(&engine, key)?;
+        } else {
+            self.wish(&engine, key);
         }
+        self.engine = Some(engine);
+        Ok(())
+    }
+
+    /// What the watch of a cluster would tell of an object.
+    fn read(&mut self, engine: &Machine, key: &ObjectKey) -> Result<()> {
+        let Home::Cluster(server) = &self.home else { return Ok(()) };
+        if key.group.is_empty() {
+            return Ok(());
+        }
+        let Some(seen) = server.seen(key)? else {
+            self.rows.remove(key);
+            self.manifests.remove(key);
+            engine.world().forget(key);
+            return Ok(());
+        };
+        self.rows.put(key.clone(), seen.row.clone());
+        if key.group != self.group {
+            engine.world().look_on(seen.told());
+            return Ok(());
+        }
+        if let Some(record) = seen.record {
+            engine.world().meet(record);
+        }
+        engine.set(seen.object);
+        Ok(())
+    }
+
+    fn wish(&self, engine: &Machine, key: &ObjectKey) {
+        let Some(manifest) = self.manifests.get(key).filter(|_| !key.group.is_empty()) else { return };
         let texts = |pointer: &str| {
             let members = manifest.pointer(pointer).and_then(Value::as_object).into_iter().flatten();
             members.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
@@ -240,6 +304,9 @@ impl Stage {
                 turn = Box::pin(engine.turn(&key, Purpose::Change, fresh.remove(&key))) => turn?,
                 () = self.wire.killed() => return Ok(()),
             };
+            for key in self.manifests.keys().cloned().collect::<Vec<_>>() {
+                self.read(&engine, &key)?;
+            }
             due.remove(&key);
             let now = self.clock.now();
             if !matches!(turn, Turn::Failed { .. }) {
@@ -271,18 +338,30 @@ impl Stage {
                 }
             }
         }
-        let gone = |key: &ObjectKey| !key.group.is_empty() && engine.world().wish(key).is_none();
-        self.manifests.retain(|key, _| !gone(key));
+        if matches!(self.home, Home::Directory(_)) {
+            let gone = |key: &ObjectKey| !key.group.is_empty() && engine.world().wish(key).is_none();
+            self.manifests.retain(|key, _| !gone(key));
+        }
         self.engine = Some(engine);
         Ok(())
     }
 
+    /// Leaves nothing of the scenario behind.
+    pub(super) fn clear(&self) -> Result<()> {
+        let Home::Cluster(server) = &self.home else { return Ok(()) };
+        self.manifests.keys().filter(|key| !key.group.is_empty()).try_for_each(|key| server.wipe(key))
+    }
+
     /// The object as a user would see it: spec with the provider's choices, status, and conditions by type.
     pub(super) async fn view(&self, key: &ObjectKey) -> Result<Option<Value>> {
+        let state = match &self.home {
+            Home::Directory(state) => state,
+            Home::Cluster(server) => return Ok(server.get(key)?.map(|object| shown(&object))),
+        };
         let Some(manifest) = self.manifests.get(key) else { return Ok(None) };
         let record = match &self.engine {
             Some(engine) => engine.world().record(key).map(Arc::unwrap_or_clone),
-            None => StateFile::open(&self.state)?.load().await?.into_iter().find(|record| record.key == *key),
+            None => StateFile::open(state)?.load().await?.into_iter().find(|record| record.key == *key),
         };
         let mut spec = manifest.get("spec").cloned().unwrap_or_else(|| json!({}));
         let mut view = json!({"status": {}, "conditions": {}});
@@ -300,6 +379,20 @@ impl Stage {
         view["spec"] = spec;
         Ok(Some(view))
     }
+}
+
+/// The same of an object as a server shows it.
+fn shown(object: &Value) -> Value {
+    let mut status = object["status"].as_object().cloned().unwrap_or_default();
+    let conditions = status.remove("conditions").unwrap_or_default();
+    let spec = object.get("spec").filter(|spec| !spec.is_null()).cloned().unwrap_or_else(|| json!({}));
+    let mut view = json!({"spec": spec, "status": status, "conditions": {}});
+    for condition in conditions.as_array().into_iter().flatten() {
+        let kind = condition["type"].as_str().unwrap_or_default();
+        view["messages"][format!("conditions.{kind}")] = json!([condition["reason"], condition["message"]]);
+        view["conditions"][kind] = condition["status"].clone();
+    }
+    view
 }
 
 fn is_behind(engine: &Machine, key: &ObjectKey) -> bool {

@@ -69,7 +69,7 @@ async fn a_version_is_told_once_it_or_a_later_one_was_taken_from_here() {
     assert!(feed.has_told(&versions), "an object without a row is told with its record later");
     let put = |version: &str| {
         let row = Row { uid: "u".to_owned(), resource_version: version.to_owned(), ..Row::default() };
-        feed.shared.rows.put(key(), &row)
+        feed.shared.rows.put(key(), row)
     };
     put("6");
     assert!(!feed.has_told(&versions), "an older one is known");

@@ -66,7 +66,7 @@ fn store(fence: Fence) -> (KubeStore, Asked) {
     let asked = Asked::default();
     let rows = Arc::new(Rows::default());
     let seen: DynamicObject = serde_json::from_value(object(1)).unwrap();
-    rows.put(key(), &object::row(&seen));
+    rows.put(key(), object::row(&queue(), &seen));
     let meta = StoreMeta { id: "0123456789abcdef".to_owned(), digest_key: DigestKey::from_bytes([1; 32]) };
     let resources = std::iter::once(queue()).collect();
     (KubeStore::new(&Cluster::behind(client(&asked)), meta, resources, rows, fence), asked)
