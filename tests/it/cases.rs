@@ -32,6 +32,7 @@ pub(crate) struct Case {
     pub(crate) foreign: Vec<Step>,
     pub(crate) view: BTreeMap<String, Vec<Step>>,
     pub(crate) drift: Option<Drift>,
+    pub(crate) held: Option<Held>,
     pub(crate) immutable: Map<String, Value>,
     #[serde(default)]
     pub(crate) missing: BTreeMap<String, String>,
@@ -54,6 +55,15 @@ pub(crate) struct Drift {
     pub(crate) spec: Map<String, Value>,
     pub(crate) at: String,
     pub(crate) steps: Vec<Step>,
+}
+
+/// Why the provider refuses to delete the resource.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Held {
+    pub(crate) by: Vec<Step>,
+    pub(crate) until: Vec<Step>,
+    pub(crate) tells: String,
 }
 
 /// A mutable field.
@@ -118,6 +128,16 @@ pub(crate) fn one_of_each_kind_on(emulator: Kind) -> Result<Vec<Case>> {
 }
 
 impl Case {
+    /// The service that the kind is of.
+    pub(crate) fn service(&self) -> &str {
+        self.api.split('.').next().unwrap_or_default()
+    }
+
+    /// The kind as a command line names it beyond doubt.
+    pub(crate) fn full_name(&self) -> String {
+        format!("{}.{}", self.kind, self.service())
+    }
+
     /// A stage that is empty but for what the object refers to.
     pub(crate) fn set(&self, stage: &mut Stage) -> Result<Kept> {
         stage.clear()?;
@@ -126,17 +146,33 @@ impl Case {
         Ok(kept)
     }
 
-    /// Data of the Kubernetes Secret `values`.
-    pub(crate) const fn secrets(&self) -> &Map<String, Value> {
-        &self.secrets
-    }
-
     /// The object's spec with more in it; null takes a field out.
     pub(crate) fn spec(&self, more: &Map<String, Value>) -> Map<String, Value> {
         let mut spec = self.spec.clone();
         spec.extend(more.clone());
         spec.retain(|_, value| !value.is_null());
         spec
+    }
+
+    /// What a spec has more with the first or second value of each of these fields.
+    pub(crate) fn values(&self, fields: &[&str], which: usize) -> Map<String, Value> {
+        let mut more = Map::new();
+        for name in fields {
+            let field = &self.fields[*name];
+            more.extend(field.with.clone());
+            more.insert((*name).to_owned(), field.values[which].clone());
+        }
+        more
+    }
+
+    /// The object, and the Kubernetes Secret that it reads, if it does.
+    pub(crate) fn manifests(&self, kept: &Kept, spec: Map<String, Value>, annotations: &Value) -> [Option<Value>; 2] {
+        let metadata = json!({"name": "values"});
+        let values = json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": self.secrets});
+        let metadata = json!({"name": "story", "annotations": annotations});
+        let spec = filled(&Value::Object(spec), kept);
+        let object = json!({"apiVersion": self.api, "kind": self.kind, "metadata": metadata, "spec": spec});
+        [(!self.secrets.is_empty()).then_some(values), Some(object)]
     }
 
     /// Writes the manifest `m/object.yaml`. JSON is YAML.
@@ -151,16 +187,11 @@ impl Case {
         spec: Map<String, Value>,
         annotations: &Value,
     ) -> Result<()> {
-        if !self.secrets.is_empty() {
-            let metadata = json!({"name": "values"});
-            let values =
-                json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": self.secrets});
-            stage.write("m/values.yaml", &values.to_string())?;
+        let manifests = self.manifests(kept, spec, annotations);
+        for (name, manifest) in ["values", "object"].iter().zip(manifests) {
+            manifest.map_or(Ok(()), |manifest| stage.write(&format!("m/{name}.yaml"), &manifest.to_string()))?;
         }
-        let metadata = json!({"name": "story", "annotations": annotations});
-        let spec = filled(&Value::Object(spec), kept);
-        let object = json!({"apiVersion": self.api, "kind": self.kind, "metadata": metadata, "spec": spec});
-        stage.write("m/object.yaml", &object.to_string())
+        Ok(())
     }
 
     /// What boto3 sees at `view/pointer`; nothing if it is missing or empty.

@@ -1,29 +1,24 @@
-//! The life of an object of every kind, on every emulator, judged by boto3 and the proxy.
+//! The life of an object of every kind, on every emulator, from a directory and in a cluster, judged by boto3 and the proxy.
 
 use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
-use cso_testbed::{AwsCall, Kind};
+use cso_testbed::Kind;
 use serde_json::{Map, Value};
 
+use crate::adapter::{Directory, InCluster};
 use crate::cases::{self, Case, Field, holds};
 use crate::gaps::Verdicts;
-use crate::stage::{self, APPLY, Stage};
+use crate::play::{self, Play};
+use crate::stage::{self, Stage, Tally};
 
+/// Every check of every kind that an emulator plays; those that it cannot pass are listed.
 fn every_kind_lives_as_declared(emulator: Kind) -> Result<()> {
     let mut stage = Stage::open(emulator)?;
     let mut verdicts = Verdicts::on(emulator)?;
     for case in &cases::all_on(emulator)? {
-        let id = &case.id;
-        verdicts.hear(&format!("{id}: life"), life(case, &mut stage));
-        for (name, field) in &case.fields {
-            verdicts.hear(&format!("{id}.{name}"), field_of(case, name, field, &mut stage));
-        }
-        for (name, other) in &case.immutable {
-            verdicts.hear(&format!("{id}.{name}: immutable"), immutable(case, name, other, &mut stage));
-        }
-        if let Some(drift) = &case.drift {
-            verdicts.hear(&format!("{id}: drift"), drifts(case, drift, &mut stage));
+        for (id, check) in checks(case) {
+            verdicts.hear(&id, play::told(case, &mut Directory(&mut stage), check));
         }
     }
     let checks = verdicts.end()?;
@@ -33,39 +28,73 @@ fn every_kind_lives_as_declared(emulator: Kind) -> Result<()> {
 
 on_every_emulator!(every_kind_lives_as_declared);
 
-fn names(calls: &[AwsCall]) -> Vec<&str> {
-    calls.iter().map(|call| call.operation.as_str()).collect()
+/// The same checks in a cluster, but for those that the emulator cannot pass.
+fn lives_in_a_cluster(emulator: Kind, plays: impl Fn(&Case) -> bool) -> Result<()> {
+    let mut home = InCluster::open(emulator)?;
+    let verdicts = Verdicts::on(emulator)?;
+    let mut tally = Tally::default();
+    for case in cases::all_on(emulator)?.iter().filter(|case| plays(case)) {
+        for (id, check) in checks(case).into_iter().filter(|(id, _)| !verdicts.is_listed(id)) {
+            tally.add(&id, play::told(case, &mut home, check));
+        }
+    }
+    tally.close(&format!("life in a cluster before {}", emulator.name()))
+}
+
+/// Two halves, so that they run side by side.
+#[test]
+fn roles_and_tables_live_in_a_cluster_as_declared() -> Result<()> {
+    lives_in_a_cluster(Kind::Ministack, |case| ["iam", "dynamodb", "s3"].contains(&case.service()))
+}
+
+#[test]
+fn queues_and_keys_live_in_a_cluster_as_declared() -> Result<()> {
+    lives_in_a_cluster(Kind::Ministack, |case| !["iam", "dynamodb", "s3"].contains(&case.service()))
+}
+
+#[test]
+fn what_the_first_emulator_lacks_lives_in_a_cluster_as_declared() -> Result<()> {
+    lives_in_a_cluster(Kind::Moto, |case| play::first_that_plays(case) == Kind::Moto)
+}
+
+type Check<'c> = Box<dyn Fn(&mut Play<'_>) -> Result<()> + 'c>;
+
+/// What is checked of a case, each from an empty cloud on.
+fn checks(case: &Case) -> Vec<(String, Check<'_>)> {
+    let id = &case.id;
+    let mut all: Vec<(String, Check<'_>)> = vec![(format!("{id}: life"), Box::new(life))];
+    for (name, field) in &case.fields {
+        all.push((format!("{id}.{name}"), Box::new(|play| field_of(play, name, field))));
+    }
+    for (name, other) in &case.immutable {
+        all.push((format!("{id}.{name}: immutable"), Box::new(|play| immutable(play, name, other))));
+    }
+    if let Some(drift) = &case.drift {
+        all.push((format!("{id}: drift"), Box::new(|play| drifts(play, drift))));
+    }
+    all
 }
 
 /// Plan, apply, rest, delete.
-fn life(case: &Case, stage: &mut Stage) -> Result<()> {
-    let kept = case.set(stage)?;
-    let others = stage.everything()?;
-    case.declare(stage, &kept, case.spec(&Map::new()))?;
-    let plan = stage.cso(&["plan", "-f", "m", "-o", "json"])?.ends(2)?.json()?;
-    ensure!(plan["summary"]["create"] == 1, "the plan creates nothing: {plan}");
-    ensure!(stage.mutations().is_empty(), "a plan made a mutating call");
-
-    let applied = stage.cso(&["apply", "-f", "m", "--wait", "-o", "json"])?.ends(0)?.json()?;
-    ensure!(applied["objects"][0]["state"] == "settled", "apply says {applied}");
-    let calls = stage.proxy.calls();
-    let made = stage.mutations();
+fn life(play: &mut Play<'_>) -> Result<()> {
+    let others = play.everything()?;
+    play.declares(&Map::new())?;
+    let plan = play.plan()?.ends(2)?.json()?;
+    play.settles()?;
     let planned: Vec<&str> = calls_of(&plan);
-    ensure!(names(&made) == planned, "planned {planned:?}, made {:?}", names(&made));
-    let cloud_calls = calls.iter().filter(|call| call.service != "sts").count();
-    ensure!(case.kind != "Queue" || cloud_calls <= 3, "creating a queue took {cloud_calls} calls: {calls:?}");
-    ensure!(stage.everything()?.len() == others.len() + 1, "there is not one more than before");
-    stage.rests()?;
-    ensure!(stage.cso(&["plan", "-f", "m", "-o", "json"])?.ends(0)?.json()?["summary"]["calls"] == 0, "a plan at rest");
+    ensure!(play.operations() == planned, "planned {planned:?}, made {:?}", play.operations());
+    let traffic = play.traffic();
+    ensure!(play.case.kind != "Queue" || traffic <= 3, "creating a queue took {traffic} calls");
+    ensure!(play.everything()?.len() == others.len() + 1, "there is not one more than before");
+    play.rests()?;
+    ensure!(play.plan()?.ends(0)?.json()?["summary"]["calls"] == 0, "a plan at rest");
 
-    let objects = stage.cso(&["get", &case.kind, "story", "-o", "json"])?.ends(0)?.json()?;
-    let shown = &objects["status"]["ackResourceMetadata"][if case.nameless { "region" } else { "arn" }];
-    ensure!(shown.is_string(), "no ARN in {objects}");
-    stage.cso(&["delete", "-f", "m", "-o", "json"])?.ends(0)?.json()?;
-    let calls = stage.mutations();
-    ensure!(calls.len() == 1, "deleting took {:?}", names(&calls));
-    ensure!(stage.everything()? == others, "after the delete there is {:?}", stage.everything()?);
-    stage.cso(&["delete", "-f", "m"])?.ends(0)?.tells("nothing to do")?;
+    let object = play.object()?.unwrap_or_default();
+    let shown = &object["status"]["ackResourceMetadata"][if play.case.nameless { "region" } else { "arn" }];
+    ensure!(shown.is_string(), "no ARN in {object}");
+    play.goes()?;
+    ensure!(play.calls().len() == 1, "deleting took {:?}", play.operations());
+    ensure!(play.everything()? == others, "after the delete there is {:?}", play.everything()?);
     Ok(())
 }
 
@@ -76,51 +105,50 @@ fn calls_of(plan: &Value) -> Vec<&str> {
 }
 
 /// Set at creation, changed, removed; each time the documented calls and nothing else, and rest afterwards.
-fn field_of(case: &Case, name: &str, field: &Field, stage: &mut Stage) -> Result<()> {
-    let kept = case.set(stage)?;
+fn field_of(play: &mut Play<'_>, name: &str, field: &Field) -> Result<()> {
     let with = |value: Value| {
         let mut more = field.with.clone();
         more.insert(name.to_owned(), value);
-        case.spec(&more)
+        more
     };
-    case.declare(stage, &kept, with(field.values[0].clone()))?;
-    stage.cso(&APPLY)?.ends(0)?;
-    case.shows(stage, &kept, &field.at, Some(field.sees(0)))?;
-    stage.rests()?;
+    play.declares(&with(field.values[0].clone()))?;
+    play.settles()?;
+    play.shows(&field.at, Some(field.sees(0)))?;
+    play.rests()?;
 
-    case.declare(stage, &kept, with(field.values[1].clone()))?;
-    stage.cso(&APPLY)?.ends(0)?;
-    let calls = stage.mutations();
-    ensure!(names(&calls) == field.change, "the change made {:?}", names(&calls));
+    play.declares(&with(field.values[1].clone()))?;
+    play.settles()?;
+    ensure!(play.operations() == field.change, "the change made {:?}", play.operations());
     for value in field.carries() {
-        let value = crate::steps::filled(&value, &kept);
+        let value = play.filled(&value);
+        let calls = play.calls();
         ensure!(calls.iter().any(|call| holds(&call.input, &value)), "no call carries {value}: {calls:?}");
     }
-    case.shows(stage, &kept, &field.at, Some(field.sees(1)))?;
-    stage.rests()?;
+    play.shows(&field.at, Some(field.sees(1)))?;
+    play.rests()?;
 
     if field.removed == "required" {
         return Ok(());
     }
-    case.declare(stage, &kept, with(Value::Null))?;
-    let plan = stage.cso(&["plan", "-f", "m"])?;
-    stage.cso(&APPLY)?.ends(0)?;
-    let calls = stage.mutations();
+    play.declares(&with(Value::Null))?;
+    let plan = play.plan()?;
+    play.settles()?;
     match field.removed.as_str() {
         Some("kept") => {
-            ensure!(calls.is_empty(), "a kept field was removed by {:?}", names(&calls));
-            case.shows(stage, &kept, &field.at, Some(field.sees(1)))?;
+            ensure!(play.calls().is_empty(), "a kept field was removed by {:?}", play.operations());
+            play.shows(&field.at, Some(field.sees(1)))?;
             plan.ends(0)?.tells("is kept as it is")?;
             // It is said once; the next look finds nothing to say, and takes the advisory back.
-            stage.cso(&APPLY)?.ends(0)?;
+            play.settles()?;
         }
         other => {
             let unchanged = alike_or_absent(field, other);
-            ensure!(unchanged || names(&calls) == field.removal(), "the removal made {:?}", names(&calls));
-            case.shows(stage, &kept, &field.at, (other != Some("absent")).then_some(&field.removed))?;
+            let calls = play.operations();
+            ensure!(unchanged || calls == field.removal(), "the removal made {calls:?}");
+            play.shows(&field.at, (other != Some("absent")).then_some(&field.removed))?;
         }
     }
-    stage.rests()
+    play.rests()
 }
 
 /// Whether the second value is what a removal leads to, so that there is nothing to call.
@@ -129,41 +157,32 @@ fn alike_or_absent(field: &Field, removed: Option<&str>) -> bool {
 }
 
 /// Refused with a reason, and nothing called.
-fn immutable(case: &Case, name: &str, other: &Value, stage: &mut Stage) -> Result<()> {
-    let kept = case.set(stage)?;
-    case.declare(stage, &kept, case.spec(&Map::new()))?;
-    stage.cso(&APPLY)?.ends(0)?;
-    stage.mutations();
-    let before = stage.everything()?;
-    let more = Map::from_iter([(name.to_owned(), other.clone())]);
-    case.declare(stage, &kept, case.spec(&more))?;
+fn immutable(play: &mut Play<'_>, name: &str, other: &Value) -> Result<()> {
+    play.declares(&Map::new())?;
+    play.settles()?;
+    let before = play.everything()?;
+    play.declares(&Map::from_iter([(name.to_owned(), other.clone())]))?;
     let path = format!("spec.{name}");
-    for command in [&["plan", "-f", "m"][..], &APPLY] {
-        stage.cso(command)?.ends(1)?.tells(&path)?.tells("cannot be changed after creation")?.tells("story")?;
-    }
-    ensure!(stage.mutations().is_empty(), "a refused change made a call");
-    ensure!(stage.everything()? == before, "a refused change changed something");
-    case.declare(stage, &kept, case.spec(&Map::new()))?;
-    stage.cso(&APPLY)?.ends(0)?;
-    Ok(())
+    let plan = play.plan()?.ends(1)?;
+    plan.tells(&path)?.tells("cannot be changed after creation")?.tells("story")?;
+    play.is_refused_a_change(&path)?;
+    ensure!(play.everything()? == before, "a refused change changed something");
+    play.declares(&Map::new())?;
+    play.settles()
 }
 
-/// Found by a plan and repaired by an apply.
-fn drifts(case: &Case, drift: &cases::Drift, stage: &mut Stage) -> Result<()> {
-    let kept = case.set(stage)?;
-    case.declare(stage, &kept, case.spec(&drift.spec))?;
-    stage.cso(&APPLY)?.ends(0)?;
-    let ours = case.see(stage, &kept, &drift.at)?;
-    crate::steps::run(&drift.steps, &stage.cloud, &mut kept.clone())?;
-    ensure!(case.see(stage, &kept, &drift.at)? != ours, "nothing was changed behind the back");
-    stage.mutations();
-    stage.cso(&["plan", "-f", "m"])?.ends(2)?;
-    ensure!(stage.mutations().is_empty(), "a plan made a mutating call");
-    stage.cso(&APPLY)?.ends(0)?;
-    let calls = stage.mutations();
-    ensure!(calls.len() == 1, "the repair made {:?}", names(&calls));
-    case.shows(stage, &kept, &drift.at, ours.as_ref())?;
-    stage.rests()
+/// Found by a plan and repaired by a look.
+fn drifts(play: &mut Play<'_>, drift: &cases::Drift) -> Result<()> {
+    play.declares(&drift.spec)?;
+    play.settles()?;
+    let ours = play.sees(&drift.at)?;
+    play.behind_our_back(&drift.steps)?;
+    ensure!(play.sees(&drift.at)? != ours, "nothing was changed behind the back");
+    play.plan()?.ends(2)?;
+    play.settles()?;
+    ensure!(play.calls().len() == 1, "the repair made {:?}", play.operations());
+    play.shows(&drift.at, ours.as_ref())?;
+    play.rests()
 }
 
 /// A field that somebody adds to a kind must be in the table, or say why not.
@@ -171,8 +190,7 @@ fn drifts(case: &Case, drift: &cases::Drift, stage: &mut Stage) -> Result<()> {
 fn the_table_has_every_field() -> Result<()> {
     let stage = Stage::open(Kind::Roto)?;
     for case in cases::one_of_each_kind()? {
-        let explained =
-            stage.cso(&["explain", &format!("{}.{}", case.kind, service(&case)), "-o", "json"])?.ends(0)?.json()?;
+        let explained = stage.cso(&["explain", &case.full_name(), "-o", "json"])?.ends(0)?.json()?;
         let fields = explained["fields"].as_array().map_or(&[][..], Vec::as_slice);
         let mut known: BTreeSet<&str> = case.fields.keys().map(String::as_str).collect();
         known.extend(case.immutable.keys().map(String::as_str));
@@ -184,8 +202,4 @@ fn the_table_has_every_field() -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn service(case: &Case) -> &str {
-    case.api.split('.').next().unwrap_or_default()
 }

@@ -8,6 +8,7 @@ macro_rules! on_every_emulator {
     };
 }
 
+mod adapter;
 mod bed;
 mod cases;
 mod compatibility;
@@ -24,6 +25,7 @@ mod logs;
 mod memory;
 mod ownership;
 mod page;
+mod play;
 mod rates;
 mod readme;
 mod running;

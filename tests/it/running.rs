@@ -2,6 +2,7 @@
 
 use std::borrow::BorrowMut;
 use std::fs::File;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,14 +27,14 @@ pub(crate) struct Running {
 impl Running {
     /// Starts a command; everything it says goes to one file.
     pub(crate) fn start(stage: &Stage, args: &[&str]) -> Result<Self> {
-        Self::spawn(stage, stage.command(args)?)
+        Self::spawn(stage.path(), stage.command(args)?)
     }
 
-    /// Starts a command whose environment a story has changed.
-    pub(crate) fn spawn(stage: &Stage, mut command: impl BorrowMut<Command>) -> Result<Self> {
+    /// Starts a command that a story has changed; its log is in a directory.
+    pub(crate) fn spawn(directory: &Path, mut command: impl BorrowMut<Command>) -> Result<Self> {
         /// Of this process, so that each has a log of its own.
         static STARTED: AtomicUsize = AtomicUsize::new(0);
-        let log = stage.path().join(format!("log-{}", STARTED.fetch_add(1, Ordering::Relaxed)));
+        let log = directory.join(format!("log-{}", STARTED.fetch_add(1, Ordering::Relaxed)));
         let file = File::create(&log)?;
         let child = command.borrow_mut().stdout(file.try_clone()?).stderr(file).spawn()?;
         Ok(Self { child, log })

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 use cso_testbed::{Action, AwsCall, Match, Then, Victim};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::cases::Case;
 use crate::stage::{APPLY, DELETE, Stage, run_until_killed};
@@ -79,12 +79,7 @@ impl<'a> Scene<'a> {
 
     /// The same with annotations.
     pub(crate) fn declare_with(&self, which: usize, annotations: &Value) -> Result<()> {
-        let mut more = Map::new();
-        for name in self.fields {
-            let field = &self.case.fields[*name];
-            more.extend(field.with.clone());
-            more.insert((*name).to_owned(), field.values[which].clone());
-        }
+        let more = self.case.values(self.fields, which);
         self.case.declare_with(self.stage, &self.kept, self.case.spec(&more), annotations)
     }
 

@@ -262,6 +262,11 @@ impl Run {
         Ok(Self { line, code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) })
     }
 
+    /// Its exit code; none if a signal ended it.
+    pub(crate) const fn code(&self) -> Option<i32> {
+        self.code
+    }
+
     /// Insists on an exit code.
     pub(crate) fn ends(self, code: i32) -> Result<Self> {
         ensure!(

@@ -309,7 +309,7 @@ fn a_rotated_key_is_taken_up_without_a_restart() -> Result<()> {
         stage.write(".aws/credentials", &keys("OLD"))?;
         let mut command = stage.command(&WATCH)?;
         command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY").env("HOME", stage.path());
-        let watcher = Running::spawn(&stage, command)?;
+        let watcher = Running::spawn(stage.path(), command)?;
         until("a queue", || Ok((stage.everything()?.len() == 1).then_some(())))?;
 
         stage.write(".aws/credentials", &keys("NEW"))?;
@@ -335,7 +335,7 @@ fn an_expired_key_is_told_and_healed() -> Result<()> {
     stage.write(".aws/credentials", &keys("OLD"))?;
     let mut command = stage.command(&WATCH)?;
     command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY").env("HOME", stage.path());
-    let watcher = Running::spawn(&stage, command)?;
+    let watcher = Running::spawn(stage.path(), command)?;
     until("a queue", || Ok((stage.everything()?.len() == 1).then_some(())))?;
     let old = Match::any().when(|call| call.key_id == "OLD").always();
     let refused = stage.proxy.on(old, Action::Fail(Failure::new("ExpiredToken").status(403)));

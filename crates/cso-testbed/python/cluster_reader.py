@@ -25,6 +25,8 @@ def answer(request):
     if request["subresource"]:
         resource = resource.subresources[request["subresource"]]
     arguments = {key: request[key] for key in ("namespace", "name", "body", "content_type") if request[key]}
+    if request["verb"] == "server_side_apply":
+        arguments |= {"field_manager": "kubectl", "force_conflicts": True}
     result = getattr(resource, request["verb"])(**arguments)
     return result.to_dict()
 

@@ -24,7 +24,8 @@ pub(crate) fn builtin() -> Kinds {
     let mut kinds = Kinds::default();
     for service in catalog.descriptors() {
         kinds.add(group_of(service), move || {
-            service_kinds(catalog, service).expect("the tests of a build compile its descriptors")
+            let kinds = service_kinds(catalog, service).expect("the tests of a build compile its descriptors");
+            kinds.into_iter().map(Arc::new).collect()
         });
     }
     kinds
@@ -38,7 +39,7 @@ pub(crate) fn of_session(global: &Global) -> Result<Kinds> {
     for kind in own.iter().filter(|kind| built_in.named(kind.group(), kind.name()).is_some()) {
         info!(target: "cso::kinds", kind = full_name(kind), file = kind.file, "stands in for the built-in kind");
     }
-    Ok(built_in.with(&own))
+    Ok(built_in.with(own.into_iter().map(Arc::new)))
 }
 
 /// The kinds of users' descriptors; they may refer to built-in ones, and to each other.

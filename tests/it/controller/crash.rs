@@ -6,27 +6,18 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use cso_testbed::{Then, Victim, kube};
-use serde_json::{Value, json};
+use cso_testbed::{AwsCall, Kind, Then, Victim, kube};
+use serde_json::json;
 
 use super::scene::{OPERATOR, Scene, Subject};
-use crate::stage;
+use crate::cases::{self, Case};
+use crate::running::Running;
+use crate::scene::Doing;
+use crate::stage::Tally;
+use crate::steps::Kept;
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// One object, and two wishes for it.
-struct Plot {
-    subject: Subject,
-    specs: [Value; 2],
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Doing {
-    Create,
-    Update,
-    Delete,
-}
 
 /// What the death is near to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,95 +28,128 @@ enum Near {
     Call,
 }
 
-impl Plot {
-    /// Brings the object to where the controller is about to do it, with no controller there.
-    fn before(&self, scene: &Scene, doing: Doing) -> Result<()> {
-        scene.declare(&self.subject, &self.specs[0])?;
-        if doing == Doing::Create {
-            return Ok(());
+/// One object, where the controller is about to do something with it, and no controller there.
+struct Plot<'a> {
+    case: &'a Case,
+    /// The fields that are set, and changed all at once.
+    fields: &'a [&'a str],
+    scene: &'a Scene,
+    subject: Subject,
+    doing: Doing,
+    kept: Kept,
+    /// What existed before the object.
+    others: Vec<String>,
+}
+
+impl<'a> Plot<'a> {
+    fn set(case: &'a Case, fields: &'a [&'a str], scene: &'a mut Scene, doing: Doing) -> Result<Self> {
+        let subject = scene.subject(case);
+        scene.abandon(&subject)?;
+        let kept = case.set(&mut scene.stage)?;
+        let others = scene.stage.everything()?;
+        let plot = Self { case, fields, scene, subject, doing, kept, others };
+        plot.declare(0)?;
+        if doing != Doing::Create {
+            let mut controller = plot.scene.controller(&[])?;
+            plot.scene.synced(&plot.subject)?;
+            stop(&mut controller)?;
         }
-        let mut controller = scene.controller(&[])?;
-        scene.synced(&self.subject)?;
-        controller.interrupt()?;
-        controller.end()?;
-        if doing == Doing::Delete {
-            return scene.ask_to_delete(&self.subject);
+        match doing {
+            Doing::Create => {}
+            Doing::Update => plot.declare(1)?,
+            Doing::Delete => plot.scene.ask_to_delete(&plot.subject)?,
         }
-        let mut spec = scene.read(&self.subject)?.context("it is there")?["spec"].clone();
-        let wish = self.specs[1].as_object().into_iter().flatten();
-        wish.for_each(|(name, value)| spec[name] = value.clone());
-        scene.declare(&self.subject, &spec).map(drop)
+        plot.scene.stage.proxy.clear();
+        Ok(plot)
     }
 
-    /// Whatever it was doing is done.
-    fn is_done(&self, scene: &Scene, doing: Doing) -> Result<()> {
-        if doing == Doing::Delete { scene.gone(&self.subject) } else { scene.synced(&self.subject).map(drop) }
-    }
-
-    /// How many writes and calls it takes when nothing goes wrong.
-    fn moments(&self, scene: &Scene, doing: Doing) -> Result<[usize; 2]> {
-        self.before(scene, doing)?;
-        scene.stage.proxy.clear();
-        let mark = scene.cluster.audit_mark()?;
-        let mut controller = scene.controller(&[])?;
-        self.is_done(scene, doing)?;
-        controller.interrupt()?;
-        controller.end()?;
-        let writes = scene.writes(mark)?.iter().filter(|event| event.target.resource == self.subject.plural).count();
-        let calls = scene.stage.mutations().len();
-        self.clean(scene)?;
-        Ok([writes, calls])
-    }
-
-    /// Nothing of it is left.
-    fn clean(&self, scene: &Scene) -> Result<()> {
-        let mut controller = scene.controller(&[])?;
-        scene.delete(&self.subject)?;
-        controller.interrupt()?;
-        controller.end()?;
-        let left = scene.stage.everything()?;
-        ensure!(left.is_empty(), "left: {left:?}");
+    /// Applies the object with the first or second value of each field.
+    fn declare(&self, which: usize) -> Result<()> {
+        let spec = self.case.spec(&self.case.values(self.fields, which));
+        for manifest in self.case.manifests(&self.kept, spec, &json!({})).into_iter().flatten() {
+            self.scene.apply(manifest)?;
+        }
         Ok(())
     }
 
-    fn point(&self, scene: &Scene, doing: Doing, near: Near, nth: usize, late: bool) -> Result<()> {
-        self.before(scene, doing)?;
+    /// Whatever the controller was doing is done: exactly one resource as declared, or none.
+    fn is_done(&self) -> Result<()> {
+        let wanted = if self.doing == Doing::Delete {
+            self.scene.gone(&self.subject)?;
+            0
+        } else {
+            self.scene.synced(&self.subject)?;
+            for name in self.fields {
+                let field = &self.case.fields[*name];
+                let wish = field.sees(self.doing.sets());
+                self.case.shows(&self.scene.stage, &self.kept, &field.at, Some(wish))?;
+            }
+            1
+        };
+        let there = self.scene.stage.everything()?;
+        let is_kept = self.others.iter().all(|other| there.contains(other));
+        ensure!(is_kept && there.len() == self.others.len() + wanted, "there is {there:?}");
+        Ok(())
+    }
+
+    /// A delete leaves nothing.
+    fn ends(&self) -> Result<()> {
+        self.scene.delete(&self.subject)?;
+        let left = self.scene.stage.everything()?;
+        ensure!(left == self.others, "left: {left:?}");
+        Ok(())
+    }
+
+    /// How many writes and calls it takes when nothing goes wrong.
+    fn moments(&self) -> Result<[usize; 2]> {
+        let mark = self.scene.cluster.audit_mark()?;
+        let mut controller = self.scene.controller(&[])?;
+        self.is_done()?;
+        stop(&mut controller)?;
+        let writes = self.scene.writes(mark)?.iter().filter(|event| event.target.name == self.subject.name).count();
+        Ok([writes, self.scene.stage.mutations().len()])
+    }
+
+    /// The controller dies at a moment, and the one after it does what is left.
+    fn point(&self, near: Near, nth: usize, late: bool) -> Result<()> {
+        let scene = self.scene;
         let victim = Victim::new();
         let killed = victim.clone();
         let kill = move || {
             killed.kill();
             Then::HangUp
         };
-        let plural = self.subject.plural.clone();
         let fired: Box<dyn Fn() -> usize> = match near {
             Near::Write => {
                 let kill = move |_: &kube::Call| kill();
                 let action = if late { kube::Action::after(kill) } else { kube::Action::before(kill) };
-                let writes = kube::Match::writes().by(OPERATOR).when(move |call| call.target.resource == plural);
+                let writes = kube::Match::writes().by(OPERATOR).named(&self.subject.name);
                 let rule = scene.proxy.on(writes.nth(nth), action);
                 Box::new(move || rule.fired())
             }
             Near::Call => {
-                let kill = move |_: &cso_testbed::AwsCall| kill();
+                let kill = move |_: &AwsCall| kill();
                 let action = if late { cso_testbed::Action::after(kill) } else { cso_testbed::Action::before(kill) };
                 let rule = scene.stage.proxy.on(cso_testbed::Match::mutating().nth(nth), action);
                 Box::new(move || rule.fired())
             }
         };
-        dies(scene, &victim)?;
-        ensure!(fired() == 1, "the fault did not happen");
+        let died = dies(scene, &victim);
         scene.proxy.behave();
         scene.stage.proxy.behave();
+        died?;
+        ensure!(fired() == 1, "the fault did not happen");
 
         let mut controller = scene.controller(&[])?;
-        self.is_done(scene, doing).with_context(|| controller.told().unwrap_or_default())?;
-        let there = scene.stage.everything()?;
-        let wanted = usize::from(doing != Doing::Delete);
-        ensure!(there.len() == wanted, "there is {there:?}");
-        controller.interrupt()?;
-        controller.end()?;
-        self.clean(scene)
+        self.is_done().and_then(|()| self.ends()).with_context(|| controller.told().unwrap_or_default())?;
+        stop(&mut controller)
     }
+}
+
+fn stop(controller: &mut Running) -> Result<()> {
+    controller.interrupt()?;
+    ensure!(controller.end()?.success(), "it ended badly: {}", controller.told()?);
+    Ok(())
 }
 
 /// Runs a controller until it is killed.
@@ -151,52 +175,51 @@ fn dies(scene: &Scene, victim: &Victim) -> Result<()> {
     Ok(())
 }
 
-/// Every moment of one kind.
-fn every_moment(plot: &Plot) -> Result<()> {
-    let scene = Scene::open()?;
-    let (mut points, mut wrong) = (0, Vec::new());
-    for doing in [Doing::Create, Doing::Update, Doing::Delete] {
-        let [writes, calls] = plot.moments(&scene, doing)?;
+/// Every moment of one kind, of which these fields are set and changed: before and after each write and each mutating call of
+/// create, update and delete.
+fn every_moment_of(kind: &str, fields: &[&str]) -> Result<()> {
+    let cases = cases::one_of_each_kind()?;
+    let case = cases.iter().find(|case| case.kind == kind).context("no such kind")?;
+    let mut scene = Scene::in_a_namespace(Kind::Ministack)?;
+    let mut tally = Tally::default();
+    for doing in Doing::all(fields) {
+        let [writes, calls] = Plot::set(case, fields, &mut scene, doing)?.moments()?;
         ensure!(writes > 0 && calls > 0, "{doing:?} takes {writes} writes and {calls} calls");
         let moments = (1..=writes).map(|nth| (Near::Write, nth)).chain((1..=calls).map(|nth| (Near::Call, nth)));
-        for (near, nth) in moments {
-            for late in [false, true] {
-                points += 1;
-                if let Err(error) = plot.point(&scene, doing, near, nth, late) {
-                    wrong.push(format!("{doing:?}, {near:?} {nth}, after it: {late}: {error:#}"));
-                    // The next point needs an empty scene.
-                    scene.proxy.behave();
-                    scene.stage.proxy.behave();
-                    plot.clean(&scene)?;
-                }
-            }
+        for (near, nth, late) in moments.flat_map(|(near, nth)| [(near, nth, false), (near, nth, true)]) {
+            let done = Plot::set(case, fields, &mut scene, doing).and_then(|plot| plot.point(near, nth, late));
+            tally.add(format!("{doing:?}, {near:?} {nth}, after it: {late}"), done);
         }
     }
-    stage::figures(&format!("{} in a cluster: {points} points, {} wrong", plot.subject.kind, wrong.len()));
-    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
-    Ok(())
+    tally.close(&format!("{kind} in a cluster"))
 }
 
 /// Found again by its name.
 #[test]
 fn queue() -> Result<()> {
-    every_moment(&Plot {
-        subject: Subject::queue("story"),
-        specs: [
-            json!({"queueName": "story", "tags": {"a": "b"}}),
-            json!({"visibilityTimeout": "50", "tags": {"a": "c"}}),
-        ],
-    })
+    every_moment_of("Queue", &["visibilityTimeout", "tags"])
 }
 
 /// Found again by its owner mark.
 #[test]
 fn key() -> Result<()> {
-    every_moment(&Plot {
-        subject: Subject::new("kms.services.k8s.aws/v1alpha1", "Key", "keys", "story"),
-        specs: [
-            json!({"description": "one", "enableKeyRotation": true}),
-            json!({"enableKeyRotation": false, "tags": [{"tagKey": "a", "tagValue": "b"}]}),
-        ],
-    })
+    every_moment_of("Key", &["enableKeyRotation", "tags"])
+}
+
+/// Found again by what it connects: it can carry no mark.
+#[test]
+fn subscription() -> Result<()> {
+    every_moment_of("Subscription", &["rawMessageDelivery"])
+}
+
+/// Its value is in doubt while a call is.
+#[test]
+fn secret() -> Result<()> {
+    every_moment_of("Secret", &["secretString"])
+}
+
+/// Has parts that are put on and taken off one by one, and emptied before the delete.
+#[test]
+fn role() -> Result<()> {
+    every_moment_of("Role", &["policies"])
 }

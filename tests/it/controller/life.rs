@@ -74,8 +74,8 @@ fn a_queue_is_made_changed_left_alone_and_deleted() -> Result<()> {
 fn references_are_waited_for_and_let_go_in_order() -> Result<()> {
     let scene = Scene::open()?;
     let _controller = scene.controller(&[])?;
-    let topic = Subject::new("sns.services.k8s.aws/v1alpha1", "Topic", "topics", "news");
-    let subscription = Subject::new("sns.services.k8s.aws/v1alpha1", "Subscription", "subscriptions", "news");
+    let topic = Subject::new("sns.services.k8s.aws/v1alpha1", "Topic", "news");
+    let subscription = Subject::new("sns.services.k8s.aws/v1alpha1", "Subscription", "news");
     let endpoint = "arn:aws:sqs:eu-west-1:000000000000:news";
     scene.declare(
         &subscription,
@@ -104,7 +104,7 @@ fn a_secret_is_read_by_name_and_its_value_is_nowhere_else() -> Result<()> {
     let scene = Scene::open()?;
     let mark = scene.cluster.audit_mark()?;
     let controller = scene.controller(&[])?;
-    let secret = Subject::new("secretsmanager.services.k8s.aws/v1alpha1", "Secret", "secrets", "database");
+    let secret = Subject::new("secretsmanager.services.k8s.aws/v1alpha1", "Secret", "database");
     scene.declare(&secret, &json!({"name": "database", "secretString": {"name": "values", "key": "password"}}))?;
     scene.shows(&secret, "ACK.Recoverable", "True")?;
     let values = json!({
@@ -135,7 +135,7 @@ fn an_export_fills_a_config_map_and_goes_with_its_wish() -> Result<()> {
     let scene = Scene::open()?;
     let _controller = scene.controller(&[])?;
     let queue = Subject::queue("orders");
-    let export = Subject::new("services.k8s.aws/v1alpha1", "FieldExport", "fieldexports", "url");
+    let export = Subject::new("services.k8s.aws/v1alpha1", "FieldExport", "url");
     let target = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "app", "namespace": "default"}, "data": {"mine": "stays"}});
     scene.reader.create(&target)?;
     let source = json!({"group": "sqs.services.k8s.aws", "kind": "Queue", "name": "orders"});
@@ -185,7 +185,7 @@ fn kinds_come_and_go_with_their_definitions() -> Result<()> {
     let scene = Scene::open()?;
     scene.kubectl(&["delete", "crd", "queues.sqs.services.k8s.aws", "--wait"])?;
     let _controller = scene.controller(&[])?;
-    let topic = Subject::new("sns.services.k8s.aws/v1alpha1", "Topic", "topics", "news");
+    let topic = Subject::new("sns.services.k8s.aws/v1alpha1", "Topic", "news");
     scene.declare(&topic, &json!({"name": "news"}))?;
     scene.synced(&topic)?;
     let definitions = scene.stage.path().join("crds.yaml").display().to_string();

@@ -14,7 +14,7 @@ const LEASE: [&str; 2] = ["--lease-duration", "3s"];
 /// A replica that stands for election.
 fn replica(scene: &Scene) -> Result<Running> {
     let mut command = scene.command(&LEASE)?;
-    Running::spawn(&scene.stage, command.env("CSO_LEADER_ELECT", "true").arg("-v"))
+    Running::spawn(scene.logs(), command.env("CSO_LEADER_ELECT", "true").arg("-v"))
 }
 
 fn signal(process: &Running, name: &str) -> Result<()> {

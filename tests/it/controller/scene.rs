@@ -1,80 +1,116 @@
 //! The scene of a controller's story: a cluster with our definitions, an emulated cloud, and a proxy before each.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use cso_testbed::Kind;
 use cso_testbed::kube::{AuditEvent, AuditMark, Cluster, ClusterOptions, Proxy, ReadError, Reader};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
+use crate::cases::Case;
 use crate::running::{Running, until};
 use crate::stage::Stage;
 
 /// Whom the controller logs in as.
-pub(super) const OPERATOR: &str = "operator";
+pub(crate) const OPERATOR: &str = "operator";
+
+/// Who may look at everything and change nothing.
+pub(crate) const ONLOOKER: &str = "onlooker";
+
+/// The namespace of stories that have a cluster to themselves.
+const DEFAULT: &str = "default";
 
 /// A cluster and a cloud.
-pub(super) struct Scene {
-    pub(super) stage: Stage,
-    pub(super) cluster: Cluster,
-    pub(super) proxy: Proxy,
-    pub(super) reader: Reader,
+pub(crate) struct Scene {
+    pub(crate) stage: Stage,
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) proxy: Proxy,
+    pub(crate) reader: Reader,
+    /// Where the story's objects are. In a cluster that stories share, all that the controller is told to look at.
+    pub(crate) namespace: String,
+    /// Where controllers log: the stage's own directory goes whenever it is cleared.
+    logs: TempDir,
 }
 
 /// An object that a story is about.
 #[derive(Clone)]
-pub(super) struct Subject {
-    pub(super) api: String,
-    pub(super) kind: String,
-    pub(super) plural: String,
-    pub(super) namespace: String,
-    pub(super) name: String,
+pub(crate) struct Subject {
+    pub(crate) api: String,
+    pub(crate) kind: String,
+    pub(crate) namespace: String,
+    pub(crate) name: String,
 }
 
 impl Scene {
     /// An empty cluster that serves every kind, before an empty cloud.
-    pub(super) fn open() -> Result<Self> {
+    pub(crate) fn open() -> Result<Self> {
         let stage = Stage::open(Kind::Ministack)?;
-        let cluster = Cluster::start(&ClusterOptions::new().user(OPERATOR, &["system:masters"]))?;
-        let proxy = Proxy::before(&cluster)?;
-        let reader = cluster.reader()?;
-        let scene = Self { stage, cluster, proxy, reader };
-        let definitions = scene.stage.cso(&["crds"])?.ends(0)?.stdout;
-        scene.stage.write("crds.yaml", &definitions)?;
-        let path = scene.stage.path().join("crds.yaml").display().to_string();
-        scene.kubectl(&["apply", "--server-side", "-f", &path])?;
-        scene.kubectl(&["wait", "--for", "condition=established", "--timeout=30s", "crd", "--all"])?;
+        let cluster = Arc::new(serving(&stage)?);
+        Self::of(stage, cluster, DEFAULT.to_owned())
+    }
+
+    /// A namespace of its own in a cluster that all such stories share, before an empty cloud of its own.
+    pub(crate) fn in_a_namespace(emulator: Kind) -> Result<Self> {
+        // It takes longer to start than most stories take. It ends with this process.
+        static SHARED: OnceLock<Result<Arc<Cluster>, String>> = OnceLock::new();
+        static TAKEN: AtomicUsize = AtomicUsize::new(0);
+        let stage = Stage::open(emulator)?;
+        let shared = SHARED.get_or_init(|| serving(&stage).map(Arc::new).map_err(|error| format!("{error:#}")));
+        let cluster = Arc::clone(shared.as_ref().map_err(|why| anyhow!("{why}"))?);
+        let scene = Self::of(stage, cluster, format!("room-{}", TAKEN.fetch_add(1, Ordering::Relaxed)))?;
+        scene
+            .reader
+            .create(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": scene.namespace}}))?;
         Ok(scene)
     }
 
+    fn of(stage: Stage, cluster: Arc<Cluster>, namespace: String) -> Result<Self> {
+        let (proxy, reader) = (Proxy::before(&cluster)?, cluster.reader()?);
+        Ok(Self { stage, cluster, proxy, reader, namespace, logs: TempDir::new()? })
+    }
+
+    fn is_shared(&self) -> bool {
+        self.namespace != DEFAULT
+    }
+
+    /// Where controllers log.
+    pub(crate) fn logs(&self) -> &Path {
+        self.logs.path()
+    }
+
     /// Runs `kubectl` and insists that it succeeds.
-    pub(super) fn kubectl(&self, args: &[&str]) -> Result<String> {
-        let output = self.cluster.kubectl(args)?;
-        let told = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "kubectl {}: {told}", args.join(" "));
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    pub(crate) fn kubectl(&self, args: &[&str]) -> Result<String> {
+        kubectl(&self.cluster, args)
     }
 
     /// The controller, before both proxies.
-    pub(super) fn command(&self, args: &[&str]) -> Result<Command> {
+    pub(crate) fn command(&self, args: &[&str]) -> Result<Command> {
         let mut command = self.stage.command(&["controller"])?;
         // Alone, unless a story says otherwise: whoever is killed leaves no lease to wait for, and no port is taken.
         for (name, value) in [("CSO_LEADER_ELECT", "false"), ("CSO_METRICS_ADDR", "0"), ("CSO_HEALTHZ_ADDR", "0")] {
             command.env(name, value);
         }
         command.args(args).env("KUBECONFIG", self.proxy.kubeconfig(OPERATOR)?).stdin(Stdio::null());
+        command.current_dir(self.logs());
+        if self.is_shared() {
+            command.args(["--watch-namespace", &self.namespace, "--system-namespace", &self.namespace]);
+        }
         Ok(command)
     }
 
     /// A controller that has read what there is.
-    pub(super) fn controller(&self, args: &[&str]) -> Result<Running> {
-        let running = Running::spawn(&self.stage, self.command(args)?)?;
+    pub(crate) fn controller(&self, args: &[&str]) -> Result<Running> {
+        let running = Running::spawn(self.logs(), self.command(args)?)?;
         running.tells("at work")?;
         Ok(running)
     }
 
     /// Makes an object, or makes it say something else. What it does not say any more goes.
-    pub(super) fn declare(&self, subject: &Subject, spec: &Value) -> Result<Value> {
+    pub(crate) fn declare(&self, subject: &Subject, spec: &Value) -> Result<Value> {
         let object = subject.manifest(spec);
         match self.read(subject)? {
             None => Ok(self.reader.create(&object)?),
@@ -85,8 +121,14 @@ impl Scene {
         }
     }
 
+    /// Applies a manifest to the story's namespace, as somebody would who forgets nothing that an earlier one said.
+    pub(crate) fn apply(&self, mut manifest: Value) -> Result<Value, ReadError> {
+        manifest["metadata"]["namespace"] = self.namespace.as_str().into();
+        self.reader.apply(&manifest)
+    }
+
     /// The object, if it is there.
-    pub(super) fn read(&self, subject: &Subject) -> Result<Option<Value>> {
+    pub(crate) fn read(&self, subject: &Subject) -> Result<Option<Value>> {
         match self.reader.get(&subject.api, &subject.kind, &subject.namespace, &subject.name) {
             Ok(object) => Ok(Some(object)),
             Err(error) if error.status() == Some(404) => Ok(None),
@@ -94,36 +136,29 @@ impl Scene {
         }
     }
 
-    /// An object of a kind that the cluster serves.
-    pub(super) fn subject(&self, api: &str, kind: &str, name: &str) -> Result<Subject> {
-        let group = api.split('/').next().unwrap_or_default();
-        let all = self.kubectl(&["get", "crds", "-o", "json"])?;
-        let all: Value = serde_json::from_str(&all)?;
-        let items = all["items"].as_array().map_or(&[][..], Vec::as_slice);
-        let found = items.iter().find(|crd| crd["spec"]["group"] == group && crd["spec"]["names"]["kind"] == kind);
-        let plural = found.and_then(|crd| crd["spec"]["names"]["plural"].as_str());
-        Ok(Subject::new(api, kind, plural.with_context(|| format!("the cluster has no {kind} of {group}"))?, name))
+    /// The object of a case.
+    pub(crate) fn subject(&self, case: &Case) -> Subject {
+        Subject { namespace: self.namespace.clone(), ..Subject::new(&case.api, &case.kind, "story") }
     }
 
     /// Lets an object go whatever holds it, so that the next can be looked at.
-    pub(super) fn abandon(&self, subject: &Subject) -> Result<()> {
+    pub(crate) fn abandon(&self, subject: &Subject) -> Result<()> {
         if self.read(subject)?.is_some() {
-            let resource = format!("{}.{}", subject.plural, subject.api.split('/').next().unwrap_or_default());
-            let take_off = r#"{"metadata":{"finalizers":null}}"#;
-            self.kubectl(&["patch", &resource, &subject.name, "--type", "merge", "-p", take_off])?;
-            self.ask_to_delete(subject)?;
-            self.gone(subject)?;
+            let mut bare = subject.manifest(&json!({}));
+            bare["metadata"]["finalizers"] = Value::Null;
+            self.reader.merge(&bare)?;
+            self.delete(subject)?;
         }
         Ok(())
     }
 
     /// Waits until the object is as it says, in this state of its spec.
-    pub(super) fn synced(&self, subject: &Subject) -> Result<Value> {
+    pub(crate) fn synced(&self, subject: &Subject) -> Result<Value> {
         self.shows(subject, "ACK.ResourceSynced", "True")
     }
 
     /// Waits until a condition of the object's latest generation has a status.
-    pub(super) fn shows(&self, subject: &Subject, condition: &str, status: &str) -> Result<Value> {
+    pub(crate) fn shows(&self, subject: &Subject, condition: &str, status: &str) -> Result<Value> {
         until(&format!("{} shows {condition}={status}", subject.name), || {
             let Some(object) = self.read(subject)? else { return Ok(None) };
             let seen = self::condition(&object, condition).is_some_and(|found| found["status"] == status);
@@ -133,13 +168,13 @@ impl Scene {
     }
 
     /// Deletes the object and waits until it is gone.
-    pub(super) fn delete(&self, subject: &Subject) -> Result<()> {
+    pub(crate) fn delete(&self, subject: &Subject) -> Result<()> {
         self.ask_to_delete(subject)?;
         self.gone(subject)
     }
 
     /// Marks the object for deletion.
-    pub(super) fn ask_to_delete(&self, subject: &Subject) -> Result<()> {
+    pub(crate) fn ask_to_delete(&self, subject: &Subject) -> Result<()> {
         match self.reader.delete(&subject.api, &subject.kind, &subject.namespace, &subject.name) {
             Ok(_) => Ok(()),
             Err(error) if ReadError::status(&error) == Some(404) => Ok(()),
@@ -148,34 +183,46 @@ impl Scene {
     }
 
     /// Waits until the object is gone.
-    pub(super) fn gone(&self, subject: &Subject) -> Result<()> {
+    pub(crate) fn gone(&self, subject: &Subject) -> Result<()> {
         until(&format!("{} is gone", subject.name), || Ok(self.read(subject)?.is_none().then_some(())))
             .with_context(|| format!("{:#}", self.read(subject).ok().flatten().unwrap_or_default()))
     }
 
+    /// Insists that the onlooker has looked since a mark, and done nothing else.
+    pub(crate) fn only_looked(&self, since: AuditMark) -> Result<()> {
+        let mut asked = self.cluster.audit_since(since)?;
+        asked.retain(|event| event.user == ONLOOKER);
+        ensure!(!asked.is_empty(), "nobody looked");
+        let reads = ["get", "list", "watch"];
+        asked.retain(|event| event.is_write() || event.code == 403 || !reads.contains(&event.verb.as_str()));
+        ensure!(asked.is_empty(), "more than a look: {asked:?}");
+        Ok(())
+    }
+
     /// What the controller has written into the cluster since a mark, as the API server saw it; events apart.
-    pub(super) fn writes(&self, since: AuditMark) -> Result<Vec<AuditEvent>> {
+    pub(crate) fn writes(&self, since: AuditMark) -> Result<Vec<AuditEvent>> {
         let mut all = self.cluster.audit_since(since)?;
         all.retain(|event| event.user == OPERATOR && event.is_write());
         all.retain(|event| !["events", "leases"].contains(&event.target.resource.as_str()));
+        all.retain(|event| !self.is_shared() || event.target.namespace == self.namespace);
         Ok(all)
     }
 }
 
 impl Subject {
     /// An object in the default namespace.
-    pub(super) fn new(api: &str, kind: &str, plural: &str, name: &str) -> Self {
-        let [api, kind, plural, name] = [api, kind, plural, name].map(str::to_owned);
-        Self { api, kind, plural, namespace: "default".to_owned(), name }
+    pub(crate) fn new(api: &str, kind: &str, name: &str) -> Self {
+        let [api, kind, name] = [api, kind, name].map(str::to_owned);
+        Self { api, kind, namespace: DEFAULT.to_owned(), name }
     }
 
     /// A queue.
-    pub(super) fn queue(name: &str) -> Self {
-        Self::new("sqs.services.k8s.aws/v1alpha1", "Queue", "queues", name)
+    pub(crate) fn queue(name: &str) -> Self {
+        Self::new("sqs.services.k8s.aws/v1alpha1", "Queue", name)
     }
 
     /// The object as somebody would declare it.
-    pub(super) fn manifest(&self, spec: &Value) -> Value {
+    pub(crate) fn manifest(&self, spec: &Value) -> Value {
         json!({
             "apiVersion": self.api,
             "kind": self.kind,
@@ -185,14 +232,40 @@ impl Subject {
     }
 }
 
+/// A cluster that serves every kind, and knows who may look at it.
+fn serving(stage: &Stage) -> Result<Cluster> {
+    let cluster = Cluster::start(&ClusterOptions::new().user(OPERATOR, &["system:masters"]).user(ONLOOKER, &[]))?;
+    stage.write("crds.yaml", &stage.cso(&["crds"])?.ends(0)?.stdout)?;
+    kubectl(&cluster, &["apply", "--server-side", "-f", &stage.path().join("crds.yaml").display().to_string()])?;
+    kubectl(&cluster, &["wait", "--for", "condition=established", "--timeout=30s", "crd", "--all"])?;
+    let looks = json!({"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch"]});
+    let (rbac, name) = ("rbac.authorization.k8s.io", json!({"name": ONLOOKER}));
+    let rights = json!({"apiVersion": "v1", "kind": "List", "items": [
+        {"apiVersion": format!("{rbac}/v1"), "kind": "ClusterRole", "metadata": name, "rules": [looks]},
+        {"apiVersion": format!("{rbac}/v1"), "kind": "ClusterRoleBinding", "metadata": name,
+         "subjects": [{"apiGroup": rbac, "kind": "User", "name": ONLOOKER}],
+         "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": ONLOOKER}},
+    ]});
+    stage.write("rights.yaml", &rights.to_string())?;
+    kubectl(&cluster, &["apply", "-f", &stage.path().join("rights.yaml").display().to_string()])?;
+    Ok(cluster)
+}
+
+fn kubectl(cluster: &Cluster, args: &[&str]) -> Result<String> {
+    let output = cluster.kubectl(args)?;
+    let told = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "kubectl {}: {told}", args.join(" "));
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 /// A condition of an object.
-pub(super) fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
+pub(crate) fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
     let all = object.pointer("/status/conditions").and_then(Value::as_array);
     all.into_iter().flatten().find(|condition| condition["type"] == kind)
 }
 
 /// Whether the conditions are about the spec as it is.
-pub(super) fn is_observed(object: &Value) -> bool {
+pub(crate) fn is_observed(object: &Value) -> bool {
     let observed = &object["metadata"]["annotations"]["service-operator.cloud/observed-generation"];
     observed.as_str() == Some(&object["metadata"]["generation"].to_string())
 }

@@ -23,8 +23,8 @@ fn key_of(scene: &Scene, queue: &Value) -> Result<Value> {
 #[test]
 fn other_kinds_are_read_and_left_to_others() -> Result<()> {
     let scene = Scene::open()?;
-    let key = Subject::new("kms.services.k8s.aws/v1alpha1", "Key", "keys", "theirs");
-    let topic = Subject::new("sns.services.k8s.aws/v1alpha1", "Topic", "topics", "theirs");
+    let key = Subject::new("kms.services.k8s.aws/v1alpha1", "Key", "theirs");
+    let topic = Subject::new("sns.services.k8s.aws/v1alpha1", "Topic", "theirs");
     let queue = Subject::queue("ours");
     scene.declare(&topic, &json!({"name": "theirs"}))?;
     let mark = scene.cluster.audit_mark()?;

@@ -88,6 +88,12 @@ impl Reader {
         Ok(list["items"].as_array().cloned().unwrap_or_default())
     }
 
+    /// Applies a manifest on the server, as `kubectl apply --server-side --force-conflicts` does: what an earlier manifest said
+    /// and this one does not is taken away, and what others have put there stays.
+    pub fn apply(&self, object: &Value) -> Result<Value, ReadError> {
+        self.ask("server_side_apply", Whereabouts::of(object), object, "")
+    }
+
     /// Creates an object, and returns it as created.
     pub fn create(&self, object: &Value) -> Result<Value, ReadError> {
         self.ask("create", Whereabouts::of(object), object, "")

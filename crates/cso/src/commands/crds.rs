@@ -116,13 +116,14 @@ fn line(fared: &Fared) -> String {
     format!("{}: {outcome}", styled(STRONG, &fared.kind))
 }
 
-/// What the controller of these kinds must be allowed.
+/// What the controller of these kinds must be allowed, and what people may be.
 fn rights(global: &Global, args: &args::Rbac) -> Result<Exit> {
     let kinds = of_session(global)?;
     let chosen = chosen(&kinds, &args.kinds)?;
     let secret = |kind: &Known<'_>| {
         kind.managed().is_some_and(|kind| kind.fields.values().any(|field| field.role == Role::Secret))
     };
+    let watched: Vec<String> = args.watch_namespace.iter().chain(&global.namespace).cloned().collect();
     let resources: Vec<Resource> = chosen.iter().copied().map(cluster::resource).collect();
     let referred: Vec<Resource> = cluster::referred(&kinds, &chosen).into_iter().map(cluster::resource).collect();
     let needs = Needs {
@@ -131,6 +132,7 @@ fn rights(global: &Global, args: &args::Rbac) -> Result<Exit> {
         reads_secrets: chosen.iter().any(secret),
         exports: resources.iter().any(|kind| kind.group == export::GROUP && kind.kind == export::KIND),
         namespace: &args.system_namespace,
+        watched: &watched,
     };
     stream_of(rbac::manifests(&needs))
 }

@@ -74,7 +74,8 @@ mod tests {
     #[test]
     fn what_a_managed_kind_refers_to_is_watched_and_not_managed() {
         let ours = ours(&["queue"]);
-        assert_eq!(names(ours.watched()), ["keys.kms.services.k8s.aws", "queues.sqs.services.k8s.aws"]);
+        let watched = ["policies.iam.services.k8s.aws", "keys.kms.services.k8s.aws", "queues.sqs.services.k8s.aws"];
+        assert_eq!(names(ours.watched()), watched);
         assert!(ours.has(&object("sqs.services.k8s.aws", "Queue", json!({}))));
         assert!(!ours.has(&object("kms.services.k8s.aws", "Key", json!({}))));
     }
