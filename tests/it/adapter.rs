@@ -162,7 +162,7 @@ impl InCluster {
             let Ok(text) = fs::read_to_string(self.stage().path().join(format!("m/{name}.yaml"))) else { continue };
             let mut manifest: Value = serde_json::from_str(&text).unwrap_or_default();
             if manifest["kind"] == case.kind && manifest["apiVersion"] == case.api {
-                manifest["metadata"]["annotations"][LOOK] = never_said().into();
+                manifest["metadata"]["annotations"][LOOK] = Self::moment().into();
             }
             self.scene.apply(manifest)?;
         }
@@ -172,9 +172,14 @@ impl InCluster {
     /// Asks for a look at an object.
     fn look(&self, case: &Case) -> Result<()> {
         let mut wish = self.scene.subject(case).manifest(&json!({}));
-        wish["metadata"]["annotations"] = json!({LOOK: never_said()});
+        wish["metadata"]["annotations"] = json!({LOOK: Self::moment()});
         self.scene.reader.merge(&wish)?;
         Ok(())
+    }
+
+    /// A word that was never said before.
+    fn moment() -> String {
+        jiff::Timestamp::now().to_string()
     }
 
     /// How much the controller has told.
@@ -213,11 +218,6 @@ impl InCluster {
 
 /// Each change of it makes an object looked at.
 const LOOK: &str = "service-operator.cloud/reconcile-requested-at";
-
-/// A word that was never said before.
-fn never_said() -> String {
-    jiff::Timestamp::now().to_string()
-}
 
 /// How a turn ends that did not bring the object to where it should be.
 const STUCK: [&str; 3] = ["failed", "looks again later", "waits for another object"];

@@ -14,6 +14,8 @@ pub struct Condition {
     pub reason: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
+    /// Not everybody who writes conditions says it; ours always do.
+    #[serde(default)]
     pub last_transition_time: Timestamp,
 }
 

@@ -1,12 +1,21 @@
 //! The name of an object.
 
 use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 /// Names one object: its kind and its place. Orders by group, kind, namespace, name.
+///
+/// Shared, because an object is named in a dozen places: the queue, the world, the rows, who refers to whom.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct ObjectKey {
+#[serde(transparent)]
+pub struct ObjectKey(Arc<KeyParts>);
+
+/// What an [`ObjectKey`] consists of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct KeyParts {
     /// API group, for example `sqs.services.k8s.aws`; empty for the core group.
     pub group: String,
     pub kind: String,
@@ -14,10 +23,19 @@ pub struct ObjectKey {
     pub name: String,
 }
 
+impl Deref for ObjectKey {
+    type Target = KeyParts;
+
+    fn deref(&self) -> &KeyParts {
+        &self.0
+    }
+}
+
 impl ObjectKey {
     /// A key from its four parts.
     pub fn new(group: &str, kind: &str, namespace: &str, name: &str) -> Self {
-        Self { group: group.into(), kind: kind.into(), namespace: namespace.into(), name: name.into() }
+        let [group, kind, namespace, name] = [group, kind, namespace, name].map(Into::into);
+        Self(Arc::new(KeyParts { group, kind, namespace, name }))
     }
 
     /// The short service name of an ACK group (`sqs` of `sqs.services.k8s.aws`), or the whole group.

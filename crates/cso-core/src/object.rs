@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::key::ObjectKey;
 
 /// One desired object, from whichever adapter. Plain data; references are not resolved yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Object {
     pub key: ObjectKey,
     pub labels: BTreeMap<String, String>,
@@ -26,12 +27,24 @@ pub struct Object {
 }
 
 /// An object's life as its keeper counts it: another one after delete and create under the same name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Life {
     pub uid: String,
     pub began: Timestamp,
     /// Counts changes of the spec.
     pub generation: u64,
+    /// Another controller that works on the object too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rival: Option<Rival>,
+}
+
+/// Somebody who wrote what only the controller of an object writes, while it was ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rival {
+    /// As the keeper of the object knows him.
+    pub who: String,
+    /// When he last did.
+    pub at: Timestamp,
 }
 
 impl Object {

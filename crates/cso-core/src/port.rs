@@ -133,6 +133,8 @@ pub enum Reach {
     Store,
     /// This change was not taken. Another try, or another object, may fare better.
     Change,
+    /// The record's export cannot be put where it belongs. Without it the record would be taken.
+    Export,
 }
 
 /// Where secret values are read from, each time one is needed.

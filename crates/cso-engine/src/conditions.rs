@@ -12,11 +12,14 @@ pub const REFERENCES: &str = "ACK.ReferencesResolved";
 pub const LATE: &str = "ACK.LateInitialized";
 pub const READY: &str = "Ready";
 
+/// Why an advice is given: another controller works on the object.
+pub const RIVAL: &str = "AnotherController";
+
 /// How an object stands after a turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// As wished. `late`: the kind has fields whose provider's choice is shown.
-    Synced { notes: Vec<String>, late: bool, references: bool },
+    /// As wished. `late`: the kind has fields whose provider's choice is shown. `rival`: who else works on the object.
+    Synced { notes: Vec<String>, late: bool, references: bool, rival: Option<String> },
     /// On the way: something is being done or must be waited for.
     Working { reason: &'static str, message: String, references: bool },
     /// A reference or a secret is not there yet.
@@ -51,7 +54,7 @@ pub fn conditions(standing: &Standing, previous: &[Condition], now: Timestamp) -
         add(REFERENCES, True, "", "");
     }
     match standing {
-        Standing::Synced { notes, late, .. } => {
+        Standing::Synced { notes, late, rival, .. } => {
             let synced = "Resource synced successfully";
             add(SYNCED, True, "", synced);
             add(READY, True, "", synced);
@@ -60,6 +63,9 @@ pub fn conditions(standing: &Standing, previous: &[Condition], now: Timestamp) -
             }
             for note in notes {
                 add(ADVISORY, True, "NotManaged", note);
+            }
+            if let Some(rival) = rival {
+                add(ADVISORY, True, RIVAL, rival);
             }
         }
         Standing::Working { reason, message, .. } => {
@@ -119,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_condition_that_says_the_same_keeps_its_time() {
-        let standing = Standing::Synced { notes: Vec::new(), late: true, references: false };
+        let standing = Standing::Synced { notes: Vec::new(), late: true, references: false, rival: None };
         let first = conditions(&standing, &[], Timestamp::UNIX_EPOCH);
         let later = Timestamp::from_second(60).expect("a time");
         assert_eq!(conditions(&standing, &first, later), first);

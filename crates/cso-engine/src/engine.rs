@@ -7,8 +7,8 @@ mod preview;
 mod status;
 mod turn;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use cso_core::port::{Change, Clock, Cloud, Event, EventKind, Secrets, Store, StoreError};
@@ -22,7 +22,6 @@ use crate::conditions::Standing;
 use crate::dialect::Deletion;
 use crate::limited::Limited;
 use crate::read::Marked;
-use crate::resolve::Others;
 use crate::world::{Kinds, World};
 
 /// What the engine works with.
@@ -34,8 +33,8 @@ pub struct Ports<C, S, P, K> {
     pub clock: K,
 }
 
-/// What the user decided once for all objects.
-#[derive(Clone, Debug, Default)]
+/// What the user decided for all objects.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     /// Region of objects that do not say one.
     pub region: String,
@@ -45,6 +44,9 @@ pub struct Settings {
     pub cross_namespace: bool,
     /// Instead of each kind's consistency window, for clouds that are known to answer at once.
     pub consistency: Option<Duration>,
+    /// Objects that nobody works on are kept in little memory, which costs each turn some microseconds: for a process that
+    /// stays.
+    pub packs: bool,
     /// For the tag that names the controller's version.
     pub version: String,
     /// What a deleted object means for its resource where neither it nor its namespace says so.
@@ -57,12 +59,15 @@ pub struct Settings {
 pub struct Engine<C, S, P, K> {
     pub(crate) ports: Ports<Limited<C>, S, P, K>,
     pub(crate) kinds: Kinds,
-    pub(crate) settings: Settings,
+    /// A turn takes them once, when it begins.
+    settings: RwLock<Arc<Settings>>,
     world: Mutex<World>,
     marked: Marked,
     looks: Looks,
     /// Records on their way to the store: what they bring about may be heard of before the store says that it has them.
     saving: Mutex<BTreeMap<ObjectKey, Arc<Record>>>,
+    /// Objects whose record is remembered here and was taken out of the store.
+    lost: Mutex<BTreeSet<ObjectKey>>,
     progress: UnboundedSender<Progress>,
 }
 
@@ -92,17 +97,18 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         progress: UnboundedSender<Progress>,
     ) -> Result<Self, StoreError> {
         let records = ports.store.load().await?;
-        let world = Mutex::new(World::new(records, &kinds));
+        let world = Mutex::new(World::new(records, &kinds, settings.packs));
         let Ports { cloud, store, secrets, clock } = ports;
         let ports = Ports { cloud: Limited::new(cloud, settings.concurrency), store, secrets, clock };
         Ok(Self {
             ports,
             kinds,
-            settings,
+            settings: RwLock::new(Arc::new(settings)),
             world,
             marked: Marked::default(),
             looks: Looks::default(),
             saving: Mutex::default(),
+            lost: Mutex::default(),
             progress,
         })
     }
@@ -110,6 +116,28 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     /// The world, locked. A panic of another holder left it as it was before or after one change.
     pub fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the user decided last.
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes in what the user decides now: it counts for turns that begin from here on, and what is in flight ends as it began.
+    /// Says whether something else may be decided about objects than before.
+    pub fn change(&self, settings: Settings) -> bool {
+        self.ports.cloud.resize(settings.concurrency);
+        let mut known = self.settings.write().unwrap_or_else(PoisonError::into_inner);
+        let as_before = Settings { concurrency: settings.concurrency, ..Settings::clone(&known) };
+        let is_other = as_before != settings;
+        *known = Arc::new(settings);
+        is_other
+    }
+
+    /// What is wished for and what is remembered of an object.
+    fn known(&self, key: &ObjectKey) -> (Option<Arc<Object>>, Option<Record>) {
+        let (wish, record) = self.world().both(key);
+        (wish, record.map(Arc::unwrap_or_clone))
     }
 
     /// The kinds this engine knows.
@@ -132,8 +160,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     /// Whether a wish differs from the one before by what we put into it, and by nothing else.
     fn is_ours(&self, world: &World, object: &Object) -> bool {
         let saving = self.saving().get(&object.key).cloned();
-        let record = saving.as_deref().or_else(|| Others::record(world, &object.key));
-        let (Some(life), Some(record), Some(known)) = (&object.life, record, world.wish(&object.key)) else {
+        let (known, record) = world.both(&object.key);
+        let (Some(life), Some(record), Some(known)) = (&object.life, saving.or(record), known) else {
             return false;
         };
         let same = |known: &Object| Object { spec: object.spec.clone(), life: object.life.clone(), ..known.clone() };
@@ -145,7 +173,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
 
     /// Writes a record if it differs from the one that is remembered.
     async fn save(&self, record: Record, event: Option<(&str, String, EventKind)>) -> Result<(), StoreError> {
-        let same = Others::record(&*self.world(), &record.key) == Some(&record);
+        let is_lost = self.lost().remove(&record.key);
+        let same = !is_lost && self.world().record(&record.key).as_deref() == Some(&record);
         let record = Arc::new(record);
         let mut changes = Vec::new();
         if let Some((reason, message, kind)) = event {
@@ -162,9 +191,25 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let saved = self.ports.store.commit(changes).await;
         if saved.is_ok() {
             self.world().remember(record);
+        } else if is_lost {
+            self.lost().insert(key.clone());
         }
         self.saving().remove(&key);
         saved
+    }
+
+    /// Somebody took away what the store holds of an object: it is written again when the object is looked at next. Says
+    /// whether there is something to write.
+    pub fn lost_record(&self, key: &ObjectKey) -> bool {
+        let is_known = self.world().record(key).is_some();
+        if is_known {
+            self.lost().insert(key.clone());
+        }
+        is_known
+    }
+
+    pub(crate) fn lost(&self) -> MutexGuard<'_, BTreeSet<ObjectKey>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn saving(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, Arc<Record>>> {

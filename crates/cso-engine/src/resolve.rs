@@ -33,12 +33,12 @@ pub enum Unresolved {
 
 /// What is known of other objects.
 pub trait Others {
-    fn object(&self, key: &ObjectKey) -> Option<&Object>;
-    fn record(&self, key: &ObjectKey) -> Option<&Record>;
+    fn object(&self, key: &ObjectKey) -> Option<Arc<Object>>;
+    fn record(&self, key: &ObjectKey) -> Option<Arc<Record>>;
     /// The value that was exported to a key of a Secret.
-    fn exported(&self, namespace: &str, name: &str, key: &str) -> Option<&str>;
+    fn exported(&self, namespace: &str, name: &str, key: &str) -> Option<String>;
     /// The field export that is to write a key of a Secret.
-    fn exporter(&self, namespace: &str, name: &str, key: &str) -> Option<&ObjectKey>;
+    fn exporter(&self, namespace: &str, name: &str, key: &str) -> Option<ObjectKey>;
 }
 
 /// The secrets that a turn has read, so that what is decided on and what is sent are the same value. Lives no longer than
@@ -138,11 +138,11 @@ impl Resolver<'_> {
         let waiting = |message: String| Unresolved::Reference { on: target.clone(), message };
         let field = &reference.field;
         let known = others.record(target).filter(|record| self.mode == Mode::Plan || is_synced(record));
-        let value = known.and_then(|record| match reference.path.split_first() {
+        let value = known.as_ref().and_then(|record| match reference.path.split_first() {
             Some(("status", path)) => Tree::from(&record.status).at(&path).cloned(),
             Some(("spec", path)) => {
-                let spec = others.object(target).map_or(&record.wish.spec, |object| &object.spec);
-                path.find(spec).map(Tree::from)
+                let object = others.object(target);
+                path.find(object.as_ref().map_or(&record.wish.spec, |object| &object.spec)).map(Tree::from)
             }
             _ => None,
         });
@@ -158,6 +158,10 @@ impl Resolver<'_> {
             }
             (Some(_), Mode::Act) => Err(waiting(format!("spec.{field} waits for {target} to be ready"))),
             (None, _) if known.is_some() => Err(waiting(format!("{target} has no {} yet", reference.path))),
+            // Others work on it.
+            (None, Mode::Act) if others.record(target).is_some() => {
+                Err(waiting(format!("spec.{field} waits for {target} to be ready")))
+            }
             (None, _) => Err(waiting(format!("spec.{field} refers to {target}, which does not exist"))),
         }
     }
@@ -252,10 +256,13 @@ pub fn without_secrets(kind: &Kind, mut spec: Arc<Value>) -> Arc<Value> {
 
 /// Whether an object's last known standing is "as wished".
 pub fn is_synced(record: &Record) -> bool {
-    record
-        .conditions
-        .iter()
-        .any(|condition| condition.kind == crate::conditions::SYNCED && condition.status == ConditionStatus::True)
+    synced(record) == Some(ConditionStatus::True)
+}
+
+/// How an object last stood; `None` before that was told.
+pub fn synced(record: &Record) -> Option<ConditionStatus> {
+    let mut told = record.conditions.iter().filter(|condition| condition.kind == crate::conditions::SYNCED);
+    told.next().map(|condition| condition.status)
 }
 
 /// The objects that an object refers to, whether they exist or not.

@@ -17,9 +17,9 @@ use tokio::task::JoinSet;
 use crate::classify;
 use crate::conditions::Standing;
 use crate::decide::WAITING_FOR_OTHERS;
-use crate::engine::{Engine, Turn};
+use crate::engine::{Engine, Settings, Turn};
 use crate::queue::{Priority, Queue};
-use crate::resolve::{self, Others as _};
+use crate::resolve;
 
 /// When a run is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub enum Goal {
 pub enum Control {
     /// The wishes for these objects changed.
     Changed(Vec<ObjectKey>),
+    /// The user decides otherwise, for all objects.
+    Adjust { settings: Settings, goal: Goal },
     /// Tell what is going on.
     View(oneshot::Sender<View>),
     /// Start nothing new, finish what is in flight, return.
@@ -143,8 +145,11 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     ) -> Result<Summary, StoreError> {
         let keys: Vec<(ObjectKey, Priority)> = {
             let world = self.world();
-            let first = |wish: &Arc<Object>| (wish.key.clone(), first_look(goal, wish, world.record(&wish.key)));
-            world.wishes().map(first).collect()
+            let first = |(key, _): (&ObjectKey, _)| {
+                let (wish, record) = world.both(key);
+                (key.clone(), first_look(goal, wish.as_deref(), record.as_deref()))
+            };
+            world.wished().map(first).collect()
         };
         let started = self.ports.clock.now();
         let mut run = Run {
@@ -184,6 +189,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
                 }
                 message = control.recv(), if listening => match message {
                     Some(Control::Changed(keys)) => run.changed(keys),
+                    Some(Control::Adjust { settings, goal }) => run.adjust(settings, goal),
                     Some(Control::View(asker)) => {
                         // Whoever asked may have stopped waiting.
                         let _ = asker.send(run.view());
@@ -206,7 +212,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
 
     /// Starts turns up to the limit.
     fn start(&mut self) {
-        let limit = turns_at_once(self.engine.settings.concurrency);
+        let limit = turns_at_once(self.engine.settings().concurrency);
         while self.turns.len() < limit {
             let Some((key, priority)) = self.queue.pop(self.now()) else { break };
             if let Some(turn) = self.busy.get_mut(&key) {
@@ -238,9 +244,36 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
     fn changed(&mut self, keys: Vec<ObjectKey>) {
         for key in keys {
             self.failures.remove(&key);
-            self.rests.insert(key.clone(), Rest::Unfinished);
             self.wake(&key);
-            self.queue.push(key, Priority::UserChange);
+            let world = self.engine.world();
+            if world.wish(&key).is_some() {
+                self.rests.insert(key.clone(), Rest::Unfinished);
+                self.queue.push(key, Priority::UserChange);
+            } else {
+                // It is gone, or others work on it: what it says now concerns those who refer to it.
+                for referrer in world.referrers(&key) {
+                    self.queue.push(referrer, Priority::Wake);
+                }
+                self.rests.insert(key, Rest::Forgotten);
+            }
+        }
+    }
+
+    /// Works by other settings from now on. Where they may decide otherwise about objects all are looked at, as after a start;
+    /// where only the interval is another, no later than it says.
+    fn adjust(&mut self, settings: Settings, goal: Goal) {
+        self.goal = goal;
+        if self.engine.change(settings) {
+            let keys: Vec<ObjectKey> = self.engine.world().wished().map(|(key, _)| key.clone()).collect();
+            for key in keys {
+                self.queue.push(key, Priority::Sweep);
+            }
+            return;
+        }
+        let Goal::Keep { verify_every } = goal else { return };
+        let due = later(self.now(), verify_every);
+        for (key, _) in self.rests.iter().filter(|(_, rest)| **rest == Rest::Settled) {
+            self.queue.push_at(key.clone(), due, Priority::Sweep);
         }
     }
 
@@ -349,13 +382,13 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
 
 /// How urgent an object is when work begins. One that was as wished when a process that stays was last left only needs to
 /// be looked at: what changed meanwhile comes first.
-fn first_look(goal: Goal, wish: &Object, record: Option<&Record>) -> Priority {
-    let generation = wish.life.as_ref().map(|life| life.generation);
-    let is_at_rest = |record: &Record| {
+fn first_look(goal: Goal, wish: Option<&Object>, record: Option<&Record>) -> Priority {
+    let is_at_rest = |(wish, record): (&Object, &Record)| {
+        let generation = wish.life.as_ref().map(|life| life.generation);
         resolve::is_synced(record) && record.intent.is_none() && generation == Some(record.observed) && !wish.deleting
     };
     match goal {
-        Goal::Keep { .. } if record.is_some_and(is_at_rest) => Priority::Sweep,
+        Goal::Keep { .. } if wish.zip(record).is_some_and(is_at_rest) => Priority::Sweep,
         _ => Priority::UserChange,
     }
 }

@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
-use cso_core::export::Target;
-use cso_core::{Object, ObjectKey, Record};
+use cso_core::export::{self, Target, is_export};
+use cso_core::packed::{Packed, Press};
+use cso_core::{ConditionStatus, Object, ObjectKey, Record};
 use cso_schema::kind::Kind;
 use serde_json::Value;
 
@@ -27,7 +28,8 @@ impl Kinds {
 
     /// The kind of a group by its name; compiles no other group.
     pub fn named(&self, group: &str, kind: &str) -> Option<&Arc<Kind>> {
-        self.0.get(group)?.iter().find(|known| known.name() == kind)
+        let group = self.0.get(group)?;
+        group.binary_search_by(|known| known.name().cmp(kind)).ok().and_then(|at| group.get(at))
     }
 
     /// Every kind, by group and name.
@@ -36,9 +38,9 @@ impl Kinds {
     }
 
     /// Adds the kinds of a group, to be compiled once they are needed.
-    pub fn add(&mut self, group: String, compile: impl FnOnce() -> Vec<Kind> + Send + 'static) {
+    pub fn add(&mut self, group: String, compile: impl FnOnce() -> Vec<Arc<Kind>> + Send + 'static) {
         let sorted = || {
-            let mut kinds: Vec<Arc<Kind>> = compile().into_iter().map(Arc::new).collect();
+            let mut kinds = compile();
             kinds.sort_by(|one, other| one.name().cmp(other.name()));
             kinds
         };
@@ -47,14 +49,17 @@ impl Kinds {
 
     /// These kinds with others beside them, which stand in for those of the same name.
     #[must_use]
-    pub fn with(&self, others: &[Kind]) -> Self {
+    pub fn with(&self, others: impl IntoIterator<Item = Arc<Kind>>) -> Self {
+        let mut groups: BTreeMap<String, BTreeMap<String, Arc<Kind>>> = BTreeMap::new();
+        for kind in others {
+            groups.entry(kind.group().to_owned()).or_default().insert(kind.name().to_owned(), kind);
+        }
         let mut all = self.clone();
-        for group in others.iter().map(Kind::group).collect::<BTreeSet<_>>() {
-            let new: Vec<Kind> = others.iter().filter(|kind| kind.group() == group).cloned().collect();
-            let old = self.0.get(group).into_iter().flat_map(|group| group.iter());
-            let kept = old.filter(|old| new.iter().all(|new| new.name() != old.name()));
-            let kinds: Vec<Kind> = kept.map(|kind| Kind::clone(kind)).chain(new.iter().cloned()).collect();
-            all.add(group.to_owned(), || kinds);
+        for (group, mut kinds) in groups {
+            for old in self.0.get(&group).into_iter().flat_map(|group| group.iter()) {
+                kinds.entry(old.name().to_owned()).or_insert_with(|| Arc::clone(old));
+            }
+            all.add(group, || kinds.into_values().collect());
         }
         all
     }
@@ -62,23 +67,75 @@ impl Kinds {
 
 impl FromIterator<Kind> for Kinds {
     fn from_iter<I: IntoIterator<Item = Kind>>(kinds: I) -> Self {
-        Self::default().with(&kinds.into_iter().collect::<Vec<_>>())
+        Self::default().with(kinds.into_iter().map(Arc::new))
     }
 }
 
 /// Objects and records, with the index of references.
 #[derive(Debug, Default)]
 pub struct World {
-    objects: BTreeMap<ObjectKey, Arc<Object>>,
-    records: BTreeMap<ObjectKey, Arc<Record>>,
+    entries: BTreeMap<ObjectKey, Entry>,
     /// By target: the objects that refer to it.
     referrers: BTreeMap<ObjectKey, BTreeSet<ObjectKey>>,
+    /// Packs what nobody works on; without it everything stays as it is.
+    press: Option<Press>,
+}
+
+/// What is known of one object.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    wish: Option<Arc<Object>>,
+    record: Option<Arc<Record>>,
+}
+
+/// The same as it is kept.
+#[derive(Debug)]
+struct Entry {
+    form: Form,
+    /// Somebody works on it.
+    in_hand: bool,
+    /// What is asked of all objects at once, so that nothing is unpacked for it.
+    has_wish: bool,
+    synced: Option<ConditionStatus>,
+}
+
+#[derive(Debug)]
+enum Form {
+    Open(Known),
+    Packed(Packed),
+}
+
+impl Known {
+    fn is_nothing(&self) -> bool {
+        self.wish.is_none() && self.record.is_none()
+    }
+
+    fn pack(&self, key: &ObjectKey, press: &mut Press) -> Option<Packed> {
+        press.pack(key, &(self.wish.as_deref(), self.record.as_deref()))
+    }
+
+    fn unpack(key: &ObjectKey, packed: &Packed) -> Self {
+        // What does not come back is looked for in the cloud as if it had never been remembered.
+        let (mut wish, mut record) = packed.open::<(Option<Object>, Option<Record>)>().unwrap_or_default();
+        if let Some(record) = &mut record {
+            record.key = key.clone();
+        }
+        if let Some(wish) = &mut wish {
+            wish.key = key.clone();
+            if let Some(record) = record.as_ref().filter(|record| record.wish.spec == wish.spec) {
+                // One copy in memory of what is both wished for and remembered.
+                wish.spec = Arc::clone(&record.wish.spec);
+            }
+        }
+        Self { wish: wish.map(Arc::new), record: record.map(Arc::new) }
+    }
 }
 
 impl World {
-    /// A world that starts with what a store remembers.
-    pub fn new(records: Vec<Record>, kinds: &Kinds) -> Self {
-        let mut world = Self::default();
+    /// A world that starts with what a store remembers. `packs`: what nobody works on takes little memory, and some
+    /// microseconds to look at.
+    pub fn new(records: Vec<Record>, kinds: &Kinds, packs: bool) -> Self {
+        let mut world = Self { press: packs.then(Press::default), ..Self::default() };
         for record in records {
             world.link(&record.key, leads_to(&record.key, &record.wish.spec, kinds));
             world.remember(record);
@@ -92,84 +149,157 @@ impl World {
         }
     }
 
+    fn known(&self, key: &ObjectKey) -> Known {
+        self.entries.get_key_value(key).map(|(key, entry)| entry.known(key)).unwrap_or_default()
+    }
+
+    fn put(&mut self, key: &ObjectKey, known: Known) {
+        if known.is_nothing() {
+            self.entries.remove(key);
+            return;
+        }
+        let in_hand = self.entries.get(key).is_some_and(|entry| entry.in_hand);
+        let has_wish = known.wish.is_some();
+        let synced = known.record.as_deref().and_then(resolve::synced);
+        let packed = self.press.as_mut().filter(|_| !in_hand).and_then(|press| known.pack(key, press));
+        let form = packed.map_or(Form::Open(known), Form::Packed);
+        // An entry that is there keeps its key: one copy of it in memory.
+        self.entries.insert(key.clone(), Entry { form, in_hand, has_wish, synced });
+    }
+
+    /// Somebody begins to work on an object.
+    pub fn take_up(&mut self, key: &ObjectKey) {
+        self.hold(key, true);
+    }
+
+    /// Nobody works on it any more.
+    pub fn lay_down(&mut self, key: &ObjectKey) {
+        self.hold(key, false);
+    }
+
+    fn hold(&mut self, key: &ObjectKey, in_hand: bool) {
+        if self.press.is_none() {
+            return;
+        }
+        let known = self.known(key);
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.in_hand = in_hand;
+            self.put(key, known);
+        }
+    }
+
     /// Takes a wish in; says whether it is another than before.
     pub fn set(&mut self, mut object: Object, kinds: &Kinds) -> bool {
-        if self.objects.get(&object.key).is_some_and(|known| **known == object) {
+        let mut known = self.known(&object.key);
+        if known.wish.as_deref() == Some(&object) {
             return false;
         }
         let lives = |record: &Record| object.life.as_ref().is_none_or(|life| life.uid == record.uid);
-        if self.records.get(&object.key).is_some_and(|record| !lives(record)) {
-            // Of an earlier object of this name, which went without us.
-            self.records.remove(&object.key);
-        }
-        if let Some(record) = self.records.get(&object.key).filter(|record| record.wish.spec == object.spec) {
+        // A record of an earlier object of this name, which went without us, tells nothing of this one.
+        known.record = known.record.filter(|record| lives(record));
+        if let Some(record) = known.record.as_ref().filter(|record| record.wish.spec == object.spec) {
             // One copy in memory of what is both wished for and remembered.
             object.spec = Arc::clone(&record.wish.spec);
         }
-        self.link(&object.key, leads_to(&object.key, &object.spec, kinds));
-        self.objects.insert(object.key.clone(), Arc::new(object));
+        let key = object.key.clone();
+        self.link(&key, leads_to(&key, &object.spec, kinds));
+        known.wish = Some(Arc::new(object));
+        self.put(&key, known);
         true
     }
 
     /// The wish for an object.
     pub fn wish(&self, key: &ObjectKey) -> Option<Arc<Object>> {
-        self.objects.get(key).cloned()
+        self.known(key).wish
     }
 
-    /// All wishes.
-    pub fn wishes(&self) -> impl Iterator<Item = &Arc<Object>> {
-        self.objects.values()
+    /// What is remembered of an object.
+    pub fn record(&self, key: &ObjectKey) -> Option<Arc<Record>> {
+        self.known(key).record
+    }
+
+    /// Both.
+    pub fn both(&self, key: &ObjectKey) -> (Option<Arc<Object>>, Option<Arc<Record>>) {
+        let Known { wish, record } = self.known(key);
+        (wish, record)
+    }
+
+    /// Objects that are wished for, each with how its resource stands.
+    pub fn wished(&self) -> impl Iterator<Item = (&ObjectKey, Option<ConditionStatus>)> {
+        self.entries.iter().filter(|(_, entry)| entry.has_wish).map(|(key, entry)| (key, entry.synced))
     }
 
     /// All records.
-    pub fn records(&self) -> impl Iterator<Item = &Record> {
-        self.records.values().map(Arc::as_ref)
+    pub fn records(&self) -> impl Iterator<Item = Arc<Record>> {
+        self.entries.iter().filter_map(|(key, entry)| entry.known(key).record)
     }
 
     /// Replaces a record.
     pub fn remember(&mut self, record: impl Into<Arc<Record>>) {
         let record = record.into();
-        self.records.insert(record.key.clone(), record);
+        let key = record.key.clone();
+        let wish = self.known(&key).wish;
+        self.put(&key, Known { wish, record: Some(record) });
     }
 
     /// Takes in a record that was written by an earlier process, unless this one knows better.
     pub fn meet(&mut self, record: Record) {
-        if self.records.get(&record.key).is_none_or(|known| known.uid != record.uid) {
+        if self.record(&record.key).is_none_or(|known| known.uid != record.uid) {
             self.remember(record);
         }
     }
 
     /// Takes in what another process, which works on the objects, remembers of one: it knows better.
     pub fn follow(&mut self, key: &ObjectKey, record: Option<Record>) {
-        match record {
-            Some(record) => self.remember(record),
-            None => drop(self.records.remove(key)),
-        }
+        let wish = self.known(key).wish;
+        self.put(key, Known { wish, record: record.map(Arc::new) });
+    }
+
+    /// Takes in what an object says that others work on: it is no wish here, but others refer to it. Says whether it tells
+    /// them something new.
+    pub fn look_on(&mut self, record: Record) -> bool {
+        let tells =
+            |record: &Record| (record.status.clone(), Arc::clone(&record.wish.spec), resolve::is_synced(record));
+        let is_new = self.record(&record.key).is_none_or(|known| tells(&known) != tells(&record));
+        let key = record.key.clone();
+        self.put(&key, Known { wish: None, record: Some(Arc::new(record)) });
+        is_new
     }
 
     /// Drops an object and its record, which it returns.
     pub fn forget(&mut self, key: &ObjectKey) -> Option<Arc<Record>> {
-        self.objects.remove(key);
         for referrers in self.referrers.values_mut() {
             referrers.remove(key);
         }
-        self.records.remove(key)
+        self.entries.remove(key).and_then(|entry| entry.known(key).record)
     }
 
     /// Objects that refer to this one; of a field export, those that read what it exports.
     pub fn referrers(&self, key: &ObjectKey) -> Vec<ObjectKey> {
-        let exported = self.records.get(key).and_then(|record| record.exported.as_ref());
-        let target = exported.map(|exported| exported.target.object());
+        let record = if is_export(key) { self.record(key) } else { None };
+        let target = record.and_then(|record| record.exported.as_ref().map(|exported| exported.target.object()));
         let keys = std::iter::once(key).chain(&target);
         keys.filter_map(|key| self.referrers.get(key)).flatten().cloned().collect()
     }
 
+    /// What is known of all field exports.
+    fn exports(&self) -> impl Iterator<Item = Known> {
+        let first = ObjectKey::new(export::GROUP, export::KIND, "", "");
+        self.entries.range(first..).take_while(|(key, _)| is_export(key)).map(|(key, entry)| entry.known(key))
+    }
+
+    /// The field export that is the first to wish for such a target.
+    fn writer(&self, wanted: impl Fn(&Target) -> bool) -> Option<ObjectKey> {
+        let wishes: Vec<Arc<Object>> = self.exports().filter_map(|known| known.wish).collect();
+        exports::writer(wishes.iter().map(Arc::as_ref), wanted).cloned()
+    }
+
     /// Another field export that has written the target of this one, or is the first to wish for it.
     pub fn rival(&self, key: &ObjectKey, target: &Target) -> Option<ObjectKey> {
-        let has_written = |record: &&Record| record.exported.as_ref().is_some_and(|other| other.target == *target);
-        let written = self.records.values().map(Arc::as_ref).find(has_written).map(|record| &record.key);
-        let wishes = self.objects.values().map(Arc::as_ref);
-        written.or_else(|| exports::writer(wishes, |other| other == target)).filter(|other| *other != key).cloned()
+        let has_written = |record: &Arc<Record>| record.exported.as_ref().is_some_and(|other| other.target == *target);
+        let written = self.exports().filter_map(|known| known.record).find(has_written);
+        let written = written.map(|record| record.key.clone());
+        written.or_else(|| self.writer(|other| other == target)).filter(|other| other != key)
     }
 
     /// Objects that refer to this one and whose resource may still use its resource.
@@ -177,29 +307,37 @@ impl World {
         let may_use = |record: &Record| record.ownership.is_ours() || record.intent.is_some();
         self.referrers(key)
             .into_iter()
-            .filter(|from| self.records.get(from).is_some_and(|record| may_use(record)))
+            .filter(|from| self.record(from).is_some_and(|record| may_use(&record)))
             .collect()
     }
 }
 
+impl Entry {
+    fn known(&self, key: &ObjectKey) -> Known {
+        match &self.form {
+            Form::Open(known) => known.clone(),
+            Form::Packed(packed) => Known::unpack(key, packed),
+        }
+    }
+}
+
 impl Others for World {
-    fn object(&self, key: &ObjectKey) -> Option<&Object> {
-        self.objects.get(key).map(Arc::as_ref)
+    fn object(&self, key: &ObjectKey) -> Option<Arc<Object>> {
+        self.wish(key)
     }
 
-    fn record(&self, key: &ObjectKey) -> Option<&Record> {
-        self.records.get(key).map(Arc::as_ref)
+    fn record(&self, key: &ObjectKey) -> Option<Arc<Record>> {
+        self.record(key)
     }
 
-    fn exported(&self, namespace: &str, name: &str, key: &str) -> Option<&str> {
-        let exported = self.records.values().filter_map(|record| record.exported.as_ref());
+    fn exported(&self, namespace: &str, name: &str, key: &str) -> Option<String> {
+        let exported = self.exports().filter_map(|known| known.record?.exported.clone());
         let mut here = exported.filter(|it| exports::is_secret_key(&it.target, namespace, name, key));
-        here.next().map(|exported| exported.value.as_str())
+        here.next().map(|exported| exported.value)
     }
 
-    fn exporter(&self, namespace: &str, name: &str, key: &str) -> Option<&ObjectKey> {
-        let wishes = self.objects.values().map(Arc::as_ref);
-        exports::writer(wishes, |target| exports::is_secret_key(target, namespace, name, key))
+    fn exporter(&self, namespace: &str, name: &str, key: &str) -> Option<ObjectKey> {
+        self.writer(|target| exports::is_secret_key(target, namespace, name, key))
     }
 }
 
@@ -229,7 +367,7 @@ mod tests {
         let counter = Arc::clone(&count);
         kinds.add(group_of(service), move || {
             counter.fetch_add(1, Ordering::SeqCst);
-            service_kinds(Catalog::builtin(), service).unwrap()
+            service_kinds(Catalog::builtin(), service).unwrap().into_iter().map(Arc::new).collect()
         });
         count
     }
@@ -246,7 +384,7 @@ mod tests {
         assert!(kinds.named(&group_of("sqs"), "Topic").is_none());
         assert_eq!(compiled(), [1, 0]);
 
-        let others = kinds.with(&[Kind::clone(queue)]);
+        let others = kinds.with([Arc::clone(queue)]);
         assert!(others.of(&ObjectKey::new(&group_of("sqs"), "Queue", "default", "a")).is_some());
         assert_eq!(compiled(), [1, 0], "only the group that the others are in is looked at");
 
@@ -255,27 +393,52 @@ mod tests {
         assert_eq!(compiled(), [1, 1]);
     }
 
-    /// Of thousands of objects, each would have its spec in memory twice.
-    #[test]
-    fn what_is_wished_for_as_it_is_remembered_is_in_memory_once() {
+    /// A world of one object, which was made as it was wished for.
+    fn settled(packs: bool) -> (World, Object, Record) {
         let spec = || Arc::new(json!({"queueName": "orders"}));
         let key = ObjectKey::new("g", "K", "n", "a");
         let digest = DigestKey::from_bytes([1; 32]).digest("spec", &spec());
         let mut record = Record::new(key.clone(), "uid".to_owned(), digest);
         record.wish.spec = spec();
-        let mut world = World::new(vec![record], &Kinds::default());
+        let mut world = World::new(vec![record.clone()], &Kinds::default(), packs);
         let (labels, annotations) = (BTreeMap::new(), BTreeMap::new());
-        let wish = Object {
-            key: key.clone(),
-            labels,
-            annotations,
-            inherited: None,
-            spec: spec(),
-            deleting: false,
-            life: None,
+        let wish = Object { key, labels, annotations, inherited: None, spec: spec(), deleting: false, life: None };
+        assert!(world.set(wish.clone(), &Kinds::default()));
+        assert!(!world.set(wish.clone(), &Kinds::default()), "it is the same");
+        (world, wish, record)
+    }
+
+    /// Of thousands of objects, each would have its spec in memory twice.
+    #[test]
+    fn what_is_wished_for_as_it_is_remembered_is_in_memory_once() {
+        for packs in [false, true] {
+            let (world, wish, _) = settled(packs);
+            let (wish, record) = world.both(&wish.key);
+            assert!(Arc::ptr_eq(&wish.expect("was set").spec, &record.expect("is remembered").wish.spec));
+        }
+    }
+
+    #[test]
+    fn what_nobody_works_on_is_packed_and_comes_back_as_it_was() {
+        let (mut world, wish, record) = settled(true);
+        let key = &wish.key;
+        let is_packed = |world: &World| matches!(world.entries[key].form, Form::Packed(_));
+        assert!(is_packed(&world));
+        let same = |world: &World, record: &Record| {
+            assert_eq!(world.wish(key).as_deref(), Some(&wish));
+            assert_eq!(world.record(key).as_deref(), Some(record));
         };
-        assert!(world.set(wish, &Kinds::default()));
-        let (wish, record) = (world.wish(&key).expect("was set"), world.record(&key).expect("is remembered"));
-        assert!(Arc::ptr_eq(&wish.spec, &record.wish.spec));
+        same(&world, &record);
+        world.take_up(key);
+        assert!(!is_packed(&world));
+        same(&world, &record);
+        let later = Record { generation: 7, ..record };
+        world.remember(later.clone());
+        assert!(!is_packed(&world), "somebody works on it");
+        world.lay_down(key);
+        assert!(is_packed(&world));
+        same(&world, &later);
+        assert_eq!(world.forget(key).as_deref(), Some(&later));
+        assert_eq!(world.wished().count(), 0);
     }
 }

@@ -96,6 +96,16 @@ impl Cluster {
     }
 }
 
+#[cfg(test)]
+impl Cluster {
+    /// A cluster behind one client, which need not be one.
+    pub(crate) fn behind(calls: Client) -> Self {
+        let watches = Arc::from([calls.clone()]);
+        let [namespace, server] = ["default", "http://cluster"].map(str::to_owned);
+        Self { lease: calls.clone(), calls, watches, next: Arc::default(), namespace, server }
+    }
+}
+
 async fn config(place: &Place) -> Result<Config, KubeError> {
     let lost = |error: &dyn std::error::Error| KubeError::Config { why: error.to_string() };
     let options = KubeConfigOptions { context: place.context.clone(), ..KubeConfigOptions::default() };

@@ -29,7 +29,7 @@ pub enum Installed {
 pub async fn install(cluster: &Cluster, definition: &Value, patience: Duration) -> Result<Installed, KubeError> {
     let name = definition.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
     let api: Api<CustomResourceDefinition> = Api::all(cluster.calls());
-    let failed = |doing: &str, error: &kube::Error| KubeError::request(format!("{doing} {name}"), error);
+    let failed = |doing: &str, error: &kube::Error| unable(&format!("{doing} {name}"), error);
     let (before, after) = loop {
         let before = api.get_opt(name).await.map_err(|error| failed("read", &error))?;
         let wanted = over(before.as_ref(), definition.clone()).map_err(|why| refused(name, why))?;
@@ -62,6 +62,14 @@ pub async fn install(cluster: &Cluster, definition: &Value, patience: Duration) 
         Some(before) if before.metadata.generation == after.metadata.generation => Installed::Unchanged,
         Some(_) => Installed::Changed,
     })
+}
+
+/// The rights for this are nobody's that `cso crds rbac` knows.
+fn unable(doing: &str, error: &kube::Error) -> KubeError {
+    match crate::error::status(error) {
+        Some(403) => KubeError::Uninstallable { doing: doing.to_owned(), why: crate::error::why(error) },
+        _ => KubeError::request(doing, error),
+    }
 }
 
 fn refused(name: &str, why: String) -> KubeError {
@@ -138,6 +146,18 @@ mod tests {
         there["metadata"]["resourceVersion"] = "7".into();
         there["status"] = json!({"storedVersions": stored});
         serde_json::from_value(there).expect("a definition")
+    }
+
+    #[test]
+    fn who_may_not_install_is_told_what_he_lacks() {
+        let status = |code| {
+            let status = kube::core::Status::failure("forbidden: no", "").with_code(code);
+            unable("install queues.sqs.services.k8s.aws", &kube::Error::Api(status.boxed())).to_string()
+        };
+        assert!(status(403).contains("needs get, create and patch of customresourcedefinitions"), "{}", status(403));
+        assert!(
+            !status(403).contains("rbac") && status(500) == "cannot install queues.sqs.services.k8s.aws: forbidden: no"
+        );
     }
 
     #[test]

@@ -12,6 +12,13 @@ pub enum KubeError {
     /// `doing` says what was tried, for example `read Secret cso-system/cso-identity`.
     #[error("cannot {doing}: {why}{remedy}", remedy = remedy(*status))]
     Request { doing: String, status: Option<u16>, why: String },
+    /// Not the controller lacks a right, but whoever installs definitions.
+    #[error(
+        "cannot {doing}: {why}; who installs definitions needs get, create and patch of \
+         customresourcedefinitions.apiextensions.k8s.io, which the controller's roles do not have: ask an administrator of \
+         the cluster, or give them what `cso crds` prints"
+    )]
+    Uninstallable { doing: String, why: String },
     /// `kinds` are names of definitions, for example `queues.sqs.services.k8s.aws`.
     #[error("the cluster does not serve {0}: `cso crds install {0}` makes it", kinds.join(" "))]
     Unserved { kinds: Vec<String> },

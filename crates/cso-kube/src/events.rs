@@ -112,9 +112,9 @@ fn body(event: Event, resource: &Resource, uid: String) -> v1::Event {
         reason: Some(reason),
         regarding: Some(ObjectReference {
             api_version: Some(format!("{}/{}", resource.group, resource.version)),
-            kind: Some(object.kind),
-            name: Some(object.name),
-            namespace: Some(object.namespace),
+            kind: Some(object.kind.clone()),
+            name: Some(object.name.clone()),
+            namespace: Some(object.namespace.clone()),
             uid: Some(uid),
             ..ObjectReference::default()
         }),

@@ -17,7 +17,7 @@ use kube::core::{DynamicObject, PartialObjectMeta};
 use kube::runtime::watcher::{self, Event, watcher};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::mpsc::{self, Receiver, Sender, UnboundedSender};
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::warn;
 
@@ -30,14 +30,19 @@ use crate::rows::{Rows, version_number};
 /// Pauses of a watch that fails, from the first to the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(15));
 
+/// News that may wait to be taken: more of it stays with the server, so that a hundred thousand objects are never all on
+/// their way at once.
+const UNTOLD: usize = 256;
+
 /// Kinds that are asked for at the same time.
 const LISTS: usize = 16;
 
 /// Something the server told.
 #[derive(Debug)]
 pub enum News {
-    /// An object as it is now.
-    Seen(Box<Seen>),
+    /// An object as it is now. `bare`: nothing that this state remembers stands on it, as far as is known from whatever came
+    /// later.
+    Seen { seen: Box<Seen>, bare: bool },
     /// An object is no more. `held`: it was to stay, and somebody took our finalizer away.
     Gone { key: ObjectKey, held: bool },
     /// The annotations of a namespace are others now.
@@ -63,7 +68,7 @@ pub struct WatchState {
 
 /// The watches of a cluster. They end with it.
 pub struct Feed {
-    news: UnboundedReceiver<News>,
+    news: Receiver<News>,
     shared: Arc<Shared>,
     resources: Resources,
     _work: JoinSet<()>,
@@ -84,7 +89,7 @@ impl Feed {
         keys: Keys,
         namespaces: Vec<String>,
     ) -> Self {
-        let (sender, news) = mpsc::unbounded_channel();
+        let (sender, news) = mpsc::channel(UNTOLD);
         let shared = Arc::new(Shared {
             cluster: cluster.clone(),
             rows,
@@ -147,7 +152,7 @@ struct Shared {
     namespaces: Vec<String>,
     /// Of each namespace, those annotations that ask for something.
     annotations: RwLock<BTreeMap<String, BTreeMap<String, String>>>,
-    sender: UnboundedSender<News>,
+    sender: Sender<News>,
     /// Held while a row and its news become known: who holds it sees both or none.
     order: Mutex<()>,
     watches: Watches,
@@ -162,61 +167,85 @@ async fn follow(shared: Arc<Shared>, resources: Resources) {
     let wanted: BTreeMap<String, Arc<Resource>> =
         resources.iter().map(|resource| (resource.crd_name(), Arc::clone(resource))).collect();
     let api: Api<PartialObjectMeta<CustomResourceDefinition>> = Api::all(shared.cluster.watches());
-    let mut running: BTreeMap<String, AbortHandle> = BTreeMap::new();
-    let mut missing: BTreeSet<String> = BTreeSet::new();
-    let mut complete = false;
     let mut watch = Watch::new("customresourcedefinitions", api, Arc::clone(&shared.watches));
+    let mut kinds = Served { shared, wanted, ready, running: BTreeMap::new(), missing: BTreeSet::new(), tasks };
+    // Definitions that were told since all are told anew; and whether all were, while nobody knows it yet.
+    let mut there: BTreeSet<String> = BTreeSet::new();
+    let mut complete = false;
     loop {
-        let event = tokio::select! {
-            event = watch.next() => event,
-            Some(name) = is_ready.recv() => {
-                missing.remove(&name);
-                if missing.is_empty() && complete {
-                    complete = false;
-                    shared.tell(News::Complete);
+        tokio::select! {
+            event = watch.next() => match event {
+                Ok(Event::Init) => there.clear(),
+                Ok(Event::InitApply(crd)) => {
+                    let name = crd.metadata.name.unwrap_or_default();
+                    kinds.begin(&name);
+                    there.insert(name);
                 }
-                continue;
-            }
-        };
-        let name = |crd: &PartialObjectMeta<CustomResourceDefinition>| crd.metadata.name.clone().unwrap_or_default();
-        match event {
-            Ok(Event::Apply(crd) | Event::InitApply(crd)) => {
-                let name = name(&crd);
-                if let Some(resource) = wanted.get(&name).filter(|_| !running.contains_key(&name)) {
-                    missing.insert(name.clone());
-                    let task = follow_kind(Arc::clone(&shared), Arc::clone(resource), ready.clone());
-                    running.insert(name, tasks.spawn(task));
-                }
-            }
-            Ok(Event::Delete(crd)) => {
-                let name = name(&crd);
-                if let (Some(task), Some(resource)) = (running.remove(&name), wanted.get(&name)) {
-                    task.abort();
-                    missing.remove(&name);
-                    shared.all_gone(resource, None, &BTreeSet::new());
-                    let mut watches = shared.watches.lock().unwrap_or_else(PoisonError::into_inner);
-                    for place in places(&shared.namespaces) {
-                        watches.remove(&watch_name(resource, place));
+                Ok(Event::InitDone) => {
+                    // What went while nobody told us.
+                    let gone: Vec<String> = kinds.running.keys().filter(|name| !there.contains(*name)).cloned().collect();
+                    for name in gone {
+                        kinds.end(&name).await;
                     }
+                    complete = true;
                 }
-            }
-            Ok(Event::InitDone) => {
-                complete = true;
-                if missing.is_empty() {
-                    complete = false;
-                    shared.tell(News::Complete);
+                Ok(Event::Apply(crd)) => kinds.begin(&crd.metadata.name.unwrap_or_default()),
+                Ok(Event::Delete(crd)) => kinds.end(&crd.metadata.name.unwrap_or_default()).await,
+                // Whoever may not look at definitions watches every kind, and those that are not served fail alone.
+                Err(error) if is_forbidden(&error) && kinds.running.is_empty() => {
+                    kinds.begin_all();
+                    complete = true;
                 }
+                Err(_) => {}
+            },
+            Some(name) = is_ready.recv() => {
+                kinds.missing.remove(&name);
             }
-            // Whoever may not look at definitions watches every kind, and those that are not served fail alone.
-            Err(error) if is_forbidden(&error) && running.is_empty() => {
-                for (name, resource) in &wanted {
-                    let task = follow_kind(Arc::clone(&shared), Arc::clone(resource), ready.clone());
-                    running.insert(name.clone(), tasks.spawn(task));
-                }
-                missing = wanted.keys().cloned().collect();
-                complete = true;
-            }
-            Ok(Event::Init) | Err(_) => {}
+        }
+        if complete && kinds.missing.is_empty() {
+            complete = false;
+            kinds.shared.tell(News::Complete).await;
+        }
+    }
+}
+
+/// The kinds that the server serves, each with its watch.
+struct Served {
+    shared: Arc<Shared>,
+    /// The kinds of ours, by the name of their definition.
+    wanted: BTreeMap<String, Arc<Resource>>,
+    ready: UnboundedSender<String>,
+    running: BTreeMap<String, AbortHandle>,
+    /// Whose objects are not told yet.
+    missing: BTreeSet<String>,
+    tasks: JoinSet<()>,
+}
+
+impl Served {
+    fn begin(&mut self, name: &str) {
+        if let Some(resource) = self.wanted.get(name).filter(|_| !self.running.contains_key(name)) {
+            self.missing.insert(name.to_owned());
+            let task = follow_kind(Arc::clone(&self.shared), Arc::clone(resource), self.ready.clone());
+            self.running.insert(name.to_owned(), self.tasks.spawn(task));
+        }
+    }
+
+    fn begin_all(&mut self) {
+        let names: Vec<String> = self.wanted.keys().cloned().collect();
+        for name in names {
+            self.begin(&name);
+        }
+    }
+
+    /// The definition is gone, and every object with it.
+    async fn end(&mut self, name: &str) {
+        let (Some(task), Some(resource)) = (self.running.remove(name), self.wanted.get(name)) else { return };
+        task.abort();
+        self.missing.remove(name);
+        self.shared.all_gone(resource, None, &BTreeSet::new()).await;
+        let mut watches = self.shared.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        for place in places(&self.shared.namespaces) {
+            watches.remove(&watch_name(resource, place));
         }
     }
 }
@@ -235,11 +264,12 @@ async fn follow_namespaces(shared: Arc<Shared>, ready: UnboundedSender<String>) 
                 let annotations: BTreeMap<String, String> = namespace.metadata.annotations.unwrap_or_default();
                 let annotations: BTreeMap<_, _> =
                     annotations.into_iter().filter(|(name, _)| object::is_heard(name)).collect();
-                let mut known = shared.annotations.write().unwrap_or_else(PoisonError::into_inner);
-                let before = known.insert(name.clone(), annotations.clone());
-                drop(known);
+                let before = {
+                    let mut known = shared.annotations.write().unwrap_or_else(PoisonError::into_inner);
+                    known.insert(name.clone(), annotations.clone())
+                };
                 if before.is_some_and(|before| before != annotations) {
-                    shared.tell(News::Namespace { name, annotations });
+                    shared.tell(News::Namespace { name, annotations }).await;
                 }
             }
             Ok(Event::Delete(namespace)) => {
@@ -313,17 +343,17 @@ async fn follow_objects(
             Ok(Event::Init) => there.clear(),
             Ok(Event::InitApply(raw)) => {
                 there.insert(key(&raw));
-                shared.seen(&resource, raw);
+                shared.seen(&resource, raw).await;
             }
             Ok(Event::InitDone) => {
-                shared.all_gone(&resource, place.as_ref(), &there);
+                shared.all_gone(&resource, place.as_ref(), &there).await;
                 there.clear();
                 // Nobody waits the second time.
                 let _ = listed.send(());
             }
-            Ok(Event::Apply(raw)) => shared.seen(&resource, raw),
+            Ok(Event::Apply(raw)) => shared.seen(&resource, raw).await,
             Ok(Event::Delete(raw)) => {
-                shared.gone(key(&raw));
+                shared.gone(key(&raw)).await;
             }
             Err(_) => {}
         }
@@ -331,36 +361,42 @@ async fn follow_objects(
 }
 
 impl Shared {
-    fn seen(&self, resource: &Resource, raw: DynamicObject) {
+    async fn seen(&self, resource: &Resource, raw: DynamicObject) {
+        // Nobody listens while the process ends.
+        let Ok(permit) = self.sender.reserve().await else { return };
         let namespace = raw.metadata.namespace.as_deref().unwrap_or_default();
         let annotations = self.annotations.read().unwrap_or_else(PoisonError::into_inner);
         let inherited = annotations.get(namespace).cloned().unwrap_or_default();
         drop(annotations);
-        let seen = object::read(resource, raw, inherited, &self.keys);
+        let mut seen = object::read(resource, raw, inherited, &self.keys);
         let _order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
-        self.rows.put(seen.object.key.clone(), seen.row.clone());
-        self.tell(News::Seen(Box::new(seen)));
+        let taken = self.rows.put(seen.object.key.clone(), seen.row.clone());
+        if let Some(life) = &mut seen.object.life {
+            life.rival = taken.rival;
+        }
+        let bare = taken.is_latest && !seen.sealed;
+        permit.send(News::Seen { seen: Box::new(seen), bare });
     }
 
     /// The objects of a kind, everywhere or in a namespace, but for those that are there.
-    fn all_gone(&self, resource: &Resource, place: Option<&String>, there: &BTreeSet<ObjectKey>) {
+    async fn all_gone(&self, resource: &Resource, place: Option<&String>, there: &BTreeSet<ObjectKey>) {
         for key in self.rows.of_kind(&resource.group, &resource.kind) {
             let is_meant = place.is_none_or(|place| *place == key.namespace);
             if is_meant && !there.contains(&key) {
-                self.gone(key);
+                self.gone(key).await;
             }
         }
     }
 
-    fn gone(&self, key: ObjectKey) {
+    async fn gone(&self, key: ObjectKey) {
         let finalizer = object::finalizer(&key);
         let held = self.rows.remove(&key).is_some_and(|row| row.finalizers.contains(&finalizer));
-        self.tell(News::Gone { key, held });
+        self.tell(News::Gone { key, held }).await;
     }
 
-    fn tell(&self, news: News) {
+    async fn tell(&self, news: News) {
         // Nobody listens while the process ends.
-        let _ = self.sender.send(news);
+        let _ = self.sender.send(news).await;
     }
 }
 
@@ -428,3 +464,6 @@ where
         event
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,11 +5,12 @@
 //! stands in one annotation, sealed so that nobody can write another's resource into it.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
-use cso_core::export::Target;
+use cso_core::export;
 use cso_core::object::Life;
-use cso_core::{Condition, ConditionStatus, Digest, DigestKey, Exported, Object, ObjectKey, Ownership, Record};
+use cso_core::{Condition, ConditionStatus, Digest, DigestKey, Exported, Object, ObjectKey, Ownership, Record, Rival};
 use kube::core::DynamicObject;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -17,6 +18,7 @@ use serde_json::{Map, Value, json};
 use crate::identity::Keys;
 use crate::resources::Resource;
 use crate::rows::Row;
+use crate::store::FIELD_MANAGER;
 
 /// What is remembered of an object, sealed.
 pub const RECORD: &str = "service-operator.cloud/record";
@@ -31,7 +33,16 @@ pub struct Seen {
     pub object: Object,
     /// What is remembered of it: none of one that was never worked on.
     pub record: Option<Record>,
+    /// The record stands on the object as this state wrote it.
+    pub sealed: bool,
     pub row: Row,
+}
+
+impl Seen {
+    /// The object as a record, of one that others work on: what was sealed into it, by whomever, is not looked at.
+    pub fn told(self) -> Record {
+        told(self.object, &self.row)
+    }
 }
 
 /// What a write changes. Each is a JSON merge patch.
@@ -66,7 +77,7 @@ pub fn key(resource: &Resource, raw: &impl kube::Resource) -> ObjectKey {
 }
 
 /// What the server has of an object.
-pub fn row(raw: &DynamicObject) -> Row {
+pub fn row(resource: &Resource, raw: &DynamicObject) -> Row {
     let metadata = &raw.metadata;
     let annotations = metadata.annotations.iter().flatten().filter(|(name, _)| is_note(name));
     let spec = raw.data.get("spec").and_then(Value::as_object);
@@ -75,11 +86,35 @@ pub fn row(raw: &DynamicObject) -> Row {
         resource_version: metadata.resource_version.clone().unwrap_or_default(),
         generation: generation(raw),
         finalizers: metadata.finalizers.clone().unwrap_or_default(),
-        notes: annotations.map(|(name, text)| (name.clone(), text.clone())).collect(),
-        fields: spec.into_iter().flat_map(Map::keys).map(|name| name.as_str().into()).collect(),
-        ..Row::default()
+        notes: annotations.map(|(name, text)| (name.clone(), hash(text))).collect(),
+        sealed: (resource.group == export::GROUP).then(|| sealed_in(raw)).flatten().map(str::to_owned),
+        fields: spec.into_iter().flat_map(Map::keys).cloned().collect(),
+        status: raw.data.get("status").filter(|status| status.is_object()).cloned().unwrap_or_else(|| json!({})),
+        other: other(raw),
+        rival: None,
     }
-    .with_status(raw.data.get("status").filter(|status| status.is_object()).unwrap_or(&json!({})))
+}
+
+/// Who wrote the status last, of those who are not us.
+fn other(raw: &DynamicObject) -> Option<Rival> {
+    let entries = raw.metadata.managed_fields.iter().flatten();
+    let of_status = entries.filter(|entry| entry.subresource.as_deref() == Some("status"));
+    let rivals = of_status.filter_map(|entry| {
+        let who = entry.manager.clone().filter(|manager| manager != FIELD_MANAGER)?;
+        Some(Rival { who, at: entry.time.as_ref()?.0 })
+    });
+    rivals.max_by_key(|rival| rival.at)
+}
+
+/// The sealed record that an object carries.
+fn sealed_in(raw: &DynamicObject) -> Option<&str> {
+    raw.metadata.annotations.as_ref()?.get(RECORD).map(String::as_str)
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn generation(raw: &DynamicObject) -> u64 {
@@ -88,11 +123,13 @@ fn generation(raw: &DynamicObject) -> u64 {
 
 /// Reads an object. `inherited`: the annotations of its namespace.
 pub fn read(resource: &Resource, raw: DynamicObject, inherited: BTreeMap<String, String>, keys: &Keys) -> Seen {
-    let row = row(&raw);
+    let row = row(resource, &raw);
+    let text = sealed_in(&raw).map(str::to_owned);
     let life = Life {
         uid: row.uid.clone(),
         began: raw.metadata.creation_timestamp.as_ref().map(|time| time.0).unwrap_or_default(),
         generation: row.generation,
+        rival: None,
     };
     let DynamicObject { metadata, mut data, .. } = raw;
     let [namespace, name] = [metadata.namespace, metadata.name].map(Option::unwrap_or_default);
@@ -107,33 +144,54 @@ pub fn read(resource: &Resource, raw: DynamicObject, inherited: BTreeMap<String,
         deleting: metadata.deletion_timestamp.is_some(),
         life: Some(life),
     };
-    let record = record(resource, &object, &row, keys);
-    Seen { object, record, row }
+    let remembered = text.and_then(|text| unseal(&text, &row.uid, keys));
+    let sealed = remembered.is_some();
+    let record = record(resource, &object, &row, remembered, keys);
+    Seen { object, record, sealed, row }
 }
 
 /// An object as a record, to be shown and not to be acted on: its seal is not looked at, for whoever may see an object need
 /// not be able to read the key.
 pub fn shown(resource: &Resource, raw: DynamicObject) -> Record {
-    let nobody = Keys { digest: DigestKey::from_bytes([0; 32]) };
+    let nobody = Keys { digest: nobodys_key() };
+    let sealed = sealed_in(&raw).and_then(|text| serde_json::from_str::<Sealed>(text).ok());
     let Seen { object, row, .. } = read(resource, raw, BTreeMap::new(), &nobody);
-    let sealed = row.notes.get(RECORD).and_then(|text| serde_json::from_str::<Sealed>(text).ok());
     let members = sealed.and_then(|sealed| match sealed.record {
         Value::Object(members) => Some(members),
         _ => None,
     });
     let remembered = members.and_then(|members| restore(resource, &object, &row, members));
-    let mut record = remembered.unwrap_or_else(|| {
-        let digest = nobody.digest.digest("spec", &object.spec);
-        let mut record = Record::new(object.key.clone(), row.uid.clone(), digest);
-        record.created = object.life.as_ref().map(|life| life.began);
-        record.status = without_conditions(&row.status()).as_object().cloned().unwrap_or_default();
-        record
-    });
+    let Some(mut record) = remembered else {
+        let is_managed = is_managed(&object.key, &row);
+        let mut record = told(object, &row);
+        if is_managed {
+            record.ownership = Ownership::TakenOver;
+        }
+        return record;
+    };
     record.generation = row.generation;
     record.wish.spec = object.spec;
     record.wish.annotations = object.annotations;
-    record.conditions = conditions(&row.status());
+    record.conditions = conditions(&row.status);
     record
+}
+
+/// What an object says of itself, as a record of a resource that nobody here made.
+fn told(object: Object, row: &Row) -> Record {
+    let digest = nobodys_key().digest("spec", &object.spec);
+    let mut record = Record::new(object.key, row.uid.clone(), digest);
+    record.created = object.life.map(|life| life.began);
+    record.generation = row.generation;
+    record.status = without_conditions(&row.status).as_object().cloned().unwrap_or_default();
+    record.wish.spec = object.spec;
+    record.wish.annotations = object.annotations;
+    record.conditions = conditions(&row.status);
+    record
+}
+
+/// For digests that nothing is compared with.
+fn nobodys_key() -> DigestKey {
+    DigestKey::from_bytes([0; 32])
 }
 
 /// Annotations that are ours to write and nobody's to be woken by.
@@ -151,13 +209,18 @@ fn is_told(label: &str) -> bool {
     label.starts_with("kro.run/") || label == "app.kubernetes.io/managed-by"
 }
 
-fn record(resource: &Resource, object: &Object, row: &Row, keys: &Keys) -> Option<Record> {
-    let remembered = row.notes.get(RECORD).and_then(|text| unseal(text, &row.uid, keys));
+fn record(
+    resource: &Resource,
+    object: &Object,
+    row: &Row,
+    remembered: Option<Map<String, Value>>,
+    keys: &Keys,
+) -> Option<Record> {
     let mut record = match remembered {
         Some(members) => restore(resource, object, row, members)?,
         None => taken_over(object, row, keys)?,
     };
-    record.conditions = conditions(&row.status());
+    record.conditions = conditions(&row.status);
     Some(record)
 }
 
@@ -176,7 +239,7 @@ fn restore(resource: &Resource, object: &Object, row: &Row, mut members: Map<Str
     members.insert("uid".to_owned(), life.uid.as_str().into());
     members.insert("created".to_owned(), json!(life.began));
     members.insert("wish".to_owned(), json!({"spec": spec, "annotations": object.annotations}));
-    members.entry("status").or_insert_with(|| without_conditions(&row.status()));
+    members.entry("status").or_insert_with(|| without_conditions(&row.status));
     serde_json::from_value(Value::Object(members)).ok()
 }
 
@@ -191,12 +254,16 @@ fn taken_over(object: &Object, row: &Row, keys: &Keys) -> Option<Record> {
     record.generation = life.generation;
     record.wish.spec = Arc::clone(&object.spec);
     record.wish.annotations = object.annotations.clone();
-    let status = row.status();
-    record.status = without_conditions(&status).as_object().cloned().unwrap_or_default();
-    if has_made_one(&status) {
+    record.status = without_conditions(&row.status).as_object().cloned().unwrap_or_default();
+    if is_managed(&object.key, row) {
         record.ownership = Ownership::TakenOver;
     }
     Some(record)
+}
+
+/// Whether an object without a record of ours has a resource that is managed: by a controller of the same dialect.
+fn is_managed(key: &ObjectKey, row: &Row) -> bool {
+    row.finalizers.contains(&finalizer(key)) && has_made_one(&row.status)
 }
 
 /// Whether a status tells of a resource. Account and region are in it before there is one.
@@ -264,11 +331,11 @@ pub fn patches(resource: &Resource, row: &Row, record: &Record, keys: &Keys) -> 
     if !record.conditions.is_empty() {
         status.insert("conditions".to_owned(), json!(record.conditions));
     }
-    let (known, status) = (row.status(), Value::Object(status));
-    let judged = record.conditions != conditions(&known);
+    let (known, status) = (&row.status, Value::Object(status));
+    let judged = record.conditions != conditions(known);
     let is_due = judged || record.intent.is_none();
-    let status = (is_due && status != known).then(|| difference(&known, &status));
-    let is_shown = status.is_some() || Value::Object(record.status.clone()) == without_conditions(&known);
+    let status = (is_due && status != *known).then(|| difference(known, &status));
+    let is_shown = status.is_some() || Value::Object(record.status.clone()) == without_conditions(known);
     Patches { main: main(resource, row, record, is_shown, keys), status }
 }
 
@@ -296,7 +363,7 @@ fn main(resource: &Resource, row: &Row, record: &Record, is_shown: bool, keys: &
     }
     let differing: Map<String, Value> = notes
         .into_iter()
-        .filter(|(name, text)| row.notes.get(*name) != Some(text))
+        .filter(|(name, text)| row.notes.get(*name) != Some(&hash(text)))
         .map(|(name, text)| (name.to_owned(), text.into()))
         .collect();
     if !differing.is_empty() {
@@ -335,10 +402,9 @@ fn main(resource: &Resource, row: &Row, record: &Record, is_shown: bool, keys: &
 }
 
 /// What an object's record says was exported, and where to.
-pub fn exported(row: &Row, keys: &Keys) -> Option<Target> {
-    let mut members = unseal(row.notes.get(RECORD)?, &row.uid, keys)?;
-    let exported: Exported = serde_json::from_value(members.remove("exported")?).ok()?;
-    Some(exported.target)
+pub fn exported(row: &Row, keys: &Keys) -> Option<Exported> {
+    let mut members = unseal(row.sealed.as_deref()?, &row.uid, keys)?;
+    serde_json::from_value(members.remove("exported")?).ok()
 }
 
 /// The patch that lets go of an object: what the server's copy of it has of ours is taken off. `None` if there is nothing.
@@ -364,6 +430,16 @@ pub fn release(row: &Row, key: &ObjectKey) -> Option<Value> {
 mod tests {
     use super::*;
 
+    fn queues() -> Resource {
+        Resource {
+            group: "sqs.services.k8s.aws".into(),
+            version: "v1alpha1".into(),
+            kind: "Queue".into(),
+            plural: "queues".into(),
+            identity: vec!["queueName".into()],
+        }
+    }
+
     fn queue(annotations: &Value) -> DynamicObject {
         let object = json!({
             "apiVersion": "sqs.services.k8s.aws/v1alpha1", "kind": "Queue",
@@ -377,22 +453,35 @@ mod tests {
         serde_json::from_value(object).expect("an object")
     }
 
+    /// Whoever may write an object of another kind must not make ours believe more than its status says.
+    #[test]
+    fn what_others_work_on_is_what_it_says() {
+        let resource = queues();
+        let keys = Keys { digest: DigestKey::from_bytes([1; 32]) };
+        let bare = shown(&resource, queue(&json!({})));
+        let owned = Record { ownership: Ownership::Created, ..bare };
+        let text = sealed(&resource, &owned, &row(&resource, &queue(&json!({}))), true, &keys).expect("plain data");
+        let mut raw = queue(&json!({RECORD: text}));
+        raw.data["status"]["conditions"] = json!([{"type": "ACK.ResourceSynced", "status": "True"}]);
+        let seen = read(&resource, raw, BTreeMap::new(), &keys);
+        assert_eq!(seen.record.as_ref().map(|record| record.ownership.clone()), Some(Ownership::Created));
+        let told = seen.told();
+        assert_eq!((told.ownership, told.generation), (Ownership::None, 2));
+        assert_eq!(told.status, *json!({"queueURL": "http://host/orders"}).as_object().expect("members"));
+        let conditions: Vec<_> = told.conditions.iter().map(|it| (it.kind.as_str(), it.status)).collect();
+        assert_eq!(conditions, [("ACK.ResourceSynced", ConditionStatus::True)], "without a time too");
+    }
+
     /// Who only looks needs no key; who acts believes nothing that the key did not seal.
     #[test]
     fn a_record_is_shown_without_the_key_and_believed_only_with_it() {
-        let resource = Resource {
-            group: "sqs.services.k8s.aws".into(),
-            version: "v1alpha1".into(),
-            kind: "Queue".into(),
-            plural: "queues".into(),
-            identity: vec!["queueName".into()],
-        };
+        let resource = queues();
         let keys = |byte| Keys { digest: DigestKey::from_bytes([byte; 32]) };
         let bare = shown(&resource, queue(&json!({})));
         assert_eq!((bare.ownership.clone(), bare.generation), (Ownership::None, 2));
         assert_eq!(bare.status.get("queueURL"), Some(&json!("http://host/orders")));
         let owned = Record { ownership: Ownership::Created, ..bare };
-        let text = sealed(&resource, &owned, &row(&queue(&json!({}))), true, &keys(1)).expect("plain data");
+        let text = sealed(&resource, &owned, &row(&resource, &queue(&json!({}))), true, &keys(1)).expect("plain data");
         let raw = queue(&json!({RECORD: text}));
         assert_eq!(shown(&resource, raw.clone()).ownership, Ownership::Created);
         let read_with = |byte| read(&resource, raw.clone(), BTreeMap::new(), &keys(byte)).record;

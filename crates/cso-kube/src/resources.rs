@@ -47,7 +47,7 @@ impl Resource {
     }
 }
 
-/// The kinds that this process manages.
+/// Kinds that this process deals with.
 #[derive(Clone, Debug, Default)]
 pub struct Resources(BTreeMap<(String, String), Arc<Resource>>);
 

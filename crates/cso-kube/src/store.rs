@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cso_core::export::{Target, TargetKind};
-use cso_core::port::{Change, Store, StoreError, StoreMeta};
+use cso_core::port::{Change, Reach, Store, StoreError, StoreMeta};
 use cso_core::{ObjectKey, Record};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{Patch, PatchParams};
@@ -24,7 +24,7 @@ use crate::error::{not_taken, status, why};
 use crate::events::Events;
 use crate::fence::Fence;
 use crate::identity::Keys;
-use crate::object::{self, RECORD, patches};
+use crate::object::{self, patches};
 use crate::resources::{Resource, Resources};
 use crate::rows::{Row, Rows};
 
@@ -171,7 +171,8 @@ impl Shared {
             let Some(row) = self.rows.get(key) else { return Err(gone(key)) };
             let error = match self.write_over(resource, &row, record).await {
                 Ok(()) => return Ok(()),
-                Err(error) => error,
+                Err(Unwritten::Export(target, error)) if is_final(&error) => return Err(unexported(&target, &error)),
+                Err(Unwritten::Export(_, error) | Unwritten::Object(error)) => error,
             };
             match status(&error) {
                 Some(404) => {
@@ -181,7 +182,7 @@ impl Shared {
                 // What was decided on is not what is there: decide again.
                 Some(409) if record.intent.is_some() => return Err(not_taken(format!("{key} changed meanwhile"))),
                 Some(409) if attempt < TRIES => self.refresh(resource, key).await?,
-                Some(400..=499) if !matches!(status(&error), Some(409 | 429)) => {
+                _ if is_final(&error) => {
                     return Err(not_taken(format!("the API server refuses to write {key}: {}", why(&error))));
                 }
                 _ if attempt >= TRIES => {
@@ -196,8 +197,14 @@ impl Shared {
         Ok(())
     }
 
-    async fn write_over(&self, resource: &Resource, row: &Row, record: &Record) -> Result<(), kube::Error> {
+    async fn write_over(&self, resource: &Resource, row: &Row, record: &Record) -> Result<(), Unwritten> {
         let key = &record.key;
+        // First: what cannot be exported must not be told as done. Again after a crash, it is no harm.
+        let exported = object::exported(row, &self.keys);
+        if let Some(wanted) = record.exported.as_ref().filter(|wanted| exported.as_ref() != Some(wanted)) {
+            let done = self.export(&wanted.target, Some(&wanted.value)).await;
+            done.map_err(|error| Unwritten::Export(wanted.target.clone(), error))?;
+        }
         let patches = patches(resource, row, record, &self.keys);
         let api = resource.in_namespace(self.calls.clone(), &key.namespace);
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
@@ -210,9 +217,6 @@ impl Shared {
         let Some(mut patch) = patches.main else { return Ok(()) };
         if let Some(version) = patch.pointer_mut("/metadata/resourceVersion") {
             *version = row.resource_version.as_str().into();
-        }
-        if let (Some(exported), true) = (&record.exported, patch["metadata"]["annotations"].get(RECORD).is_some()) {
-            self.export(&exported.target, Some(&exported.value)).await?;
         }
         debug!(target: "cso::kube", object = %key, intent = record.intent.is_some(), "record");
         let answer = api.patch(&key.name, &params, &Patch::Merge(patch)).await?;
@@ -247,8 +251,8 @@ impl Shared {
             let Some(row) = self.rows.get(key) else { return Ok(()) };
             let Some(patch) = object::release(&row, key) else { return Ok(()) };
             let released = async {
-                if let Some(target) = object::exported(&row, &self.keys) {
-                    match self.export(&target, None).await {
+                if let Some(exported) = object::exported(&row, &self.keys) {
+                    match self.export(&exported.target, None).await {
                         Err(error) if status(&error) == Some(404) => {}
                         done => done?,
                     }
@@ -279,7 +283,7 @@ impl Shared {
         let api = resource.in_namespace(self.calls.clone(), &key.namespace);
         match api.get(&key.name).await {
             Ok(answer) => {
-                self.rows.put(key.clone(), object::row(&answer));
+                self.rows.put(key.clone(), object::row(resource, &answer));
                 Ok(())
             }
             Err(error) if status(&error) == Some(404) => {
@@ -292,7 +296,7 @@ impl Shared {
 
     /// What the server answered to a write is what it has.
     fn take_in(&self, resource: &Resource, answer: DynamicObject, before: &Row) -> Row {
-        let row = object::row(&answer);
+        let row = object::row(resource, &answer);
         if row.uid == before.uid {
             let name = answer.metadata.name.unwrap_or_default();
             let namespace = answer.metadata.namespace.unwrap_or_default();
@@ -308,6 +312,33 @@ impl Shared {
     }
 }
 
+/// What did not take a write.
+enum Unwritten {
+    Object(kube::Error),
+    /// Where an export belongs.
+    Export(Target, kube::Error),
+}
+
+impl From<kube::Error> for Unwritten {
+    fn from(error: kube::Error) -> Self {
+        Self::Object(error)
+    }
+}
+
+/// Whether the same request would fare no better in a moment.
+fn is_final(error: &kube::Error) -> bool {
+    matches!(status(error), Some(400..=499)) && !matches!(status(error), Some(409 | 429))
+}
+
+fn unexported(target: &Target, error: &kube::Error) -> StoreError {
+    let (kind, namespace, name) = (target.kind.name(), &target.namespace, &target.name);
+    let message = match status(error) {
+        Some(404) => format!("{kind} {namespace}/{name} does not exist: the value is exported once it does"),
+        _ => format!("{kind} {namespace}/{name} cannot be written: {}", why(error)),
+    };
+    StoreError { message, reach: Reach::Export, source: None }
+}
+
 fn not_leading(key: &ObjectKey) -> StoreError {
     not_taken(format!("{key} is not written: another replica may lead by now"))
 }
@@ -315,3 +346,6 @@ fn not_leading(key: &ObjectKey) -> StoreError {
 fn gone(key: &ObjectKey) -> StoreError {
     not_taken(format!("{key} is gone from the API server"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -121,7 +121,7 @@ fn settled(object: &Value) -> Record {
 }
 
 fn write(object: &Value, record: &Record) -> Patches {
-    patches(&queues(), &row(&raw(object)), record, &keys())
+    patches(&queues(), &row(&queues(), &raw(object)), record, &keys())
 }
 
 fn read_back(object: &Value) -> Option<Record> {
@@ -235,9 +235,9 @@ fn what_another_controller_has_made_is_taken_over_as_it_stands() {
 fn letting_go_takes_what_is_ours_and_nothing_else() {
     let object = made();
     let key = ObjectKey::new("sqs.services.k8s.aws", "Queue", "shop", "orders");
-    assert_eq!(release(&row(&raw(&object)), &key), None);
+    assert_eq!(release(&row(&queues(), &raw(&object)), &key), None);
     let written = patched(&object, &write(&object, &settled(&object)));
-    let release = release(&row(&raw(&written)), &key).expect("something to let go of");
+    let release = release(&row(&queues(), &raw(&written)), &key).expect("something to let go of");
     let mut after = written;
     merge(&mut after, &release);
     assert_eq!(after["metadata"]["finalizers"], json!(["somebody.else/waits"]));

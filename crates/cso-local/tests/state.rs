@@ -53,7 +53,7 @@ async fn load(state: &StateFile) -> Result<Vec<Record>, StoreError> {
 
 /// Name and generation of each record.
 fn contents(state: &StateFile) -> Vec<(String, u64)> {
-    load(state).expect("loads").into_iter().map(|record| (record.key.name, record.generation)).collect()
+    load(state).expect("loads").into_iter().map(|record| (record.key.name.clone(), record.generation)).collect()
 }
 
 fn scratch() -> (TempDir, PathBuf) {

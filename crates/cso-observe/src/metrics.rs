@@ -29,6 +29,7 @@ pub struct Metrics {
     objects: Family<ObjectLabels, Gauge>,
     queue: Family<StateLabels, Gauge>,
     watches: Family<StateLabels, Gauge>,
+    reloads: Family<ResultLabels, Counter>,
 }
 
 /// What is counted when somebody asks.
@@ -83,6 +84,11 @@ struct StateLabels {
     state: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabels {
+    result: &'static str,
+}
+
 impl Metrics {
     /// The metrics of this version of the program, all at zero.
     pub fn new(version: &str) -> Self {
@@ -97,6 +103,7 @@ impl Metrics {
             objects: Family::default(),
             queue: Family::default(),
             watches: Family::default(),
+            reloads: Family::default(),
         };
         let registry = &mut metrics.registry;
         registry.register("cso_build", "The program", Info::new(vec![("version", version.to_owned())]));
@@ -116,6 +123,7 @@ impl Metrics {
         registry.register("cso_objects", "Objects, by whether they are as wished", metrics.objects.clone());
         registry.register("cso_queue_objects", "Objects that are worked on or will be", metrics.queue.clone());
         registry.register("cso_watches", "Watches of the API server", metrics.watches.clone());
+        registry.register("cso_config_reloads", "Times the file of settings was another", metrics.reloads.clone());
         metrics
     }
 
@@ -137,6 +145,12 @@ impl Metrics {
             let status_code = error.status.unwrap_or_default().to_string();
             self.ack_errors.get_or_create(&AckErrorLabels { service, op_id, status_code }).inc();
         }
+    }
+
+    /// Counts that the file of settings was another, and whether it could be used.
+    pub fn reloaded(&self, usable: bool) {
+        let result = if usable { "ok" } else { "invalid" };
+        self.reloads.get_or_create(&ResultLabels { result }).inc();
     }
 
     /// All metrics in the OpenMetrics text form.
@@ -267,6 +281,8 @@ mod tests {
             let _ =
                 cloud.call(Request { service, operation, region, namespace, input: json!({}), effect, purpose }).await;
         }
+        metrics.reloaded(true);
+        metrics.reloaded(false);
         metrics
     }
 
@@ -290,6 +306,7 @@ mod tests {
             (r#"cso_queue_objects{state="later"}"#, "6"),
             (r#"cso_build_info{version="1.2.3"}"#, "1"),
             ("cso_leading", "1"),
+            (r#"cso_config_reloads_total{result="invalid"}"#, "1"),
         ] {
             assert_eq!(value(name), Some(expected), "{name} in\n{text}");
         }
@@ -325,7 +342,7 @@ mod tests {
         let text = used().await.text(&snapshot()).unwrap();
         let types: BTreeMap<&str, &str> =
             text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
-        assert_eq!(types.len(), 9, "{types:?}");
+        assert_eq!(types.len(), 10, "{types:?}");
         for (name, kind) in &types {
             let snake = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
             assert!(snake && (name.starts_with("cso_") || name.starts_with("ack_")), "{name}");

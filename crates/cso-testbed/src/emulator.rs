@@ -1,5 +1,6 @@
 //! Cloud emulators as child processes.
 
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Command;
@@ -71,17 +72,16 @@ impl Kind {
         Ok(command)
     }
 
-    fn is_healthy(self, address: SocketAddr) -> bool {
-        let answer = http::exchange(
-            address,
-            &http::Head::get(match self {
-                Self::Ministack => "/_ministack/health",
-                Self::Moto => "/moto-api/data.json",
-                Self::Roto => "/",
-            }),
-        );
+    /// What is still amiss.
+    fn check_health(self, address: SocketAddr) -> io::Result<()> {
+        let page = match self {
+            Self::Ministack => "/_ministack/health",
+            Self::Moto => "/moto-api/data.json",
+            Self::Roto => "/",
+        };
+        let answer = http::exchange(address, &http::Head::get(page))?;
         // Roto has no health page: that it answers at all is the news.
-        answer.is_ok_and(|answer| self == Self::Roto || answer.status() == Some(200))
+        if self == Self::Roto { Ok(()) } else { answer.expect_ok() }
     }
 }
 
@@ -161,19 +161,16 @@ impl Emulator {
                 return Ok(());
             }
         };
-        let what = || format!("resetting {}", self.kind.name());
-        let answer = http::exchange(self.endpoint.address, &http::Head::post(path)).context(what)?;
-        match answer.status() {
-            Some(200..300) => Ok(()),
-            status => Err(std::io::Error::other(format!("it answered {status:?}"))).context(what),
-        }
+        http::exchange(self.endpoint.address, &http::Head::post(path))
+            .and_then(|answer| answer.expect_ok())
+            .context(|| format!("resetting {}", self.kind.name()))
     }
 }
 
 /// Starts an emulator, and waits until it answers.
 fn run(kind: Kind, address: SocketAddr) -> Result<Process, Error> {
     let mut process = Process::start(kind.name(), address, kind.command(address.port())?)?;
-    process.wait_until(|| kind.is_healthy(address))?;
+    process.wait_until(|| kind.check_health(address))?;
     Ok(process)
 }
 

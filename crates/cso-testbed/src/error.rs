@@ -8,8 +8,8 @@ pub enum Error {
     Python { why: String },
     #[error("{tool} cannot be installed into {}: {why}", .into.display())]
     Install { tool: &'static str, into: PathBuf, why: String },
-    #[error("{server} did not get healthy within {seconds} s; see {}", .log.display())]
-    NotHealthy { server: &'static str, seconds: u64, log: PathBuf },
+    #[error("{server} did not get healthy within {seconds} s: {why}; see {}", .log.display())]
+    NotHealthy { server: &'static str, seconds: u64, why: io::Error, log: PathBuf },
     #[error("{server} ended while it started ({status}); see {}", .log.display())]
     Ended { server: &'static str, status: String, log: PathBuf },
     #[error("the cluster has no user {name}: give it one with ClusterOptions::user before it starts")]

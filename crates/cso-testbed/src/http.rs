@@ -104,6 +104,14 @@ impl Message {
         self.head.status()
     }
 
+    /// Refuses an answer that is not of success, with its first line.
+    pub(crate) fn expect_ok(&self) -> io::Result<()> {
+        match self.status() {
+            Some(200..300) => Ok(()),
+            _ => Err(io::Error::other(format!("it answered {}", self.head.start.trim_end()))),
+        }
+    }
+
     /// Sends the message with a length of its own. `persist` says whether another one may follow on the connection.
     pub(crate) fn write(&self, to: &mut impl Write, persist: bool) -> io::Result<()> {
         self.write_with_length(to, persist, self.body.len() as u64)

@@ -52,22 +52,24 @@ impl Process {
         &self.log
     }
 
-    /// Returns when the server is healthy, or says why it will not be.
-    pub(crate) fn wait_until(&mut self, mut is_healthy: impl FnMut() -> bool) -> Result<(), Error> {
+    /// Returns when the server is healthy, or says why it will not be. `look` says what still is amiss.
+    pub(crate) fn wait_until(&mut self, mut look: impl FnMut() -> io::Result<()>) -> Result<(), Error> {
         let (name, log) = (self.name, self.log.clone());
         let deadline = Instant::now() + HEALTHY_WITHIN;
-        while Instant::now() < deadline {
-            let healthy = is_healthy();
-            // Asked after the health: somebody else's server on the port is healthy too, while ours could not bind.
+        loop {
+            let seen = look();
+            // Asked after the look: somebody else's server on the port is healthy too, while ours could not bind.
             if let Some(status) = self.leash.try_wait().context(|| format!("watching {name}"))? {
                 return Err(Error::Ended { server: name, status: status.to_string(), log });
             }
-            if healthy {
-                return Ok(());
+            match seen {
+                Ok(()) => return Ok(()),
+                Err(why) if Instant::now() >= deadline => {
+                    return Err(Error::NotHealthy { server: name, seconds: HEALTHY_WITHIN.as_secs(), why, log });
+                }
+                Err(_) => thread::sleep(POLL_EVERY),
             }
-            thread::sleep(POLL_EVERY);
         }
-        Err(Error::NotHealthy { server: name, seconds: HEALTHY_WITHIN.as_secs(), log })
     }
 
     /// Stops it from running (SIGSTOP): it keeps its connections and answers nothing.

@@ -2,6 +2,7 @@
 #![expect(clippy::doc_markdown, reason = "these texts are the help that people read in a terminal, without backticks")]
 
 mod ack;
+mod file;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use clap_complete::Shell;
 use cso_engine::dialect::{Deletion, TOKENS};
 
 pub(crate) use self::ack::{Ack, Verdict};
+pub(crate) use self::file::{Changed, Refused, Settings as FileSettings};
 
 const IMPORT: &str = "\
 Examples:
@@ -19,12 +21,14 @@ Examples:
   cso import key arn:aws:kms:eu-west-1:...   a resource, by its ARN
   cso import topic --all -d infra/           every topic of the region, a file for each
   cso import --all -d infra/ -n team-blue    everything that can be listed, as objects of a namespace
+  cso import --all -d infra/ --context prod  the same but for what an object of that cluster manages
 
 The manifests adopt what they describe: `cso plan` finds nothing to do, `cso apply` makes the resources yours, and puts a
 tag on them that says so. What somebody manages already is left out. Values as they would be anyway are not written, nor
 are secrets: their fields are there as comments.
 
-Exit status: 0 done, 1 something was not found or could not be read. Only reads are made, in the cloud and of the state.";
+Exit status: 0 done, 1 something was not found or could not be read. Only reads are made: in the cloud, and of the state or
+the cluster.";
 
 const CONTROLLER: &str = "\
 Runs in a cluster with the service account of its pod, or anywhere with a kubeconfig. Definitions of kinds are installed with
@@ -240,9 +244,16 @@ pub(crate) struct Apply {
 
 #[derive(Debug, Args)]
 pub(crate) struct Controller {
+    /// YAML file of settings, by the long names of these flags: `verify-every: 5m`. Flags and the environment come before
+    /// it. Read again when it changes; what then counts at once and what needs a restart is in docs/controller.md
+    #[arg(long, env = "CSO_CONFIG", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) config: Option<PathBuf>,
     /// Namespaces whose objects are managed; may be repeated [default: all]
     #[arg(long, env = "CSO_WATCH_NAMESPACE", value_delimiter = ',', value_name = "NAME")]
     pub(crate) watch_namespace: Vec<String>,
+    /// Kinds whose objects are managed, such as queue, topics.sns or 'sqs/*'; may be repeated [default: all that are installed]
+    #[arg(long, env = "CSO_RECONCILE_RESOURCES", value_delimiter = ',', value_name = "KIND")]
+    pub(crate) reconcile_resources: Vec<String>,
     #[command(flatten)]
     pub(crate) system: System,
     /// How often settled objects are looked at again
@@ -414,7 +425,7 @@ pub(crate) enum CrdsCommand {
         /// Kinds; all if left out
         kinds: Vec<String>,
     },
-    /// Print the service account, roles and bindings that the controller needs, and nothing more
+    /// Print the service account, roles and bindings that the controller needs and nothing more, and two roles for people
     Rbac(Rbac),
 }
 
@@ -439,6 +450,10 @@ pub(crate) struct Rbac {
     /// Namespace that the controller runs in; it must exist
     #[arg(long, env = "CSO_SYSTEM_NAMESPACE", default_value = "cso-system", value_name = "NAME")]
     pub(crate) system_namespace: String,
+    /// Namespaces whose objects it manages, as with the controller's flag; may be repeated, and --namespace is one more. Its
+    /// rights on objects are in these alone [default: all]
+    #[arg(long, env = "CSO_WATCH_NAMESPACE", value_delimiter = ',', value_name = "NAME")]
+    pub(crate) watch_namespace: Vec<String>,
 }
 
 /// Text for people, or JSON for programs.

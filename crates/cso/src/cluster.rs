@@ -1,5 +1,7 @@
 //! What commands that talk to a cluster work with.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Result, bail};
 use cso_engine::world::Kinds;
 use cso_kube::{Place, Resource, Resources};
@@ -44,4 +46,13 @@ pub(crate) fn resource(kind: Known<'_>) -> Resource {
 /// The kinds as an API server names them.
 pub(crate) fn resources(kinds: &Kinds) -> Resources {
     Known::all(kinds).map(resource).collect()
+}
+
+/// The kinds that these refer to and that are not among them.
+pub(crate) fn referred<'a>(kinds: &'a Kinds, chosen: &[Known<'a>]) -> Vec<Known<'a>> {
+    let refs = chosen.iter().filter_map(|kind| kind.managed()).flat_map(|kind| &kind.refs);
+    let targets: BTreeSet<(&str, &str)> = refs.map(|it| (it.group.as_str(), it.kind.as_str())).collect();
+    let is_chosen = |kind: &Kind| chosen.iter().any(|known| *known.surface() == *kind.surface);
+    let targets = targets.into_iter().filter_map(|(group, kind)| kinds.named(group, kind));
+    targets.filter(|kind| !is_chosen(kind)).map(|kind| Known::Managed(kind)).collect()
 }

@@ -12,11 +12,12 @@ mod plan;
 mod reference;
 mod validate;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::args::{Cli, Command, KindsCommand};
+use crate::args::{Cli, Command, FileSettings, KindsCommand};
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,13 +43,21 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// Where a command's arguments are from, for one that reads them again.
+pub(crate) struct Origin {
+    /// What was typed.
+    pub(crate) typed: Vec<OsString>,
+    /// What the file said that it leads to.
+    pub(crate) file: FileSettings,
+}
+
 /// Runs a command.
-pub(crate) async fn run(cli: Cli) -> Result<Exit> {
+pub(crate) async fn run(cli: Cli, origin: Origin) -> Result<Exit> {
     let global = &cli.global;
     match &cli.command {
         Command::Plan(args) => plan::run(global, args).await,
         Command::Apply(args) => apply::run(global, args).await,
-        Command::Controller(args) => controller::run(global, args).await,
+        Command::Controller(args) => controller::run(global, args, origin).await,
         Command::Delete(args) => delete::run(global, args).await,
         Command::Import(args) => import::run(global, args).await,
         Command::Validate(args) => validate::run(global, args),

@@ -24,7 +24,8 @@ pub(crate) fn builtin() -> Kinds {
     let mut kinds = Kinds::default();
     for service in catalog.descriptors() {
         kinds.add(group_of(service), move || {
-            service_kinds(catalog, service).expect("the tests of a build compile its descriptors")
+            let kinds = service_kinds(catalog, service).expect("the tests of a build compile its descriptors");
+            kinds.into_iter().map(Arc::new).collect()
         });
     }
     kinds
@@ -38,7 +39,7 @@ pub(crate) fn of_session(global: &Global) -> Result<Kinds> {
     for kind in own.iter().filter(|kind| built_in.named(kind.group(), kind.name()).is_some()) {
         info!(target: "cso::kinds", kind = full_name(kind), file = kind.file, "stands in for the built-in kind");
     }
-    Ok(built_in.with(&own))
+    Ok(built_in.with(own.into_iter().map(Arc::new)))
 }
 
 /// The kinds of users' descriptors; they may refer to built-in ones, and to each other.
@@ -163,6 +164,23 @@ pub(crate) fn find<'a>(kinds: &'a Kinds, word: &str) -> Result<Known<'a>> {
     }
 }
 
+/// The kinds that words mean: each word one of them, or all of a service as in `sqs/*`.
+pub(crate) fn meant<'a>(kinds: &'a Kinds, words: &[String]) -> Result<Vec<Known<'a>>> {
+    let mut all = Vec::new();
+    for word in words {
+        let Some(service) = word.strip_suffix("/*") else {
+            all.push(find(kinds, word)?);
+            continue;
+        };
+        let before = all.len();
+        all.extend(Known::all(kinds).filter(|kind| is_in(*kind, service)));
+        if all.len() == before {
+            bail!("there is no service `{service}`; `cso kinds` lists all kinds with theirs");
+        }
+    }
+    Ok(all)
+}
+
 /// What exports fill, by what people call it: `configmap`, `cm`, `secret`, `v1/Secret`.
 pub(crate) fn exported(word: &str) -> Option<TargetKind> {
     let name = word.strip_prefix("v1/").unwrap_or(word).to_ascii_lowercase();
@@ -205,6 +223,19 @@ mod tests {
         {
             assert_eq!(find(&kinds, word).map(Known::full_name).expect(word), "sqs/Queue");
         }
+    }
+
+    #[test]
+    fn a_word_may_mean_all_kinds_of_a_service() {
+        let kinds = builtin();
+        let names = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+            meant(&kinds, &words).map(|all| all.into_iter().map(Known::full_name).collect::<Vec<_>>())
+        };
+        let kms = names(&["queue", "kms/*"]).expect("known kinds");
+        assert_eq!(kms, ["sqs/Queue", "kms/Alias", "kms/Grant", "kms/Key"]);
+        let error = names(&["queues/*"]).expect_err("a kind and no service");
+        assert!(error.to_string().starts_with("there is no service `queues`"));
     }
 
     #[test]

@@ -3,27 +3,44 @@
 
 mod json;
 
+use std::sync::OnceLock;
+
 use tracing::info;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Registry, reload};
 
 use crate::args::LogFormat;
 
 /// Libraries of others that would tell too much: canonical requests hold session tokens, and the wire holds bodies.
 const SILENT: [&str; 4] = ["aws_sigv4", "hyper", "h2", "rustls"];
 
+/// What is let through, for [`set`].
+static FILTER: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
+
 /// Starts the logs: `1` mutating calls, `2` reads and turns too, `3` what libraries do as well.
 pub(crate) fn start(verbose: u8, format: LogFormat, colors: bool) {
     if verbose == 0 {
         return;
     }
-    let registry = tracing_subscriber::registry().with(targets(verbose));
+    let (filter, handle) = reload::Layer::new(targets(verbose));
+    // Started once: there is no other.
+    let _ = FILTER.set(handle);
+    let registry = tracing_subscriber::registry().with(filter);
     match format {
         LogFormat::Text => {
             registry.with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colors)).init();
         }
         LogFormat::Json => registry.with(json::Lines::new(std::io::stderr)).init(),
+    }
+}
+
+/// Tells more or less from now on; nothing where logs were not started.
+pub(crate) fn set(verbose: u8) {
+    if let Some(filter) = FILTER.get() {
+        // Gone only with the process.
+        let _ = filter.reload(targets(verbose));
     }
 }
 

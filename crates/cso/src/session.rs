@@ -72,19 +72,29 @@ pub(crate) async fn open<S: Store, P: Secrets>(
     store: S,
     secrets: P,
     kinds: Kinds,
-    take_back: bool,
+    choices: Choices,
 ) -> Result<(Arc<Worker<S, P>>, UnboundedReceiver<Progress>)> {
     let Account { cloud, region } = account;
     let ports = Ports { cloud, store, secrets, clock: SystemClock };
-    engine(ports, kinds, settings(global, region, take_back)).await
+    engine(ports, kinds, settings(global, region, choices)).await
+}
+
+/// What a command decides beside the options that all commands have.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Choices {
+    /// Resources with the mark of a lost state are taken back.
+    pub(crate) take_back: bool,
+    /// The process goes on when everything is as wished: what is at rest is to take little memory.
+    pub(crate) stays: bool,
 }
 
 /// What the command line decides for all objects.
-pub(crate) fn settings(global: &Global, region: String, take_back: bool) -> Settings {
+pub(crate) fn settings(global: &Global, region: String, choices: Choices) -> Settings {
     Settings {
         region,
         concurrency: global.concurrency,
-        take_back,
+        take_back: choices.take_back,
+        packs: choices.stays,
         cross_namespace: global.allow_cross_namespace,
         consistency: global.consistency,
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -39,6 +39,16 @@ impl Snapshot {
         Ok(Self { meta: StoreMeta { id, digest_key: DigestKey::from_bytes(key) }, records: Vec::new() })
     }
 
+    /// The id under which its marks stand.
+    pub(crate) fn state(&self) -> &str {
+        &self.meta.id
+    }
+
+    /// All that is remembered, and nothing else of it.
+    pub(crate) fn into_records(self) -> Vec<Record> {
+        self.records
+    }
+
     /// What is remembered.
     pub(crate) fn records(&self) -> &[Record] {
         &self.records

@@ -71,6 +71,29 @@ fn what_another_controller_made_is_taken_over_and_handed_back() -> Result<()> {
     Ok(())
 }
 
+/// Two controllers at one object undo each other's work, and nobody sees why unless one of them says so.
+#[test]
+fn another_controller_at_an_object_is_told_on_it() -> Result<()> {
+    let scene = Scene::open()?;
+    let queue = Subject::queue("orders");
+    left_by_ack(&scene, &queue)?;
+    let _controller = scene.controller(&["--verify-every", "1s"])?;
+    let taken = scene.synced(&queue)?;
+    let told = |object: &Value| object.to_string().contains("ACK.Advisory");
+    ensure!(!told(&taken), "who was here before us is no rival: {taken}");
+    let mut object = scene.read(&queue)?.context("it is there")?;
+    object["status"]["conditions"] = json!([]);
+    scene.reader.merge_into("status", &object)?;
+    let shown = scene.shows(&queue, "ACK.Advisory", "True")?;
+    let conditions = shown["status"]["conditions"].as_array().context("conditions")?;
+    let advice = conditions.iter().find(|it| it["type"] == "ACK.Advisory").context("an advice")?;
+    ensure!(advice["reason"] == "AnotherController", "{advice}");
+    ensure!(advice["message"].as_str().is_some_and(|text| text.contains("wrote the status")), "{advice}");
+    scene.synced(&queue)?;
+    ensure!(scene.stage.mutations().is_empty(), "it cost a call");
+    Ok(())
+}
+
 /// A record is sealed for its object: copied onto another it opens nothing.
 #[test]
 fn a_neighbours_record_cannot_be_borrowed() -> Result<()> {

@@ -7,6 +7,10 @@ use cso_testbed::kube::{Action, End, Match, Status};
 use serde_json::json;
 
 use super::scene::{OPERATOR, Scene, Subject};
+use crate::running::until;
+
+/// Without etcd: until what was written down before is done, and the rest of the minute.
+const OUTAGE: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(50)];
 
 fn writes() -> Match {
     Match::writes().by(OPERATOR).when(|call| call.target.resource == "queues")
@@ -73,6 +77,45 @@ fn a_server_that_comes_back_finds_the_work_done() -> Result<()> {
     std::thread::sleep(Duration::from_secs(3));
     scene.cluster.resume_etcd()?;
     for queue in &queues {
+        scene.delete(queue)?;
+    }
+    ensure!(scene.stage.everything()?.is_empty(), "left: {:?}", scene.stage.everything()?);
+    Ok(())
+}
+
+/// What cannot be written down is not begun, drift included; afterwards everything is as it was wished, once.
+#[test]
+fn a_minute_without_etcd_loses_nothing_and_makes_nothing_twice() -> Result<()> {
+    let scene = Scene::open()?;
+    let _controller = scene.controller(&["--verify-every", "5s"])?;
+    let kept = Subject::queue("kept");
+    scene.declare(&kept, &json!({"queueName": kept.name, "visibilityTimeout": "45"}))?;
+    let url = scene.synced(&kept)?["status"]["queueURL"].clone();
+    let queues: Vec<Subject> = (0..8).map(|number| Subject::queue(&format!("q{number}"))).collect();
+    for queue in &queues {
+        scene.declare(queue, &json!({"queueName": queue.name}))?;
+    }
+    scene.cluster.stop_etcd();
+    std::thread::sleep(OUTAGE[0]);
+    let mut calls = scene.stage.mutations();
+    let call = |operation, input| scene.stage.cloud.call("sqs", operation, input);
+    call("SetQueueAttributes", json!({"QueueUrl": url, "Attributes": {"VisibilityTimeout": "99"}}))?;
+    std::thread::sleep(OUTAGE[1]);
+    let unwritten = scene.stage.mutations();
+    ensure!(unwritten.is_empty(), "begun while it could not be written down: {unwritten:?}");
+
+    scene.cluster.start_etcd()?;
+    for queue in &queues {
+        scene.synced(queue)?;
+    }
+    until("the drift is repaired", || {
+        let seen = call("GetQueueAttributes", json!({"QueueUrl": url, "AttributeNames": ["VisibilityTimeout"]}))?;
+        Ok((seen["Attributes"]["VisibilityTimeout"] == "45").then_some(()))
+    })?;
+    calls.extend(scene.stage.mutations());
+    let made = calls.iter().filter(|call| call.operation == "CreateQueue").count();
+    ensure!(made == 1 + queues.len(), "{made} queues were made");
+    for queue in queues.iter().chain([&kept]) {
         scene.delete(queue)?;
     }
     ensure!(scene.stage.everything()?.is_empty(), "left: {:?}", scene.stage.everything()?);

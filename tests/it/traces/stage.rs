@@ -266,7 +266,7 @@ impl Stage {
                     due.extend(waiting.into_iter().filter(|other| is_behind(&engine, other)).map(|key| (key, now)));
                 }
                 Turn::Forgotten => {
-                    let others: Vec<ObjectKey> = engine.world().wishes().map(|wish| wish.key.clone()).collect();
+                    let others: Vec<ObjectKey> = engine.world().wished().map(|(key, _)| key.clone()).collect();
                     due.extend(others.into_iter().filter(|other| other.group == self.group).map(|key| (key, now)));
                 }
             }
@@ -281,7 +281,7 @@ impl Stage {
     pub(super) async fn view(&self, key: &ObjectKey) -> Result<Option<Value>> {
         let Some(manifest) = self.manifests.get(key) else { return Ok(None) };
         let record = match &self.engine {
-            Some(engine) => engine.world().records().find(|record| record.key == *key).cloned(),
+            Some(engine) => engine.world().record(key).map(Arc::unwrap_or_clone),
             None => StateFile::open(&self.state)?.load().await?.into_iter().find(|record| record.key == *key),
         };
         let mut spec = manifest.get("spec").cloned().unwrap_or_else(|| json!({}));
@@ -304,7 +304,7 @@ impl Stage {
 
 fn is_behind(engine: &Machine, key: &ObjectKey) -> bool {
     let synced = cso_engine::resolve::is_synced;
-    !engine.world().records().any(|record| record.key == *key && synced(record))
+    !engine.world().record(key).is_some_and(|record| synced(&record))
 }
 
 /// A JSON merge patch: null takes out.

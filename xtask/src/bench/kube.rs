@@ -1,6 +1,10 @@
 //! What `cso controller` costs, before a real API server.
 
+mod crowd;
+mod simulated;
+
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -8,22 +12,28 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use cso_testbed::kube::{AuditEvent, AuditMark, Cluster, ClusterOptions};
-use serde_json::json;
+use cso_testbed::{Endpoint, Proxy};
+use serde_json::{Value, json};
 
 use super::memory::Usage;
 use super::report::Row;
+use super::samples::Samples;
 use super::stage::{Running, Stage, command};
 
 /// Whom the controller logs in as.
 const OPERATOR: &str = "operator";
 const API: &str = "sqs.services.k8s.aws/v1alpha1";
 /// How long rest is watched.
-const REST: Duration = Duration::from_secs(20);
+const REST: Duration = Duration::from_mins(1);
+/// What was freed last is given back after this, and connections that are idle are closed.
+const CALM: Duration = Duration::from_secs(20);
 const SETTLED_WITHIN: Duration = Duration::from_mins(10);
 
 pub(super) fn run(stage: &mut Stage) -> Result<Vec<Row>> {
     let mut rows = thousand(stage)?;
+    rows.push(applied(stage)?);
     rows.extend(at_rest(stage, 10_000)?);
+    rows.extend(crowd::run(stage)?);
     Ok(rows)
 }
 
@@ -34,7 +44,7 @@ fn thousand(stage: &mut Stage) -> Result<Vec<Row>> {
     bench.make(0..OBJECTS)?;
     let mark = bench.cluster.audit_mark()?;
     let start = Instant::now();
-    let controller = bench.controller(stage)?;
+    let controller = bench.controller(stage, stage.cloud.endpoint())?;
     bench.wait_settled(OBJECTS)?;
     let settled = start.elapsed();
     bench.all_are_synced(OBJECTS)?;
@@ -43,7 +53,7 @@ fn thousand(stage: &mut Stage) -> Result<Vec<Row>> {
 
     let mark = bench.cluster.audit_mark()?;
     let start = Instant::now();
-    let _controller = bench.controller(stage)?;
+    let _controller = bench.controller(stage, stage.cloud.endpoint())?;
     bench.wait_settled(OBJECTS)?;
     let again = start.elapsed();
     let rewritten = bench.writes(mark)?.len();
@@ -66,13 +76,67 @@ fn thousand(stage: &mut Stage) -> Result<Vec<Row>> {
     ])
 }
 
-/// Memory, CPU and writes while nothing happens.
+/// 1,000 queues that somebody applies while a controller is there.
+fn applied(stage: &mut Stage) -> Result<Row> {
+    const OBJECTS: usize = 1000;
+    let bench = Bench::set(stage, "kube-applied")?;
+    let _controller = bench.controller(stage, stage.cloud.endpoint())?;
+    let items: Vec<Value> = (0..OBJECTS).map(queue).collect();
+    let path = bench.directory.join("queues.json");
+    fs::write(&path, json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string())?;
+    let start = Instant::now();
+    let done = bench.cluster.kubectl(&["apply", "--server-side", "-f", &path.display().to_string()])?;
+    ensure!(done.status.success(), "kubectl: {}", String::from_utf8_lossy(&done.stderr));
+    let (applied, ()) = (start.elapsed(), bench.wait_settled(OBJECTS)?);
+    let settled = start.elapsed();
+    bench.all_are_synced(OBJECTS)?;
+    let what = "`cso controller`, 1,000 queues: from `kubectl apply --server-side` to all synced, seconds";
+    let told = format!("{:.1}, of which kubectl {:.1}", settled.as_secs_f64(), applied.as_secs_f64());
+    Ok(Row::told(what.to_owned(), told))
+}
+
+/// From the request that creates an object to the first call for it, one object after another.
+fn first_calls(bench: &Bench, proxy: &Proxy, numbers: Range<usize>) -> Result<Vec<Row>> {
+    let reader = bench.cluster.reader()?;
+    let (mut times, mut calls) = (Vec::new(), 0);
+    let count = numbers.len();
+    for number in numbers {
+        proxy.clear();
+        let start = Instant::now();
+        reader.create(&queue(number))?;
+        bench.wait_settled(number + 1)?;
+        let made = proxy.calls();
+        let first = made.iter().map(|call| call.arrived).min().context("no call came")?;
+        times.push(first.saturating_duration_since(start));
+        calls += made.len();
+    }
+    let samples = Samples::millis(&times).context("no runs")?;
+    let (p50, p99) = (samples.median(), samples.percentile(99.0));
+    let what = |what: &str| format!("`cso controller`, 10,000 idle objects: {what}");
+    Ok(vec![
+        Row::held(
+            what("from the create's request to the first call, ms"),
+            "p50 under 10, p99 under 20",
+            format!("p50 {p50:.1}, p99 {p99:.1}"),
+            p50 < 10.0 && p99 < 20.0,
+        ),
+        Row::held(
+            what("cloud calls for a new queue"),
+            "at most 3",
+            format!("{:.2}", per(calls, count)),
+            calls <= 3 * count,
+        ),
+    ])
+}
+
+/// Memory, CPU and writes while nothing happens; then how fast something that happens is heard.
 fn at_rest(stage: &mut Stage, objects: usize) -> Result<Vec<Row>> {
     let bench = Bench::set(stage, "kube-rest")?;
-    let controller = bench.controller(stage)?;
+    let proxy = Proxy::before(stage.cloud.endpoint())?;
+    let controller = bench.controller(stage, proxy.endpoint())?;
     bench.make(0..objects)?;
     bench.wait_settled(objects)?;
-    thread::sleep(REST);
+    thread::sleep(CALM);
     let mark = bench.cluster.audit_mark()?;
     let before = Usage::of(controller.0.id())?;
     let start = Instant::now();
@@ -82,16 +146,25 @@ fn at_rest(stage: &mut Stage, objects: usize) -> Result<Vec<Row>> {
     let writes = bench.writes(mark)?.len();
     let resident = after.resident.div_ceil(1024);
     let what = |what: &str| format!("`cso controller`, 10,000 objects: {what}");
-    Ok(vec![
+    let mut rows = vec![
         Row::held(what("resident at rest, MB"), "at most 150", resident.to_string(), resident <= 150),
         Row::held(what("CPU at rest, cores"), "at most 0.1", format!("{cores:.3}"), cores <= 0.1),
         Row::held(what("writes to the API server at rest"), "0", writes.to_string(), writes == 0),
-    ])
+    ];
+    rows.extend(first_calls(&bench, &proxy, objects..objects + 200)?);
+    Ok(rows)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "thousands")]
 fn per(count: usize, objects: usize) -> f64 {
     count as f64 / objects as f64
+}
+
+fn queue(number: usize) -> Value {
+    let name = format!("bench-{number:05}");
+    let metadata = json!({"name": name, "namespace": "default"});
+    let spec = json!({"queueName": name, "visibilityTimeout": "45", "tags": {"team": "bench"}});
+    json!({"apiVersion": API, "kind": "Queue", "metadata": metadata, "spec": spec})
 }
 
 /// A cluster that serves queues.
@@ -120,26 +193,20 @@ impl Bench {
     }
 
     /// A controller that looks again at what is settled only after the bench, since the pace of that is the user's.
-    fn controller(&self, stage: &Stage) -> Result<Running> {
+    fn controller(&self, stage: &Stage, cloud: &Endpoint) -> Result<Running> {
         // Alone and without pages: no lease of the one before to wait for, and no port.
         let pages = ["--metrics-addr", "0", "--healthz-addr", "0"];
         let args = [&["controller", "--verify-every", "24h", "--leader-elect=false"][..], &pages].concat();
-        let mut command = command(&stage.cso, &self.directory, stage.cloud.endpoint(), &args)?;
+        let mut command = command(&stage.cso, &self.directory, cloud, &args)?;
         command.env("KUBECONFIG", self.cluster.kubeconfig(OPERATOR)?).stdin(Stdio::null());
         let running = Running(command.spawn()?);
         self.wait("the controller is at work", |told| told.contains("at work"))?;
         Ok(running)
     }
 
-    fn make(&self, numbers: std::ops::Range<usize>) -> Result<()> {
+    fn make(&self, mut numbers: Range<usize>) -> Result<()> {
         let reader = self.cluster.reader()?;
-        for number in numbers {
-            let name = format!("bench-{number:05}");
-            let metadata = json!({"name": name, "namespace": "default"});
-            let spec = json!({"queueName": name, "visibilityTimeout": "45", "tags": {"team": "bench"}});
-            reader.create(&json!({"apiVersion": API, "kind": "Queue", "metadata": metadata, "spec": spec}))?;
-        }
-        Ok(())
+        numbers.try_for_each(|number| reader.create(&queue(number)).map(drop)).context("making queues")
     }
 
     /// Waits until the controller has said of so many objects that they are as wished.

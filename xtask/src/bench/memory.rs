@@ -59,6 +59,11 @@ impl Usage {
     }
 }
 
+/// The most that a process has held since its start, kilobytes.
+pub(super) fn highest(id: u32) -> Result<u64> {
+    field(id, "status", "VmHWM")
+}
+
 /// A process at rest.
 struct Rest {
     /// Kilobytes.
@@ -88,7 +93,7 @@ fn at_rest(stage: &mut Stage, objects: usize) -> Result<Rest> {
     let cores = (after.cpu - before.cpu) / start.elapsed().as_secs_f64();
     Ok(Rest {
         resident: after.resident,
-        highest: field(id, "status", "VmHWM")?,
+        highest: highest(id)?,
         cores,
         written: field(id, "io", "write_bytes")? - written,
     })

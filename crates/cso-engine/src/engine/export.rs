@@ -3,22 +3,18 @@
 use std::sync::Arc;
 
 use cso_core::export::{Export, Target};
-use cso_core::port::{Clock, Cloud, EventKind, Secrets, Store, StoreError};
+use cso_core::port::{Clock, Cloud, EventKind, Reach, Secrets, Store, StoreError};
 use cso_core::{ErrorClass, Exported, Object, ObjectKey};
 
 use super::{Engine, Preview, Progress};
 use crate::conditions::Standing;
 use crate::engine::Turn;
 use crate::exports::{self, Surroundings, Unexported};
-use crate::resolve::Others;
 
 impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     /// Writes what a field export asks for, or takes it away with the export.
     pub(super) async fn turn_export(&self, key: &ObjectKey) -> Result<Turn, StoreError> {
-        let (object, known) = {
-            let world = self.world();
-            (world.wish(key), Others::record(&*world, key).cloned())
-        };
+        let (object, known) = self.known(key);
         let Some(object) = object else { return Ok(Turn::Forgotten) };
         if object.deleting {
             let before = known.and_then(|record| record.exported);
@@ -34,14 +30,21 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
                 return self.stand_with(&object, known, Turn::WaitsFor { on, standing }).await;
             }
         };
-        let mut record = self.current_record(&object, known, Arc::clone(&object.spec));
+        let mut record = self.current_record(&object, known.clone(), Arc::clone(&object.spec));
         let is_new = record.exported.as_ref() != Some(&exported);
-        let standing = Standing::Synced { notes: Vec::new(), late: false, references: true };
+        let standing = Standing::Synced { notes: Vec::new(), late: false, references: true, rival: None };
         self.conclude(&mut record, &standing);
         let message = format!("exported to {}", exported.target);
         record.exported = Some(exported);
         let event = is_new.then(|| ("Exported", message.clone(), EventKind::Normal));
-        self.save(record, event).await?;
+        match self.save(record, event).await {
+            // As with a Secret that is read: whoever keeps the target can make it be there.
+            Err(StoreError { message, reach: Reach::Export, .. }) => {
+                let turn = Turn::Failed { class: ErrorClass::Waiting, error: None, message };
+                return self.stand_with(&object, known, turn).await;
+            }
+            saved => saved?,
+        }
         if is_new {
             self.tell(Progress::Exported { object: key.clone(), message });
             return Ok(Turn::Again { fresh: false });
@@ -52,11 +55,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
 
     /// What a turn would write.
     pub(super) fn preview_export(&self, key: &ObjectKey) -> Preview {
-        let (object, before) = {
-            let world = self.world();
-            let before = Others::record(&*world, key).and_then(|record| record.exported.clone());
-            (world.wish(key), before)
-        };
+        let (object, known) = self.known(key);
+        let before = known.and_then(|record| record.exported);
         let Some(object) = object else { return Preview::Nothing { notes: Vec::new() } };
         if object.deleting {
             return Preview::Releases { message: taken_away(before.as_ref()) };
@@ -86,10 +86,11 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         }
         let world = self.world();
         let rival = world.rival(&object.key, &export.target);
+        let source = world.record(&export.source);
         let around = Surroundings {
-            source: Others::record(&*world, &export.source),
+            source: source.as_deref(),
             rival: rival.as_ref(),
-            cross_namespace: self.settings.cross_namespace,
+            cross_namespace: self.settings().cross_namespace,
         };
         exports::exported(object, &export, &around)
     }

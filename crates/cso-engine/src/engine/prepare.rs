@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cso_core::port::{Clock, Cloud, Purpose, Secrets, Store};
 use cso_core::tree::SecretKey;
@@ -19,7 +20,7 @@ use crate::decide::Input;
 use crate::dialect::{self, Deletion, Policies};
 use crate::identity::{self, Renamed};
 use crate::read::{Extent, Reader};
-use crate::resolve::{self, Mode, Others, ReadSecrets, Resolver, Unresolved};
+use crate::resolve::{self, Mode, ReadSecrets, Resolver, Unresolved};
 
 /// What a turn prepared before it looked.
 pub(super) struct Prepared {
@@ -38,6 +39,8 @@ pub(super) struct Prepared {
     pub(super) surroundings: Surroundings,
     pub(super) mark: OwnerMark,
     pub(super) tags: BTreeMap<String, String>,
+    /// Instead of the kind's consistency window.
+    pub(super) consistency: Option<Duration>,
 }
 
 /// Why a turn cannot look.
@@ -61,10 +64,8 @@ impl Prepared {
 impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     /// The turn of an object that is paused: it waits for itself to change.
     pub(super) fn paused(&self, key: &ObjectKey) -> Option<Turn> {
-        let object = {
-            let world = self.world();
-            in_its_place(world.wish(key)?, Others::record(&*world, key))
-        };
+        let (object, record) = self.world().both(key);
+        let object = in_its_place(object?, record.as_deref());
         match dialect::paused(&object) {
             Ok(message) => {
                 let standing = Standing::Working { reason: "Paused", message: message?, references: false };
@@ -75,12 +76,9 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     }
 
     pub(super) async fn prepare(&self, key: &ObjectKey, mode: Mode, purpose: Purpose) -> Result<Prepared, Unprepared> {
-        let (object, record) = {
-            let world = self.world();
-            let Some(object) = world.wish(key) else { return Err(Unprepared::Forgotten) };
-            let record = Others::record(&*world, key).cloned();
-            (in_its_place(object, record.as_ref()), record)
-        };
+        let (object, record) = self.known(key);
+        let Some(object) = object else { return Err(Unprepared::Forgotten) };
+        let object = in_its_place(object, record.as_ref());
         let owns = |record: &Record| record.ownership.is_ours() || record.intent.is_some();
         if object.deleting && !record.as_ref().is_some_and(owns) {
             // Whatever else is wrong with the object, it need not stay.
@@ -92,9 +90,10 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
                 format!("there is no kind {}/{}: the descriptor that it came with is not here", key.group, key.kind),
             ));
         };
+        let settings = self.settings();
         let invalid = |error: dialect::BadAnnotation| fail(ErrorClass::Invalid, error.to_string());
-        let mut policies = dialect::policies(&object, self.settings.deletion).map_err(invalid)?;
-        policies.take_back = self.settings.take_back;
+        let mut policies = dialect::policies(&object, settings.deletion).map_err(invalid)?;
+        policies.take_back = settings.take_back;
         policies.ignored = dialect::ignored(&kind, &object).map_err(invalid)?;
         let options = dialect::options(&kind, &object).map_err(invalid)?;
         if mode == Mode::Act && object.deleting && policies.deletion == Deletion::Delete {
@@ -107,8 +106,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             return Err(fail(ErrorClass::Invalid, renamed.message()));
         }
         let spec = if object.deleting { resolve::with_place(&kind, named.spec, &record.place) } else { named.spec };
-        let secrets = self.read_secrets(&kind, &object.key.namespace, &spec).await;
-        let mut spec = self.wish(&kind, &object, &spec, &secrets, mode)?;
+        let secrets = self.read_secrets(&kind, &object.key.namespace, &spec, settings.cross_namespace).await;
+        let mut spec = self.wish(&kind, &object, &spec, &secrets, settings.cross_namespace, mode)?;
         dialect::name_adopted(&kind, &policies, &mut spec);
         if !object.deleting && !owns(&record) {
             record.place = resolve::place_of(&kind, &spec);
@@ -121,7 +120,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
                 not_our_account(&object.key.namespace, account, &identity.account),
             ));
         }
-        let region = dialect::region(&object).unwrap_or(&self.settings.region).to_owned();
+        let region = dialect::region(&object).unwrap_or(&settings.region).to_owned();
         let metadata = record.status.get("ackResourceMetadata");
         let recorded = metadata.and_then(|metadata| metadata.get("region")).and_then(Value::as_str);
         if let Some(recorded) = recorded.filter(|recorded| *recorded != region && kind.scope == Scope::Region) {
@@ -133,7 +132,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             ));
         }
         let mark = OwnerMark::new(&self.ports.store.meta().id, key);
-        let tags = dialect::default_tags(&kind, &object, &self.settings.version, &self.settings.default_tags);
+        let tags = dialect::default_tags(&kind, &object, &settings.version, &settings.default_tags);
         let surroundings = Surroundings { account: identity.account, partition: identity.partition, region };
         let known = self.looks.take(key, self.ports.clock.now());
         Ok(Prepared {
@@ -150,6 +149,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             surroundings,
             mark,
             tags,
+            consistency: settings.consistency,
         })
     }
 
@@ -181,10 +181,10 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             inherited: object.inherited.as_ref().map(ours).or(remembered),
         };
         let mut record = record.unwrap_or_else(|| {
-            let Life { uid, began, generation } = object.life.clone().unwrap_or_else(|| {
+            let Life { uid, began, generation, rival: _ } = object.life.clone().unwrap_or_else(|| {
                 let began = self.ports.clock.now();
                 let parts = ["uid", &object.key.to_string(), &began.as_nanosecond().to_string()];
-                Life { uid: meta.digest_key.token(&parts), began, generation: 1 }
+                Life { uid: meta.digest_key.token(&parts), began, generation: 1, rival: None }
             });
             Record { created: Some(began), generation, ..Record::new(object.key.clone(), uid, digest.clone()) }
         });
@@ -200,8 +200,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     }
 
     /// The secrets that an object of a namespace may read.
-    async fn read_secrets(&self, kind: &Kind, namespace: &str, spec: &Value) -> ReadSecrets {
-        let may_read = |source: &SecretKey| source.namespace == namespace || self.settings.cross_namespace;
+    async fn read_secrets(&self, kind: &Kind, namespace: &str, spec: &Value, cross_namespace: bool) -> ReadSecrets {
+        let may_read = |source: &SecretKey| source.namespace == namespace || cross_namespace;
         let keys = resolve::secrets(kind, namespace, spec).filter(may_read).collect();
         ReadSecrets::of(&self.ports.secrets, keys).await
     }
@@ -213,6 +213,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         object: &Object,
         spec: &Value,
         secrets: &ReadSecrets,
+        cross_namespace: bool,
         mode: Mode,
     ) -> Result<Tree, Unprepared> {
         let resolver = Resolver {
@@ -221,7 +222,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             spec,
             secrets,
             digest_key: &self.ports.store.meta().digest_key,
-            cross_namespace: self.settings.cross_namespace,
+            cross_namespace,
             mode,
         };
         let resolved = resolver.resolve(&*self.world());
@@ -252,7 +253,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             mark: &prepared.mark,
             default_tags: &prepared.tags,
             digest_key: &self.ports.store.meta().digest_key,
-            consistency: self.settings.consistency,
+            consistency: prepared.consistency,
             now: self.ports.clock.now(),
         }
     }

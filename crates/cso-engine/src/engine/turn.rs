@@ -10,11 +10,11 @@ use cso_core::record::Written;
 use cso_core::tree::SecretSource;
 use cso_core::{
     Call, CallError, Condition, Digest, ErrorClass, Hole, Intent, Object, ObjectKey, Outcome, Ownership, Plan, Record,
-    Step, Tree, Verb,
+    Rival, Step, Tree, Verb,
 };
 use cso_schema::kind::Kind;
 use cso_schema::observe::Observation;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tracing::{Instrument as _, Span, debug, info_span};
 
@@ -24,8 +24,11 @@ use super::status::created_status;
 use super::{Engine, Progress};
 use crate::conditions::{SYNCED, Standing, conditions, reason};
 use crate::decide::{CREATED, DELETED, Decision, Settled, call_digest, change_digest, decide, spec_path, written_as};
-use crate::resolve::{Mode, Others};
+use crate::resolve::Mode;
 use crate::{classify, differ, identity, read, resolve};
+
+/// How long after a word of another controller he is told of.
+const RIVAL_FOR: SignedDuration = SignedDuration::from_mins(10);
 
 /// How a turn ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,9 +75,10 @@ pub(super) fn span(key: &ObjectKey) -> Span {
 impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     /// Works on one object once, in a tracing span that names it. `fresh`: we created its resource a moment ago.
     pub async fn turn(&self, key: &ObjectKey, purpose: Purpose, fresh: bool) -> Result<Turn, StoreError> {
+        self.world().take_up(key);
         let work = async {
             let turn = match self.work(key, purpose, fresh).await {
-                Err(error) if error.reach == Reach::Change => {
+                Err(error) if error.reach != Reach::Store => {
                     Ok(Turn::Failed { class: ErrorClass::Conflict, error: None, message: error.to_string() })
                 }
                 turn => turn,
@@ -83,7 +87,11 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             debug!(target: "cso::turn", ended, "turn");
             turn
         };
-        work.instrument(span(key)).await
+        let turn = work.instrument(span(key)).await;
+        if !matches!(turn, Ok(Turn::Again { .. })) {
+            self.world().lay_down(key);
+        }
+        turn
     }
 
     async fn work(&self, key: &ObjectKey, purpose: Purpose, fresh: bool) -> Result<Turn, StoreError> {
@@ -145,7 +153,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let mut record = prepared.record;
         let opened = record.intent.as_ref().map_or(Timestamp::MIN, |intent| intent.opened);
         let waited: Duration = self.ports.clock.now().duration_since(opened).try_into().unwrap_or_default();
-        let window = self.settings.consistency.unwrap_or(prepared.kind.consistency);
+        let window = prepared.consistency.unwrap_or(prepared.kind.consistency);
         if waited < window {
             let standing = Standing::Working {
                 reason: "Recovering",
@@ -380,7 +388,8 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             self.wish_late(&mut record);
         }
         let has_late = kind.fields.values().any(|field| field.late);
-        let standing = Standing::Synced { notes: settled.notes, late: has_late, references };
+        let rival = object.life.as_ref().and_then(|life| told_rival(life.rival.as_ref()?, self.ports.clock.now()));
+        let standing = Standing::Synced { notes: settled.notes, late: has_late, references, rival };
         let before = self.conclude(&mut record, &standing);
         let was_synced =
             before.iter().any(|old| record.conditions.iter().any(|new| new.says_the_same(old) && new.kind == SYNCED));
@@ -409,10 +418,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
 
     /// Writes how an object stands after a turn that could not settle it.
     async fn stand(&self, key: &ObjectKey, turn: Turn) -> Result<Turn, StoreError> {
-        let (object, known) = {
-            let world = self.world();
-            (world.wish(key), Others::record(&*world, key).cloned())
-        };
+        let (object, known) = self.known(key);
         match object {
             Some(object) => self.stand_with(&object, known, turn).await,
             None => Ok(turn),
@@ -477,9 +483,21 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let event = self.event(key, "Forgotten", message.clone(), EventKind::Normal);
         self.ports.store.commit(vec![Change::Remove(key.clone()), Change::Event(event)]).await?;
         self.world().forget(key);
+        self.lost().remove(key);
         self.tell(Progress::Forgotten { object: key.clone(), message });
         Ok(Turn::Forgotten)
     }
+}
+
+/// What to say of another controller that has worked on the object lately.
+fn told_rival(rival: &Rival, now: Timestamp) -> Option<String> {
+    let Rival { who, at } = rival;
+    (now.duration_since(*at) < RIVAL_FOR).then(|| {
+        format!(
+            "{who} wrote the status of this object, which is managed here: if it is another controller, let only one of the \
+             two manage the object"
+        )
+    })
 }
 
 /// Whether what was looked for is not there, or is somebody else's.
@@ -490,4 +508,18 @@ pub(super) fn is_nothing_of_ours(decision: &Decision) -> bool {
 pub(super) fn failed(kind: &Kind, error: CallError) -> Turn {
     let class = classify::class(&kind.errors, &error);
     Turn::Failed { class, message: error.to_string(), error: Some(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_controller_is_told_of_until_he_has_been_silent_for_a_while() {
+        let at = Timestamp::UNIX_EPOCH;
+        let rival = Rival { who: "controller".to_owned(), at };
+        let told = |after| told_rival(&rival, at + SignedDuration::from_secs(after));
+        assert!(told(599).is_some_and(|text| text.starts_with("controller wrote")));
+        assert_eq!(told(600), None);
+    }
 }

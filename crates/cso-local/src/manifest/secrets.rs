@@ -87,8 +87,8 @@ fn files_of(set: &ManifestSet) -> BTreeMap<(String, String), PathBuf> {
     let secrets = set.manifests.iter().filter(|manifest| is_secret(&manifest.object.key));
     secrets
         .map(|manifest| {
-            let ObjectKey { namespace, name, .. } = manifest.object.key.clone();
-            ((namespace, name), manifest.source.file.clone())
+            let key = &manifest.object.key;
+            ((key.namespace.clone(), key.name.clone()), manifest.source.file.clone())
         })
         .collect()
 }

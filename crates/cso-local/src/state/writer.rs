@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 
 use cso_core::port::Change;
-use cso_core::{ObjectKey, Record};
+use cso_core::{KeyParts, ObjectKey, Record};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::Reply;
@@ -144,7 +144,7 @@ fn apply(transaction: &Transaction<'_>, row: &Row, events: &mut u32) -> rusqlite
             .execute((&key.group, &key.kind, &key.namespace, &key.name))
             .map(|_| ()),
         Row::Event { object, body } => {
-            let ObjectKey { group, kind, namespace, name } = object;
+            let KeyParts { group, kind, namespace, name } = &**object;
             transaction
                 .prepare_cached("INSERT INTO events (api_group, kind, namespace, name, body) VALUES (?, ?, ?, ?, ?)")?
                 .execute((group, kind, namespace, name, body))?;

@@ -84,6 +84,7 @@ impl Bench {
             clock: self.clock,
         };
         let settings = Settings {
+            packs: true,
             region: REGION.to_owned(),
             concurrency: 4,
             take_back: self.take_back,

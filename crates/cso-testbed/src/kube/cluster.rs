@@ -283,9 +283,7 @@ impl Plan {
         }
         let mut etcd = Process::start(Program::Etcd.name(), self.etcd.address, command)?;
         let health = crate::http::Head::get("/health");
-        etcd.wait_until(|| {
-            crate::http::exchange(self.etcd.address, &health).is_ok_and(|answer| answer.status() == Some(200))
-        })?;
+        etcd.wait_until(|| crate::http::exchange(self.etcd.address, &health)?.expect_ok())?;
         Ok(etcd)
     }
 
@@ -319,20 +317,14 @@ impl Plan {
         let token = self.token(ADMIN)?;
         // It says that it is ready a moment before it has made the namespace that everybody uses.
         let mut missing = vec!["/api/v1/namespaces/default", "/readyz"];
-        let mut config = None;
         server.wait_until(|| {
-            if config.is_none() {
-                config = https::trusting(&self.ca()).ok().map(Arc::new);
-            }
-            let Some(config) = &config else { return false };
+            // Read anew each time: it may have been read while the server was writing it.
+            let config = Arc::new(https::trusting(&self.ca())?);
             while let Some(page) = missing.last() {
-                let status = https::status(Arc::clone(config), self.api_server.address, token, page);
-                if !matches!(status, Ok(Some(200))) {
-                    return false;
-                }
+                https::get(Arc::clone(&config), self.api_server.address, token, page)?.expect_ok()?;
                 missing.pop();
             }
-            true
+            Ok(())
         })?;
         Ok(server)
     }

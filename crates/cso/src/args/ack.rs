@@ -52,8 +52,6 @@ pub(crate) struct Ack {
     reconcile_default_max_concurrent_syncs: Option<u32>,
     #[arg(long, hide = true, value_name = "KIND=COUNT")]
     reconcile_resource_max_concurrent_syncs: Vec<String>,
-    #[arg(long, hide = true, value_name = "KINDS")]
-    reconcile_resources: Vec<String>,
 }
 
 /// Their levels.
@@ -136,11 +134,6 @@ impl Ack {
             (
                 lists(&self.reconcile_resource_max_concurrent_syncs),
                 "--reconcile-resource-max-concurrent-syncs: one limit holds for all kinds; say --concurrency",
-            ),
-            (
-                lists(&self.reconcile_resources),
-                "--reconcile-resources: a kind is managed where its definition is installed; install those that you \
-                 want with `cso crds install`",
             ),
         ];
         let refused = refusals.into_iter().filter(|(is_given, _)| *is_given).map(|(_, why)| why.to_owned());
@@ -246,7 +239,6 @@ mod tests {
             "--watch-selectors=team=blue",
             "--reconcile-resource-resync-seconds=Queue=1",
             "--reconcile-resource-max-concurrent-syncs=Queue=1",
-            "--reconcile-resources=Queue",
             "--feature-gates=ReadOnlyResources=false,IAMRoleSelector=true,Unheard=true",
             "--allow-unsafe-aws-endpoint-urls=false",
             "--aws-endpoint-use-path-style=false",

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use anyhow::Result;
-use cso_core::ObjectKey;
+use cso_core::{ObjectKey, Record};
 use cso_engine::run::Goal;
 use cso_local::manifest::{FileSecrets, Watch};
 use cso_local::state::StateFile;
@@ -17,7 +17,7 @@ use crate::kinds::of_session;
 use crate::logs;
 use crate::manifests::{self, Declared, Remembered};
 use crate::output;
-use crate::session::{self, Account, Worker};
+use crate::session::{self, Account, Choices, Worker};
 use crate::snapshot::Snapshot;
 
 /// Applies manifests.
@@ -41,9 +41,12 @@ pub(super) async fn run(global: &Global, args: &args::Apply) -> Result<Exit> {
     drop(set);
     let account = account.await?;
     let store = StateFile::open(&global.state)?;
-    let (engine, happens) = session::open(global, account, store, secrets, kinds, args.take_back).await?;
+    let choices = Choices { take_back: args.take_back, stays: args.watch };
+    let (engine, happens) = session::open(global, account, store, secrets, kinds, choices).await?;
 
-    let gone = plan::gone(engine.world().records(), &objects);
+    let records: Vec<Arc<Record>> = engine.world().records().collect();
+    let gone = plan::gone(records.iter().map(Arc::as_ref), &objects);
+    drop(records);
     for object in objects {
         engine.set(object);
     }
@@ -92,7 +95,7 @@ impl Follower<'_> {
     fn reload(&self) -> (Vec<ObjectKey>, Option<String>) {
         let engine = &self.engine;
         let namespace = session::namespace(self.global);
-        let known = Remembered::of(&engine.world().records().cloned().collect::<Vec<_>>());
+        let known = Remembered::of(&engine.world().records().map(Arc::unwrap_or_clone).collect::<Vec<_>>());
         let declared = manifests::load(&self.args.manifests.paths, namespace, engine.kinds(), &known);
         if !declared.problems.is_empty() {
             let lines: Vec<String> = declared.problems.iter().map(ToString::to_string).collect();
@@ -103,8 +106,9 @@ impl Follower<'_> {
         let wanted: BTreeSet<&ObjectKey> = declared.objects.iter().map(|object| &object.key).collect();
         let gone: BTreeMap<ObjectKey, _> = {
             let world = engine.world();
-            let gone = world.wishes().filter(|wish| !wish.deleting && !wanted.contains(&wish.key));
-            gone.map(|wish| (wish.key.clone(), Arc::clone(wish))).collect()
+            let unwanted = world.wished().map(|(key, _)| key).filter(|key| !wanted.contains(key));
+            let gone = unwanted.filter_map(|key| world.wish(key)).filter(|wish| !wish.deleting);
+            gone.map(|wish| (wish.key.clone(), wish)).collect()
         };
         let mut changed: Vec<ObjectKey> = Vec::new();
         for object in declared.objects {

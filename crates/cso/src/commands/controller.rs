@@ -6,6 +6,8 @@
 
 mod desk;
 mod news;
+mod ours;
+mod reload;
 mod term;
 
 use std::sync::Arc;
@@ -22,20 +24,26 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use self::desk::Desk;
+use self::ours::Ours;
+use self::reload::{Live, Reload};
 use self::term::{Ended, Office};
-use super::Exit;
 use super::drive::Signals;
+use super::{Exit, Origin};
 use crate::args::{self, Global, Listen, Verdict};
 use crate::clock::SystemClock;
 use crate::kinds::of_session;
-use crate::session::Account;
+use crate::session::{self, Account, Choices};
 
 /// Runs until it is told to stop.
-pub(super) async fn run(global: &Global, args: &args::Controller) -> Result<Exit> {
+pub(super) async fn run(global: &Global, args: &args::Controller, origin: Origin) -> Result<Exit> {
     let (global, verify_every) = &honoured(global, args)?;
+    for flag in args.ack.verdict().without_effect {
+        warn!(target: "cso::controller", flag, "without effect");
+    }
     let mut signals = Signals::listen()?;
     let account = Account::of(global);
     let kinds = of_session(global)?;
+    let ours = Ours::of(&kinds, &args.reconcile_resources)?;
     let cluster = Cluster::connect(&crate::cluster::place(global)).await?;
     let namespace = args.system.system_namespace.as_deref().unwrap_or_else(|| cluster.namespace());
     let meta = identity(&cluster, namespace, true).await?;
@@ -51,15 +59,20 @@ pub(super) async fn run(global: &Global, args: &args::Controller) -> Result<Exit
     let desk = Arc::new(Desk::new(fence.clone()));
     // They end with this function.
     let _pages = pages(args, &desk, &metrics).await?;
+    let settings = session::settings(global, region, Choices { take_back: args.take_back, stays: true });
+    let (change, live) = watch::channel(Live { settings, verify_every: *verify_every });
+    let mut reloads = JoinSet::new();
+    if let Some(path) = args.config.clone() {
+        reloads.spawn(Reload::new(path, origin, change, Arc::clone(&metrics))?.follow());
+    }
     let office = Office {
-        settings: crate::session::settings(global, region, args.take_back),
-        resources: crate::cluster::resources(&kinds),
+        live,
         kinds,
+        ours,
         cloud: Arc::new(cloud),
         cluster,
         meta,
         namespaces: args.watch_namespace.clone(),
-        verify_every: *verify_every,
         ready,
         fence,
         metrics,
@@ -80,12 +93,9 @@ pub(super) async fn run(global: &Global, args: &args::Controller) -> Result<Exit
 
 /// What the flags of ACK make of ours.
 fn honoured(global: &Global, args: &args::Controller) -> Result<(Global, Duration)> {
-    let Verdict { refused, without_effect } = args.ack.verdict();
+    let Verdict { refused, .. } = args.ack.verdict();
     if !refused.is_empty() {
         bail!("{}", refused.join("\n"));
-    }
-    for flag in without_effect {
-        warn!(target: "cso::controller", flag, "without effect");
     }
     let mut global = global.clone();
     global.allow_cross_namespace = args.ack.cross_namespace().unwrap_or(global.allow_cross_namespace);

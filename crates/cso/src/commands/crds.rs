@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::Exit;
 use crate::args::{self, CrdsCommand, Global, Report};
 use crate::cluster;
-use crate::kinds::{Known, find, of_session};
+use crate::kinds::{Known, meant, of_session};
 use crate::output::{self, BAD, FAINT, GOOD, STRONG, styled};
 
 /// Definitions that are installed at the same time.
@@ -54,7 +54,7 @@ fn chosen<'a>(kinds: &'a Kinds, words: &[String]) -> Result<Vec<Known<'a>>> {
     if words.is_empty() {
         return Ok(Known::all(kinds).collect());
     }
-    words.iter().map(|word| find(kinds, word)).collect()
+    meant(kinds, words)
 }
 
 /// How one definition fared.
@@ -116,19 +116,23 @@ fn line(fared: &Fared) -> String {
     format!("{}: {outcome}", styled(STRONG, &fared.kind))
 }
 
-/// What the controller of these kinds must be allowed.
+/// What the controller of these kinds must be allowed, and what people may be.
 fn rights(global: &Global, args: &args::Rbac) -> Result<Exit> {
     let kinds = of_session(global)?;
     let chosen = chosen(&kinds, &args.kinds)?;
     let secret = |kind: &Known<'_>| {
         kind.managed().is_some_and(|kind| kind.fields.values().any(|field| field.role == Role::Secret))
     };
+    let watched: Vec<String> = args.watch_namespace.iter().chain(&global.namespace).cloned().collect();
     let resources: Vec<Resource> = chosen.iter().copied().map(cluster::resource).collect();
+    let referred: Vec<Resource> = cluster::referred(&kinds, &chosen).into_iter().map(cluster::resource).collect();
     let needs = Needs {
         kinds: &resources.iter().collect::<Vec<_>>(),
+        refers_to: &referred.iter().collect::<Vec<_>>(),
         reads_secrets: chosen.iter().any(secret),
         exports: resources.iter().any(|kind| kind.group == export::GROUP && kind.kind == export::KIND),
         namespace: &args.system_namespace,
+        watched: &watched,
     };
     stream_of(rbac::manifests(&needs))
 }

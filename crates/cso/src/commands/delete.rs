@@ -15,7 +15,7 @@ use crate::args::{self, Global};
 use crate::kinds::of_session;
 use crate::manifests;
 use crate::output::{self, STRONG, styled};
-use crate::session::{self, Account};
+use crate::session::{self, Account, Choices};
 use crate::snapshot::Snapshot;
 
 /// Deletes objects.
@@ -37,7 +37,7 @@ pub(super) async fn run(global: &Global, args: &args::Delete) -> Result<Exit> {
     let store = StateFile::open(&global.state)?;
     // What is deleted needs no secret.
     let secrets = FileSecrets::new(&ManifestSet::default(), session::namespace(global));
-    let (engine, happens) = session::open(global, account, store, secrets, kinds, false).await?;
+    let (engine, happens) = session::open(global, account, store, secrets, kinds, Choices::default()).await?;
     for object in leaving {
         engine.set(object);
     }

@@ -56,7 +56,7 @@ pub(super) async fn drive<S: Store, P: Secrets>(
     report: Report,
     mut editor: impl Editor,
 ) -> Result<Option<Driven>> {
-    let objects = engine.world().wishes().count();
+    let objects = engine.world().wished().count();
     let mut live = Live::new(objects, report == Report::Json);
     let (control, inbox) = mpsc::unbounded_channel();
     let mut signals = Signals::listen()?;

@@ -1,5 +1,8 @@
 //! `import`: manifests for resources that exist. Reads only.
 
+mod owners;
+
+use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::path::Path;
@@ -7,8 +10,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use cso_aws::Aws;
-use cso_core::port::{Cloud as _, Store as _};
-use cso_core::{Record, Tree};
+use cso_core::port::Cloud as _;
 use cso_engine::import::{Found, ImportError, Importer};
 use cso_engine::world::Kinds;
 use cso_schema::fill::Surroundings;
@@ -16,22 +18,26 @@ use cso_schema::import::Known;
 use cso_schema::kind::Kind;
 use tokio::task::JoinSet;
 
+use self::owners::Owners;
 use super::Exit;
 use crate::args::{self, Form, Global};
-use crate::kinds::{find, full_name, of_session};
+use crate::cluster;
+use crate::kinds::{Known as KnownKind, find, full_name, of_session};
 use crate::output::manifest::{Written, names, written};
 use crate::output::{self, STRONG, count, object, styled};
 use crate::session::Account;
-use crate::snapshot::Snapshot;
 
 /// Imports what was asked for.
 pub(super) async fn run(global: &Global, args: &args::Import) -> Result<Exit> {
     let kinds = of_session(global)?;
-    let snapshot = Snapshot::of(&global.state)?;
     let chosen = chosen(&kinds, args)?;
-    let (cloud, region) = Account::of(global).await?.into_parts();
+    // Asked for while the cluster is read.
+    let account = Account::of(global);
+    let owners = Owners::read(global, &chosen).await?;
+    let (cloud, region) = account.await?.into_parts();
     let search = Search::new(cloud, region, args.resource.as_deref(), global.concurrency).await?;
-    let mut import = Import { global, snapshot: &snapshot, manifests: Vec::new(), failed: false };
+    let mut import =
+        Import { global, owners: &owners, manifests: Vec::new(), definitions: BTreeSet::new(), failed: false };
     for kind in chosen {
         match &args.resource {
             Some(text) => {
@@ -49,11 +55,16 @@ pub(super) async fn run(global: &Global, args: &args::Import) -> Result<Exit> {
             }
         }
     }
-    let Import { manifests, failed, .. } = import;
+    let Import { manifests, definitions, failed, .. } = import;
     tell_secrets(&manifests);
+    let from = args.dir.as_ref().map_or_else(|| "FILE".to_owned(), |dir| dir.display().to_string());
+    let next = owners.next(global, &from, &definitions).filter(|_| !manifests.is_empty());
     match &args.dir {
         Some(dir) => write(dir, &manifests, args.output)?,
         None => print(manifests, args.output)?,
+    }
+    if let Some(next) = next {
+        output::note(&next);
     }
     Ok(if failed { Exit::Failed } else { Exit::Done })
 }
@@ -139,8 +150,10 @@ async fn read(
 /// What was imported so far.
 struct Import<'a> {
     global: &'a Global,
-    snapshot: &'a Snapshot,
+    owners: &'a Owners,
     manifests: Vec<Written>,
+    /// Names of the definitions that the manifests need.
+    definitions: BTreeSet<String>,
     failed: bool,
 }
 
@@ -151,7 +164,7 @@ impl Import<'_> {
     }
 
     fn take_named(&mut self, kind: &Kind, found: Found) -> Result<()> {
-        if let Some(owner) = self.owner(kind, &found) {
+        if let Some(owner) = self.owners.of(kind, &found) {
             bail!("{} {} {owner}: it cannot be managed twice", full_name(kind), found.name);
         }
         self.take(kind, &[found]);
@@ -164,7 +177,7 @@ impl Import<'_> {
             match result {
                 // It went away meanwhile, or is not the user's.
                 Ok(None) => {}
-                Ok(Some(found)) => match self.owner(kind, &found) {
+                Ok(Some(found)) => match self.owners.of(kind, &found) {
                     Some(owner) => output::note(&format!("{} {} {owner}: left out", full_name(kind), found.name)),
                     None => imported.push(found),
                 },
@@ -179,36 +192,18 @@ impl Import<'_> {
         let called: Vec<(&str, &str)> =
             all.iter().map(|found| (found.name.as_str(), found.arn.as_deref().unwrap_or(&found.name))).collect();
         let mut manifests: Vec<Written> = Vec::new();
-        for (found, name) in all.iter().zip(names(&called)) {
+        for (found, name) in all.iter().zip(names(&called, &self.owners.taken(kind))) {
             for (field, why) in &found.unknown {
                 output::note(&format!("{} {name}: spec.{field} is left out: {why}", full_name(kind)));
             }
             manifests.push(written(kind, found, &name, self.global.namespace.as_deref()));
         }
+        if !all.is_empty() {
+            self.definitions.insert(cluster::resource(KnownKind::Managed(kind)).crd_name());
+        }
         manifests.sort_by(|a, b| a.stem.cmp(&b.stem));
         self.manifests.append(&mut manifests);
     }
-
-    /// Who manages a resource already.
-    fn owner(&self, kind: &Kind, found: &Found) -> Option<String> {
-        if let Some(mark) = &found.mark {
-            let whose =
-                if mark.state() == self.snapshot.meta().id { "is managed here" } else { "is managed elsewhere" };
-            return Some(format!("{whose}, as its mark `{mark}` says"));
-        }
-        let arn = found.arn.as_deref()?;
-        let record =
-            self.snapshot.records().iter().find(|record| {
-                record.key.group == kind.group() && record.key.kind == kind.name() && is_of(record, arn)
-            })?;
-        Some(format!("is managed here, as {}", record.key))
-    }
-}
-
-fn is_of(record: &Record, arn: &str) -> bool {
-    let status = Tree::from(&record.status);
-    let known = status.member("ackResourceMetadata").and_then(|metadata| metadata.member("arn"));
-    record.ownership.is_ours() && known.and_then(Tree::as_str) == Some(arn)
 }
 
 fn tell_secrets(manifests: &[Written]) {

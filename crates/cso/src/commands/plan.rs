@@ -18,7 +18,7 @@ use crate::args::{self, Global};
 use crate::kinds::of_session;
 use crate::manifests::{self, Remembered};
 use crate::output::{self, plan};
-use crate::session::{self, Account};
+use crate::session::{self, Account, Choices};
 use crate::snapshot::Snapshot;
 
 /// Shows a plan.
@@ -48,7 +48,8 @@ pub(super) async fn run(global: &Global, args: &args::Plan) -> Result<Exit> {
     departing.reverse();
 
     let secrets = FileSecrets::new(&declared.set, namespace);
-    let (engine, _progress) = session::open(global, account.await?, snapshot, secrets, kinds, args.take_back).await?;
+    let choices = Choices { take_back: args.take_back, stays: false };
+    let (engine, _progress) = session::open(global, account.await?, snapshot, secrets, kinds, choices).await?;
     for object in declared.objects.into_iter().chain(leaving) {
         engine.set(object);
     }

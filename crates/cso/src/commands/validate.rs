@@ -1,11 +1,12 @@
 //! `validate`: everything that can be known without asking anybody.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use cso_local::manifest::Problem;
 use serde_json::json;
 
 use super::Exit;
 use crate::args::{self, Global, Report};
+use crate::cluster::is_meant;
 use crate::kinds::of_session;
 use crate::manifests::{self, Declared, Remembered};
 use crate::output::{self, count};
@@ -14,6 +15,12 @@ use crate::snapshot::Snapshot;
 
 /// Checks manifests.
 pub(super) fn run(global: &Global, args: &args::Validate) -> Result<Exit> {
+    if is_meant(global) {
+        bail!(
+            "`cso validate` asks nobody, and --context, --kubeconfig or CSO_CONTEXT names a cluster: leave it out, or see \
+             what the cluster would make of the manifests with `cso plan -f`"
+        );
+    }
     let kinds = of_session(global)?;
     let snapshot = Snapshot::of(&global.state)?;
     let declared =

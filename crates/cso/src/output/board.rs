@@ -188,7 +188,7 @@ mod tests {
     fn synced() -> Progress {
         Progress::Standing {
             object: key(),
-            standing: Standing::Synced { notes: Vec::new(), late: false, references: false },
+            standing: Standing::Synced { notes: Vec::new(), late: false, references: false, rival: None },
         }
     }
 

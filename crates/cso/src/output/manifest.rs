@@ -1,6 +1,6 @@
 //! An imported resource as a manifest, and what its object is called.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cso_core::DigestKey;
 use cso_engine::import::Found;
@@ -63,15 +63,17 @@ impl Written {
 }
 
 /// Names of objects for resources of one kind, each with what people call it and what tells it from all others. A name that
-/// had to be changed and is not the only one of its form ends in a digest: names do not depend on what else there is.
-pub(crate) fn names(resources: &[(&str, &str)]) -> Vec<String> {
+/// had to be changed and is not the only one of its form ends in a digest: names do not depend on what else there is. So does
+/// one that is taken by an object of another resource.
+pub(crate) fn names(resources: &[(&str, &str)], taken: &BTreeSet<&str>) -> Vec<String> {
     let safe: Vec<String> = resources.iter().map(|(name, _)| safe_name(name)).collect();
     let mut uses: BTreeMap<&str, usize> = BTreeMap::new();
     for name in &safe {
         *uses.entry(name).or_default() += 1;
     }
     let named = |((called, identity), safe): (&(&str, &str), &String)| {
-        if safe == called || uses.get(safe.as_str()) == Some(&1) {
+        let is_clear = safe == called || uses.get(safe.as_str()) == Some(&1);
+        if is_clear && !taken.contains(safe.as_str()) {
             return safe.clone();
         }
         // Not a secret: the fixed key only makes the digest a digest.
@@ -102,11 +104,14 @@ mod tests {
         assert_eq!(safe_name("Team_Blue/Orders..fifo-"), "team-blue-orders.fifo");
         assert_eq!(safe_name("///"), "unnamed");
         let all = [("orders", "1"), ("Orders", "2"), ("ORDERS", "3"), ("Other", "4")];
-        let named = names(&all);
+        let nothing = BTreeSet::new();
+        let named = names(&all, &nothing);
         assert_eq!((named[0].as_str(), named[3].as_str()), ("orders", "other"));
         assert!(named[1].starts_with("orders-") && named[2].starts_with("orders-") && named[1] != named[2]);
         let turned: Vec<_> = all.iter().rev().copied().collect();
-        assert!(names(&turned).iter().rev().eq(&named), "names depend on the order");
+        assert!(names(&turned, &nothing).iter().rev().eq(&named), "names depend on the order");
+        let beside = names(&all, &BTreeSet::from(["other"]));
+        assert!(beside[3].starts_with("other-") && beside[..3] == named[..3], "{beside:?}");
     }
 
     #[test]

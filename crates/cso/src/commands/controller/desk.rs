@@ -5,8 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cso_core::ConditionStatus;
-use cso_engine::conditions::SYNCED;
-use cso_engine::resolve::Others as _;
 use cso_engine::run::{Control, View};
 use cso_kube::Fence;
 use cso_kube::feed::Watches;
@@ -80,11 +78,8 @@ impl Desk {
         let Some(engine) = self.lock().as_ref().map(|term| Arc::clone(&term.engine)) else { return BTreeMap::new() };
         let mut counts = BTreeMap::new();
         let world = engine.world();
-        for wish in world.wishes() {
-            let key = &wish.key;
-            let conditions = world.record(key).into_iter().flat_map(|record| &record.conditions);
-            let mut synced = conditions.filter(|condition| condition.kind == SYNCED);
-            let state = match synced.next().map(|condition| condition.status) {
+        for (key, synced) in world.wished() {
+            let state = match synced {
                 Some(ConditionStatus::True) => "true",
                 Some(ConditionStatus::False) => "false",
                 Some(ConditionStatus::Unknown) | None => "unknown",

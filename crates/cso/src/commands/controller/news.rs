@@ -6,6 +6,7 @@ use cso_core::{Object, ObjectKey};
 use cso_kube::News;
 use tracing::warn;
 
+use super::ours::Ours;
 use super::term::Engine;
 
 /// Who works on the objects.
@@ -18,16 +19,20 @@ pub(super) enum Part {
 }
 
 /// Takes news in; returns the objects that it concerns.
-pub(super) fn take_in(engine: &Engine, news: News, part: Part) -> Vec<ObjectKey> {
+pub(super) fn take_in(engine: &Engine, news: News, part: Part, ours: &Ours) -> Vec<ObjectKey> {
     match news {
-        News::Seen(seen) => {
+        News::Seen { seen, bare } => {
             let key = seen.object.key.clone();
+            if !ours.has(&seen.object) {
+                return if engine.world().look_on(seen.told()) { vec![key] } else { Vec::new() };
+            }
+            let is_lost = part == Part::Leads && bare && is_known(engine, &seen.object) && engine.lost_record(&key);
             match (part, seen.record) {
                 (Part::Follows, record) => engine.world().follow(&key, record),
                 (Part::Leads, Some(record)) => engine.world().meet(record),
                 (Part::Leads, None) => {}
             }
-            if engine.set(seen.object) { vec![key] } else { Vec::new() }
+            if engine.set(seen.object) || is_lost { vec![key] } else { Vec::new() }
         }
         News::Gone { key, held } => {
             let owned = engine.world().forget(&key).is_some_and(|record| record.ownership.is_ours());
@@ -39,8 +44,11 @@ pub(super) fn take_in(engine: &Engine, news: News, part: Part) -> Vec<ObjectKey>
             vec![key]
         }
         News::Namespace { name, annotations } => {
-            let inside: Vec<Arc<Object>> =
-                engine.world().wishes().filter(|wish| wish.key.namespace == name).map(Arc::clone).collect();
+            let inside: Vec<Arc<Object>> = {
+                let world = engine.world();
+                let keys = world.wished().map(|(key, _)| key).filter(|key| key.namespace == name);
+                keys.filter_map(|key| world.wish(key)).collect()
+            };
             let renewed = inside
                 .into_iter()
                 .filter(|wish| engine.set(Object { inherited: Some(annotations.clone()), ..Object::clone(wish) }));
@@ -48,4 +56,10 @@ pub(super) fn take_in(engine: &Engine, news: News, part: Part) -> Vec<ObjectKey>
         }
         News::Complete => Vec::new(),
     }
+}
+
+/// Whether this is the object that we know: of one that was made anew under its name nothing can be lost.
+fn is_known(engine: &Engine, object: &Object) -> bool {
+    let uid = |object: &Object| object.life.as_ref().map(|life| life.uid.clone());
+    engine.world().wish(&object.key).is_some_and(|known| uid(&known) == uid(object))
 }

@@ -10,21 +10,23 @@ use anyhow::Result;
 use cso_aws::Aws;
 use cso_core::ObjectKey;
 use cso_core::port::StoreMeta;
-use cso_engine::engine::{Ports, Progress, Settings};
+use cso_engine::engine::{Ports, Progress};
 use cso_engine::run::{Control, Goal};
 use cso_engine::world::Kinds;
 use cso_kube::identity::Keys;
 use cso_kube::rows::Rows;
-use cso_kube::secrets::KubeSecrets;
-use cso_kube::{Cluster, Feed, Fence, Fenced, KubeStore, News, Resources};
+use cso_kube::secrets::{KubeSecrets, Rotations};
+use cso_kube::{Cluster, Feed, Fence, Fenced, KubeStore, News};
 use cso_observe::{Measured, Metrics};
-use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use super::desk::Desk;
 use super::news::{Part, take_in};
+use super::ours::Ours;
+use super::reload::Live;
 use crate::clock::SystemClock;
 use crate::commands::drive::Signals;
 use crate::session;
@@ -38,14 +40,14 @@ const CATCH_UP: Duration = Duration::from_secs(10);
 
 /// What outlasts a term.
 pub(super) struct Office {
-    pub(super) settings: Settings,
+    /// What may change while it works.
+    pub(super) live: watch::Receiver<Live>,
     pub(super) kinds: Kinds,
-    pub(super) resources: Resources,
+    pub(super) ours: Ours,
     pub(super) cloud: Arc<Aws>,
     pub(super) cluster: Cluster,
     pub(super) meta: StoreMeta,
     pub(super) namespaces: Vec<String>,
-    pub(super) verify_every: Duration,
     /// Whether we know what there is: only then do we stand for election.
     pub(super) ready: watch::Sender<bool>,
     pub(super) fence: Fence,
@@ -65,6 +67,7 @@ pub(super) enum Ended {
 struct Term {
     engine: Arc<Engine>,
     feed: Feed,
+    rotations: Rotations,
     happens: UnboundedReceiver<Progress>,
 }
 
@@ -76,7 +79,7 @@ impl Office {
             () = signals.next() => return Ok(Ended::Told),
             () = self.stand_by(&mut term) => {}
         }
-        let objects = term.engine.world().wishes().count();
+        let objects = term.engine.world().wished().count();
         info!(target: "cso::controller", objects, "at work");
         let engine = Arc::clone(&term.engine);
         let ended = self.lead(term, signals).await;
@@ -88,16 +91,19 @@ impl Office {
     async fn begin(&self) -> Result<Term> {
         let rows = Arc::new(Rows::default());
         let keys = Keys { digest: self.meta.digest_key.clone() };
-        let (resources, meta) = (self.resources.clone(), self.meta.clone());
+        let (resources, meta) = (self.ours.watched().clone(), self.meta.clone());
         let store = KubeStore::new(&self.cluster, meta, resources.clone(), Arc::clone(&rows), self.fence.clone());
         let feed = Feed::start(&self.cluster, resources, rows, keys, self.namespaces.clone());
         let measured = Measured::new(Arc::clone(&self.cloud), Arc::clone(&self.metrics));
         let cloud = Fenced::new(measured, self.fence.clone());
-        let ports = Ports { cloud, store, secrets: KubeSecrets::new(&self.cluster), clock: SystemClock };
-        let (engine, happens) = session::engine(ports, self.kinds.clone(), self.settings.clone()).await?;
+        let secrets = KubeSecrets::new(&self.cluster);
+        let rotations = secrets.rotations();
+        let ports = Ports { cloud, store, secrets, clock: SystemClock };
+        let settings = self.live.borrow().settings.clone();
+        let (engine, happens) = session::engine(ports, self.kinds.clone(), settings).await?;
         self.ready.send_replace(false);
         self.desk.begins(&engine, feed.watches());
-        Ok(Term { engine, feed, happens })
+        Ok(Term { engine, feed, rotations, happens })
     }
 
     /// Follows what others do until it knows everything and may lead.
@@ -109,7 +115,7 @@ impl Office {
                 biased;
                 news = term.feed.next() => {
                     let is_last = matches!(news, News::Complete);
-                    take_in(&term.engine, news, Part::Follows);
+                    take_in(&term.engine, news, Part::Follows, &self.ours);
                     if is_last {
                         complete = true;
                         self.desk.is_complete();
@@ -119,7 +125,7 @@ impl Office {
                 () = self.fence.opened(), if complete => break,
             }
         }
-        if tokio::time::timeout(CATCH_UP, catch_up(term)).await.is_err() {
+        if tokio::time::timeout(CATCH_UP, catch_up(term, &self.ours)).await.is_err() {
             warn!(target: "cso::controller", "some watches are behind what was written before: beginning without them");
         }
     }
@@ -128,8 +134,15 @@ impl Office {
     async fn lead(&self, mut term: Term, signals: &mut Signals) -> Result<Ended> {
         let (control, inbox) = mpsc::unbounded_channel();
         self.desk.works(control.clone());
+        // Ends with this function.
+        let mut rotating = JoinSet::new();
+        rotating.spawn(wake_readers(Arc::clone(&term.engine), term.rotations, control.clone()));
+        let mut live = self.live.clone();
+        let Live { settings, verify_every } = live.borrow_and_update().clone();
+        // They may have changed while it stood by.
+        term.engine.change(settings);
         let mut run = JoinSet::new();
-        run.spawn(Arc::clone(&term.engine).run(Goal::Keep { verify_every: self.verify_every }, inbox));
+        run.spawn(Arc::clone(&term.engine).run(Goal::Keep { verify_every }, inbox));
         let mut end = None;
         loop {
             tokio::select! {
@@ -149,10 +162,14 @@ impl Office {
                     return Ok(end.unwrap_or(Ended::Told));
                 }
                 news = term.feed.next() => {
-                    let changed = take_in(&term.engine, news, Part::Leads);
+                    let changed = take_in(&term.engine, news, Part::Leads, &self.ours);
                     if !changed.is_empty() {
                         let _ = control.send(Control::Changed(changed));
                     }
+                }
+                Ok(()) = live.changed() => {
+                    let Live { settings, verify_every } = live.borrow_and_update().clone();
+                    let _ = control.send(Control::Adjust { settings, goal: Goal::Keep { verify_every } });
                 }
                 Some(event) = term.happens.recv() => tell(&event),
             }
@@ -160,12 +177,23 @@ impl Office {
     }
 }
 
+/// Has those objects worked on that read a Secret which is another by now.
+async fn wake_readers(engine: Arc<Engine>, mut rotations: Rotations, control: UnboundedSender<Control>) {
+    loop {
+        let readers = |secret: &ObjectKey| engine.world().referrers(secret);
+        let secret = rotations.next(|secret| !readers(secret).is_empty()).await;
+        info!(target: "cso::controller", namespace = secret.namespace, name = secret.name, "a Secret is another");
+        // A run that is over does not listen, and needs not.
+        let _ = control.send(Control::Changed(readers(&secret)));
+    }
+}
+
 /// Waits until everything that was written before this moment was told and taken in.
-async fn catch_up(term: &mut Term) {
+async fn catch_up(term: &mut Term, ours: &Ours) {
     let versions = term.feed.versions().await;
     while !term.feed.has_told(&versions) {
         let news = term.feed.next().await;
-        take_in(&term.engine, news, Part::Follows);
+        take_in(&term.engine, news, Part::Follows, ours);
     }
 }
 

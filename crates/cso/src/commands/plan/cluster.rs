@@ -20,7 +20,7 @@ use crate::args::{self, Global};
 use crate::commands::{Exit, validate};
 use crate::kinds::of_session;
 use crate::manifests::{self, Declared, Remembered};
-use crate::session::{self, Account};
+use crate::session::{self, Account, Choices};
 use crate::snapshot::Snapshot;
 
 /// Shows what would be done.
@@ -60,7 +60,8 @@ pub(super) async fn run(global: &Global, args: &args::Plan) -> Result<Exit> {
     let (arriving, departing, edges) = in_order(&planned, &kinds);
     let secrets = Layered { declared: FileSecrets::new(&set, namespace), cluster: KubeSecrets::new(&cluster) };
     let store = Snapshot::new(meta, records);
-    let (engine, _progress) = session::open(global, account.await?, store, secrets, kinds, args.take_back).await?;
+    let choices = Choices { take_back: args.take_back, stays: false };
+    let (engine, _progress) = session::open(global, account.await?, store, secrets, kinds, choices).await?;
     for object in seen.into_values().map(|seen| seen.object).chain(planned) {
         engine.set(object);
     }

@@ -1,0 +1,82 @@
+//! Which versions there are, as a new leader asks for them, before a server in memory.
+
+use std::convert::Infallible;
+
+use cso_core::DigestKey;
+use kube::Client;
+use kube::client::Body;
+use serde_json::json;
+
+use super::*;
+use crate::rows::Row;
+
+fn resource(kind: &str, plural: &str) -> Resource {
+    let [group, version] = ["sqs.services.k8s.aws", "v1alpha1"].map(str::to_owned);
+    Resource { group, version, kind: kind.to_owned(), plural: plural.to_owned(), identity: Vec::new() }
+}
+
+/// A server with one queue; other kinds cannot be listed.
+fn client() -> Client {
+    let serve = |request: http::Request<Body>| {
+        let is_queues = request.uri().path().ends_with("/queues");
+        let metadata = json!({"name": "orders", "namespace": "shop", "uid": "u", "resourceVersion": "7"});
+        let api = json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadataList", "metadata": {},
+            "items": [{"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": metadata}]});
+        let refusal =
+            json!({"kind": "Status", "status": "Failure", "code": 403, "reason": "Forbidden", "message": "no"});
+        let (status, body) = if is_queues { (200, api) } else { (403, refusal) };
+        let body = Body::from(body.to_string().into_bytes());
+        let answer = http::Response::builder().status(status).header("content-type", "application/json").body(body);
+        std::future::ready(Ok::<_, Infallible>(answer.unwrap()))
+    };
+    Client::new(tower::service_fn(serve), "default")
+}
+
+/// A feed that watches these kinds, and does nothing else; and where its news come from.
+fn feed(watched: &[&str]) -> (Feed, Sender<News>) {
+    let (sender, news) = mpsc::channel(1);
+    let states = watched.iter().map(|name| ((*name).to_owned(), WatchState::default())).collect();
+    let shared = Arc::new(Shared {
+        cluster: Cluster::behind(client()),
+        rows: Arc::default(),
+        keys: Keys { digest: DigestKey::from_bytes([1; 32]) },
+        namespaces: Vec::new(),
+        annotations: RwLock::default(),
+        sender: sender.clone(),
+        order: Mutex::default(),
+        watches: Arc::new(Mutex::new(states)),
+    });
+    let resources = [resource("Queue", "queues"), resource("Pipe", "pipes")].into_iter().collect();
+    (Feed { news, shared, resources, _work: JoinSet::new() }, sender)
+}
+
+fn key() -> ObjectKey {
+    ObjectKey::new("sqs.services.k8s.aws", "Queue", "shop", "orders")
+}
+
+#[tokio::test]
+async fn versions_are_those_of_the_kinds_that_are_watched_and_can_be_listed() {
+    let (watching, _sender) = feed(&["queues.sqs.services.k8s.aws", "pipes.sqs.services.k8s.aws"]);
+    assert_eq!(watching.versions().await, Versions::from([(key(), "7".to_owned())]));
+    let (idle, _sender) = feed(&[]);
+    assert_eq!(idle.versions().await, Versions::new());
+}
+
+#[tokio::test]
+async fn a_version_is_told_once_it_or_a_later_one_was_taken_from_here() {
+    let (mut feed, sender) = feed(&["queues.sqs.services.k8s.aws"]);
+    let versions = feed.versions().await;
+    assert!(feed.has_told(&versions), "an object without a row is told with its record later");
+    let put = |version: &str| {
+        let row = Row { uid: "u".to_owned(), resource_version: version.to_owned(), ..Row::default() };
+        feed.shared.rows.put(key(), &row)
+    };
+    put("6");
+    assert!(!feed.has_told(&versions), "an older one is known");
+    put("10");
+    assert!(feed.has_told(&versions), "versions are numbers: 10 is later than 7");
+    sender.try_send(News::Complete).unwrap();
+    assert!(!feed.has_told(&versions), "there is news that nobody took");
+    feed.next().await;
+    assert!(feed.has_told(&versions));
+}
