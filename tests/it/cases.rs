@@ -61,6 +61,8 @@ pub(crate) struct Drift {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Held {
+    #[serde(default)]
+    pub(crate) missing: BTreeMap<String, String>,
     pub(crate) by: Vec<Step>,
     pub(crate) until: Vec<Step>,
     pub(crate) tells: String,

@@ -41,6 +41,11 @@ impl<'a> Play<'a> {
         self.adapter.stage()
     }
 
+    /// What stands in for the provider.
+    pub(crate) fn emulator(&self) -> Kind {
+        self.stage().kind()
+    }
+
     /// Writes the manifest of the object with more in its spec than it must have; null takes a field out.
     pub(crate) fn declares(&self, more: &Map<String, Value>) -> Result<()> {
         self.declares_with(more, &json!({}))
