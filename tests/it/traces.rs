@@ -77,7 +77,7 @@ fn scenarios_are_played_as_recorded_or_better() -> Result<()> {
         format!("{}/{}", recording.name, scenario.name).starts_with(only.as_deref().unwrap_or_default())
     };
     let chosen = scenarios(&recordings).filter(|(recording, scenario)| name_begins(recording, scenario));
-    let outcomes = play_all(chosen.map(|one| vec![one]).collect(), None)?;
+    let outcomes = play_all(&chosen.map(|one| vec![one]).collect::<Vec<_>>(), None)?;
     let waivers = Waivers::read()?;
     let review = waivers.review(outcomes.iter().flat_map(Outcome::places));
     let mut wrong: Vec<String> = Vec::new();
@@ -132,7 +132,7 @@ fn scenarios_are_played_from_a_cluster_as_from_a_directory() -> Result<()> {
     }
     rounds.sort_by_key(|round| std::cmp::Reverse(round.len()));
     let cluster = Cluster::start(&ClusterOptions::new().user(OPERATOR, &["system:masters"]))?;
-    let outcomes = play_all(rounds, Some(&cluster))?;
+    let outcomes = play_all(&rounds, Some(&cluster))?;
     let review = Waivers::read()?.review(outcomes.iter().flat_map(Outcome::places));
     let found = outcomes.iter().flat_map(|outcome| &outcome.differences);
     let wrong: Vec<String> = found
@@ -152,7 +152,7 @@ fn scenarios(recordings: &[Recording]) -> impl Iterator<Item = (&Recording, &Sce
 }
 
 /// Plays scenarios, from directories or from a cluster; the outcomes in order.
-fn play_all(rounds: Vec<Round<'_>>, cluster: Option<&Cluster>) -> Result<Vec<Outcome>> {
+fn play_all(rounds: &[Round<'_>], cluster: Option<&Cluster>) -> Result<Vec<Outcome>> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(BTreeMap::new());
     thread::scope(|scope| {

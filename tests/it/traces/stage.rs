@@ -124,10 +124,10 @@ impl Stage {
         {
             server.create(&key, &manifest)?;
         }
-        self.declare(key, manifest)
+        self.declare(&key, manifest)
     }
 
-    fn declare(&mut self, key: ObjectKey, manifest: Value) -> Result<()> {
+    fn declare(&mut self, key: &ObjectKey, manifest: Value) -> Result<()> {
         if key.group.is_empty() {
             let texts = manifest.get("stringData").and_then(Value::as_object).cloned().unwrap_or_default();
             let kind = manifest.get("type").and_then(Value::as_str).unwrap_or("Opaque").to_owned();
@@ -135,8 +135,8 @@ impl Stage {
             self.vault.0.lock().unwrap_or_else(PoisonError::into_inner).insert(place, (kind, texts));
         }
         self.manifests.insert(key.clone(), manifest);
-        self.deleting.remove(&key);
-        self.hear(&key)
+        self.deleting.remove(key);
+        self.hear(key)
     }
 
     /// A merge patch of an object; says what it was before, unless it was refused.
@@ -151,7 +151,7 @@ impl Stage {
         let before = manifest.clone();
         merge(manifest, patch);
         let manifest = manifest.clone();
-        self.declare(key.clone(), manifest)?;
+        self.declare(key, manifest)?;
         Ok(Some(before))
     }
 
