@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::buckets;
 
 /// When everything happened.
-const TIME: f64 = 1_700_000_000.0;
+const TIME: &str = "2023-11-14T22:13:20Z";
 
 /// Registries that can be cached: address, name, and whether a credential is needed.
 const UPSTREAMS: [(&str, &str, bool); 5] = [
