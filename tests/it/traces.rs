@@ -111,8 +111,8 @@ pub(crate) fn open_gaps(recording: &str) -> Result<Vec<String>> {
     Ok(gaps.filter(|waiver| waiver.speaks_of(recording)).map(|waiver| waiver.reason).collect())
 }
 
-/// One in so many scenarios is played from a cluster too, where each takes several times as long.
-const SAMPLE: usize = 1;
+/// One in so many scenarios of each kind is played from a cluster too, where each takes several times as long.
+const SAMPLE: usize = 10;
 
 /// What is remembered stands on objects of a real API server, and every restart finds it there.
 #[test]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use super::recording::Fault;
-use super::responder::Responder;
+use super::responder::{self, Responder};
 
 /// A call that the engine made.
 #[derive(Clone, Debug)]
@@ -107,7 +107,7 @@ impl Cloud for Wire {
         }
         let account = self.aws.identity().await?.account;
         let answer = match self.responder.answer(&account, &request.operation, &request.input) {
-            Some(answer) => answer.map_err(|(code, message)| refusal(action, code, message)),
+            Some(answer) => answer.map(responder::decoded).map_err(|(code, message)| refusal(action, code, message)),
             None if request.operation == "ListEndpointsByPlatformApplication" => self.endpoints(&request).await,
             None => self.aws.call(request).await,
         };
