@@ -86,7 +86,7 @@ fn a_controller_of_one_namespace_has_rights_in_no_other_and_people_have_roles_of
     let mark = scene.cluster.audit_mark()?;
     let mut command = scene.command(&["--system-namespace", NAMESPACE, "--watch-namespace", "shop"])?;
     command.env("KUBECONFIG", kubeconfig(&scene)?).env("CSO_LEADER_ELECT", "true");
-    let controller = Running::spawn(&scene.stage, command)?;
+    let controller = Running::spawn(scene.logs(), command)?;
     controller.tells("at work")?;
     let queue = Subject { namespace: "shop".to_owned(), ..Subject::queue("orders") };
     scene.declare(&queue, &json!({"queueName": "orders"}))?;

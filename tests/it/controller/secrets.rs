@@ -19,7 +19,7 @@ fn a_rotated_secret_reaches_all_that_read_it_within_seconds() -> Result<()> {
     scene.reader.create(&values)?;
     let names = ["database", "cache", "search"];
     for name in names {
-        let secret = Subject::new("secretsmanager.services.k8s.aws/v1alpha1", "Secret", "secrets", name);
+        let secret = Subject::new("secretsmanager.services.k8s.aws/v1alpha1", "Secret", name);
         scene.declare(&secret, &json!({"name": name, "secretString": {"name": "values", "key": "password"}}))?;
         scene.synced(&secret)?;
     }
