@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cso_core::port::Effect;
+use cso_core::{Object, ObjectKey};
 use cso_schema::kind::{Kind, State};
 use cso_sim::Behaviour;
 use proptest::prelude::*;
@@ -15,7 +17,7 @@ use crate::bench::{Bench, KINDS, deleting, ensure, for_all, paused};
 use crate::wishes::{Wish, edited_once, is_mutable, maximal, wish};
 
 /// Reads and mutating calls of one process.
-async fn calls(bench: &Bench, objects: &[cso_core::Object]) -> String {
+async fn calls(bench: &Bench, objects: &[Object]) -> String {
     bench.cloud.forget_calls();
     bench.run(objects).await.all_settled().expect("it settles");
     let made = bench.cloud.made();
@@ -97,6 +99,33 @@ fn a_queue_is_made_in_three_calls() {
     });
 }
 
+/// Ten minutes at rest, with a look at each: only reads, and nothing to remember.
+#[test]
+fn rest_writes_nothing() {
+    const OBJECTS: usize = 500;
+    let wish = minimal(crate::bench::kind("Queue")).object;
+    let numbered = |number| {
+        let name = format!("queue-{number}");
+        let mut spec = serde_json::Value::clone(&wish.spec);
+        spec["queueName"] = name.as_str().into();
+        let key = ObjectKey::new(&wish.key.group, &wish.key.kind, &wish.key.namespace, &name);
+        Object { key, spec: Arc::new(spec), ..wish.clone() }
+    };
+    let objects: Vec<Object> = (0..OBJECTS).map(numbered).collect();
+    paused(async {
+        let bench = Bench::new();
+        let mut stay = bench.stay(&objects).await;
+        stay.live_for(Duration::from_mins(5)).await;
+        assert_eq!(bench.cloud.alive("Queue").len(), OBJECTS);
+        let commits = bench.store.commits();
+        bench.cloud.forget_calls();
+        stay.live_for(Duration::from_mins(10)).await;
+        assert_eq!(bench.cloud.mutations(), Vec::<String>::new());
+        assert_eq!(bench.store.commits(), commits);
+        assert_eq!(bench.cloud.made().len(), 2 * OBJECTS, "each was looked at once");
+    });
+}
+
 /// Law 12, Guards: while a resource is busy it is not written to.
 #[test]
 fn guards() {
@@ -142,7 +171,7 @@ fn convergence_guard() {
                 let writes = bench.cloud.mutations().len();
                 // Twice more an hour later: it stays with that.
                 for _ in 0..2 {
-                    tokio::time::advance(std::time::Duration::from_secs(3600)).await;
+                    tokio::time::advance(Duration::from_secs(3600)).await;
                     bench.run(&after.all()).await;
                 }
                 let made = bench.cloud.made();
@@ -178,7 +207,7 @@ fn drift_is_repaired_every_time() {
             bench.run(&wish.all()).await.all_settled()?;
             let made = bench.cloud.alive(kind.name());
             for _ in 0..4 {
-                tokio::time::advance(std::time::Duration::from_secs(600)).await;
+                tokio::time::advance(Duration::from_secs(600)).await;
                 bench.cloud.meddle(|resources| {
                     for one in resources.iter_mut().filter(|one| one.kind == kind.name()) {
                         let mutable = |name: &String| {
