@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cso_core::export::{Target, TargetKind};
 use cso_core::port::{Change, Reach, Store, StoreError, StoreMeta};
-use cso_core::{ObjectKey, Record};
+use cso_core::{Exported, ObjectKey, Record};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{Patch, PatchParams};
 use kube::core::DynamicObject;
@@ -198,35 +198,60 @@ impl Shared {
     }
 
     async fn write_over(&self, resource: &Resource, row: &Row, record: &Record) -> Result<(), Unwritten> {
-        let key = &record.key;
-        // First: what cannot be exported must not be told as done. Again after a crash, it is no harm.
         let exported = object::exported(row, &self.keys);
-        if let Some(wanted) = record.exported.as_ref().filter(|wanted| exported.as_ref() != Some(wanted)) {
-            let done = self.export(&wanted.target, Some(&wanted.value)).await;
-            done.map_err(|error| Unwritten::Export(wanted.target.clone(), error))?;
-        }
-        let patches = patches(resource, row, record, &self.keys);
-        let api = resource.in_namespace(self.calls.clone(), &key.namespace);
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let mut row = row.clone();
+        // Before anything is told: what cannot be exported must not be told as done. Again after a crash, it is no harm.
+        if let Some(wanted) = record.exported.as_ref().filter(|wanted| exported.as_ref() != Some(wanted)) {
+            let unexported = |error| Unwritten::Export(wanted.target.clone(), error);
+            if exported.is_none_or(|exported| exported.target != wanted.target) {
+                // And before that where to, or a delete that comes now would leave the value behind. If it is there:
+                // whoever cannot say without doing it is asked below.
+                match self.export(&wanted.target, Some(&wanted.value), true).await {
+                    Err(error) if status(&error) == Some(404) => return Err(unexported(error)),
+                    _ => {}
+                }
+                let promised = Exported { target: wanted.target.clone(), value: String::new() };
+                let promise = Record { exported: Some(promised), ..record.clone() };
+                let patch = patches(resource, &row, &promise, &self.keys).main;
+                row = self.patch_main(resource, record, row, patch).await?;
+            }
+            self.export(&wanted.target, Some(&wanted.value), false).await.map_err(unexported)?;
+        }
+        let patches = patches(resource, &row, record, &self.keys);
         if let Some(patch) = patches.status {
-            debug!(target: "cso::kube", object = %key, "status");
-            let answer = api.patch_status(&key.name, &params, &Patch::Merge(json!({"status": patch}))).await?;
+            debug!(target: "cso::kube", object = %record.key, "status");
+            let api = resource.in_namespace(self.calls.clone(), &record.key.namespace);
+            let patch = Patch::Merge(json!({"status": patch}));
+            let answer = api.patch_status(&record.key.name, &PatchParams::apply(FIELD_MANAGER), &patch).await?;
             row = self.take_in(resource, answer, &row);
         }
-        let Some(mut patch) = patches.main else { return Ok(()) };
+        self.patch_main(resource, record, row, patches.main).await?;
+        Ok(())
+    }
+
+    /// Writes metadata and spec, if there is something to write; returns what the server has then.
+    async fn patch_main(
+        &self,
+        resource: &Resource,
+        record: &Record,
+        row: Row,
+        patch: Option<serde_json::Value>,
+    ) -> Result<Row, kube::Error> {
+        let Some(mut patch) = patch else { return Ok(row) };
+        let key = &record.key;
         if let Some(version) = patch.pointer_mut("/metadata/resourceVersion") {
             *version = row.resource_version.as_str().into();
         }
         debug!(target: "cso::kube", object = %key, intent = record.intent.is_some(), "record");
-        let answer = api.patch(&key.name, &params, &Patch::Merge(patch)).await?;
-        self.take_in(resource, answer, &row);
-        Ok(())
+        let api = resource.in_namespace(self.calls.clone(), &key.namespace);
+        let answer = api.patch(&key.name, &PatchParams::apply(FIELD_MANAGER), &Patch::Merge(patch)).await?;
+        Ok(self.take_in(resource, answer, &row))
     }
 
-    /// Puts a value under a key of a `ConfigMap` or Secret that exists; takes the key away with no value.
-    async fn export(&self, target: &Target, value: Option<&str>) -> Result<(), kube::Error> {
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    /// Puts a value under a key of a `ConfigMap` or Secret that exists; takes the key away with no value. `dry`: only sees
+    /// whether the server would.
+    async fn export(&self, target: &Target, value: Option<&str>, dry: bool) -> Result<(), kube::Error> {
+        let params = PatchParams { dry_run: dry, ..PatchParams::apply(FIELD_MANAGER) };
         let entry = json!({target.key.as_str(): value});
         match target.kind {
             TargetKind::ConfigMap => {
@@ -252,13 +277,13 @@ impl Shared {
             let Some(patch) = object::release(&row, key) else { return Ok(()) };
             let released = async {
                 if let Some(exported) = object::exported(&row, &self.keys) {
-                    match self.export(&exported.target, None).await {
+                    match self.export(&exported.target, None, false).await {
                         Err(error) if status(&error) == Some(404) => {}
                         done => done?,
                     }
                 }
                 let api = resource.in_namespace(self.calls.clone(), &key.namespace);
-                let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+                let params = PatchParams::apply(FIELD_MANAGER);
                 let answer = api.patch(&key.name, &params, &Patch::Merge(patch)).await?;
                 self.take_in(resource, answer, &row);
                 Ok(())

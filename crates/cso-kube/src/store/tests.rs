@@ -48,14 +48,20 @@ fn answer(status: u16, body: &Value) -> http::Response<Body> {
 fn client(asked: &Asked) -> Client {
     let asked = Arc::clone(asked);
     let serve = move |request: http::Request<Body>| {
-        let path = request.uri().path().to_owned();
+        let query = request.uri().query().filter(|query| query.contains("dryRun"));
+        let path = [Some(request.uri().path()), query].into_iter().flatten().collect::<Vec<_>>().join("?");
         let mut all = asked.lock().unwrap_or_else(PoisonError::into_inner);
         all.push(path.clone());
         let version = u32::try_from(all.len()).unwrap() + 1;
         drop(all);
         let missing =
             json!({"kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound", "message": "no"});
-        let reply = if path.contains("configmaps") { answer(404, &missing) } else { answer(200, &object(version)) };
+        let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "app", "namespace": "shop"}});
+        let reply = match path.split('/').nth_back(1) {
+            Some("configmaps") => answer(404, &missing),
+            Some("secrets") => answer(200, &secret),
+            _ => answer(200, &object(version)),
+        };
         std::future::ready(Ok::<_, Infallible>(reply))
     };
     Client::new(tower::service_fn(serve), "default")
@@ -124,15 +130,28 @@ async fn in_the_last_third_of_a_term_outcomes_are_written_and_no_intents_and_aft
     assert!(asked(&served).is_empty(), "the server was asked");
 }
 
+fn exporting(kind: TargetKind) -> Record {
+    let [namespace, name, entry] = ["shop", "app", "url"].map(str::to_owned);
+    let target = Target { kind, namespace, name, key: entry };
+    Record { exported: Some(Exported { target, value: "http://host".to_owned() }), ..record() }
+}
+
+/// A delete, or a crash, at any moment finds on the object where its value is.
+#[tokio::test]
+async fn where_a_value_goes_stands_on_the_object_before_the_value_is_there() {
+    let (store, served) = store(Fence::open());
+    assert_eq!(put(&store, exporting(TargetKind::Secret)).await, Ok(()));
+    let (object, target) =
+        ("/apis/sqs.services.k8s.aws/v1alpha1/namespaces/shop/queues/orders", "/api/v1/namespaces/shop/secrets/app");
+    assert_eq!(asked(&served), [&format!("{target}?&dryRun=All&fieldManager=cso"), object, target, object]);
+}
+
 #[tokio::test]
 async fn a_missing_target_of_an_export_is_told_before_anything_is_written_and_the_object_is_still_known() {
     let (store, served) = store(Fence::open());
-    let [namespace, name, entry] = ["shop", "app", "url"].map(str::to_owned);
-    let target = Target { kind: TargetKind::ConfigMap, namespace, name, key: entry };
-    let exporting = Record { exported: Some(Exported { target, value: "http://host".to_owned() }), ..record() };
-    let error = store.commit(vec![Change::Put(Arc::new(exporting))]).await.unwrap_err();
+    let error = store.commit(vec![Change::Put(Arc::new(exporting(TargetKind::ConfigMap)))]).await.unwrap_err();
     assert_eq!(error.reach, Reach::Export);
     assert_eq!(error.message, "ConfigMap shop/app does not exist: the value is exported once it does");
-    assert_eq!(asked(&served), ["/api/v1/namespaces/shop/configmaps/app"]);
+    assert_eq!(asked(&served), ["/api/v1/namespaces/shop/configmaps/app?&dryRun=All&fieldManager=cso"]);
     assert_eq!(put(&store, record()).await, Ok(()));
 }
