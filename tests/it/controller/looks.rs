@@ -38,7 +38,28 @@ fn who_only_looks_writes_nothing() -> Result<()> {
         scene.stage.cso(&[command, &place].concat())?.ends(code)?.tells(told)?;
         scene.only_looked(mark).with_context(|| format!("cso {}", command.join(" ")))?;
     }
+    let place = ["--kubeconfig", &with_a_program(&scene)?, "--namespace", &scene.namespace];
+    scene.stage.cso(&[&["get", "queues"], &place[..]].concat())?.ends(0)?.tells("orders")?;
     ensure!(scene.stage.mutations().is_empty(), "a look changed the cloud");
     ensure!(scene.read(&queue)?.as_ref() == Some(&before), "a look changed the object");
     Ok(())
+}
+
+/// A kubeconfig that names a program which gives the credentials, as those of most clusters do.
+fn with_a_program(scene: &Scene) -> Result<String> {
+    let status = json!({"token": scene.cluster.token(ONLOOKER)?});
+    let api = "client.authentication.k8s.io/v1";
+    let credential = json!({"apiVersion": api, "kind": "ExecCredential", "status": status});
+    let program = json!({
+        "apiVersion": api, "command": "/bin/sh", "interactiveMode": "Never",
+        "args": ["-c", format!("printf %s '{credential}'")],
+    });
+    let config = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "test",
+        "clusters": [{"name": "test", "cluster": {"server": scene.cluster.url(), "certificate-authority": scene.cluster.ca()}}],
+        "users": [{"name": "test", "user": {"exec": program}}],
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+    });
+    scene.stage.write("kubeconfig", &config.to_string())?;
+    Ok(scene.stage.path().join("kubeconfig").display().to_string())
 }
