@@ -374,7 +374,8 @@ impl Shared {
         if let Some(life) = &mut seen.object.life {
             life.rival = taken.rival;
         }
-        let bare = taken.is_latest && !seen.sealed;
+        // Not one that never had a record, or whose status we wrote a moment ago and whose record comes next.
+        let bare = taken.is_latest && taken.had_record && !seen.sealed;
         permit.send(News::Seen { seen: Box::new(seen), bare });
     }
 

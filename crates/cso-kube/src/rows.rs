@@ -8,6 +8,8 @@ use cso_core::{ObjectKey, Rival};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::object::RECORD;
+
 /// One object as the server last showed it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
@@ -36,6 +38,8 @@ pub struct Row {
 pub struct Taken {
     /// Nothing later was shown before: it is what the server has.
     pub is_latest: bool,
+    /// The object had a record on it when it was last shown.
+    pub had_record: bool,
     /// Who else works on the object.
     pub rival: Option<Rival>,
 }
@@ -61,16 +65,17 @@ impl Rows {
     pub fn put(&self, key: ObjectKey, mut row: Row) -> Taken {
         let mut shelf = self.lock();
         let known: Option<Row> = shelf.rows.get(&key).and_then(Packed::open);
-        let mut is_latest = true;
+        let (mut is_latest, mut had_record) = (true, false);
         if let Some(known) = known.filter(|known| known.uid == row.uid) {
             row.rival =
                 if is_newer(row.other.as_ref(), known.other.as_ref()) { row.other.clone() } else { known.rival };
+            had_record = known.notes.contains_key(RECORD);
             is_latest = !is_later(&known.resource_version, &row.resource_version);
         }
         if is_latest && let Some(packed) = shelf.press.pack(&key, &row) {
             shelf.rows.insert(key, packed);
         }
-        Taken { is_latest, rival: row.rival }
+        Taken { is_latest, had_record, rival: row.rival }
     }
 
     /// The server has no such object; returns what it last had of it.
