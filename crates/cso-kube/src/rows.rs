@@ -146,4 +146,14 @@ mod tests {
         let another = Row { uid: "v".to_owned(), ..row("5", Some(12)) };
         assert_eq!(put(another), None, "another object of this name");
     }
+
+    /// A status that we write comes back before the record that follows it: nothing was lost then.
+    #[test]
+    fn a_record_can_be_missed_only_where_there_was_one() {
+        let (rows, key) = (Rows::default(), ObjectKey::new("g", "K", "n", "a"));
+        let had = |row| rows.put(key.clone(), row).had_record;
+        let sealed = |version| Row { notes: BTreeMap::from([(RECORD.to_owned(), 1)]), ..row(version, None) };
+        assert_eq!([had(row("1", None)), had(row("2", None)), had(sealed("3"))], [false; 3]);
+        assert_eq!([had(row("4", None)), had(row("5", None))], [true, false], "it is missed once");
+    }
 }
