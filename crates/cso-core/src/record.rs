@@ -36,7 +36,8 @@ pub struct Record {
     /// The object's status as last written: identifiers and observed values, without conditions.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub status: Map<String, Value>,
-    /// Values that the provider chose for fields the user left open, where the dialect shows them in the spec.
+    /// Values that the provider chose for fields the user left open, where the dialect shows them in the spec. Of an object
+    /// with a life of its own, only in the record that puts them there.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub late: Map<String, Value>,
     /// Digest of the wish last applied or found settled, by surface path of a field.

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use cso_core::export::{self, Target, is_export};
 use cso_core::packed::{Packed, Press};
-use cso_core::{ConditionStatus, Object, ObjectKey, Record};
+use cso_core::{ConditionStatus, Life, Object, ObjectKey, Record};
 use cso_schema::kind::Kind;
 use serde_json::Value;
 
@@ -234,11 +234,12 @@ impl World {
         self.entries.iter().filter_map(|(key, entry)| entry.known(key).record)
     }
 
-    /// Replaces a record.
+    /// Replaces a record. What was put into the object's spec with it is wished for from now on, also where an older
+    /// version of the object came in meanwhile: or it would seem to have been taken out.
     pub fn remember(&mut self, record: impl Into<Arc<Record>>) {
         let record = record.into();
         let key = record.key.clone();
-        let wish = self.known(&key).wish;
+        let wish = self.known(&key).wish.map(|wish| with_late(wish, &record));
         self.put(&key, Known { wish, record: Some(record) });
     }
 
@@ -310,6 +311,25 @@ impl World {
             .filter(|from| self.record(from).is_some_and(|record| may_use(&record)))
             .collect()
     }
+}
+
+/// A wish with what was put into its spec, if it is of a generation before that.
+fn with_late(wish: Arc<Object>, record: &Record) -> Arc<Object> {
+    let Some(life) = wish.life.as_ref().filter(|life| life.uid == record.uid && life.generation < record.observed)
+    else {
+        return wish;
+    };
+    let life = Life { generation: record.observed, ..life.clone() };
+    let mut wish = Object { life: Some(life), ..Object::clone(&wish) };
+    if let Value::Object(spec) = Arc::make_mut(&mut wish.spec) {
+        for (field, value) in &record.late {
+            let member = spec.entry(field.as_str()).or_insert(Value::Null);
+            if member.is_null() {
+                *member = value.clone();
+            }
+        }
+    }
+    Arc::new(wish)
 }
 
 impl Entry {
@@ -416,6 +436,29 @@ mod tests {
             let (wish, record) = world.both(&wish.key);
             assert!(Arc::ptr_eq(&wish.expect("was set").spec, &record.expect("is remembered").wish.spec));
         }
+    }
+
+    /// An annotation that comes while the provider's choices are written into the spec is of a version without them.
+    #[test]
+    fn what_was_put_into_a_spec_is_not_taken_out_by_an_older_version() {
+        let (mut world, wish, mut record) = settled(true);
+        let life = |generation| {
+            Some(Life { uid: "uid".to_owned(), began: jiff::Timestamp::UNIX_EPOCH, generation, rival: None })
+        };
+        let asked = Object { annotations: BTreeMap::from([("look".to_owned(), "now".to_owned())]), ..wish };
+        let older = Object { life: life(1), ..asked.clone() };
+        assert!(world.set(older.clone(), &Kinds::default()));
+        record.late = json!({"delay": "0"}).as_object().cloned().unwrap();
+        record.observed = 2;
+        world.remember(record.clone());
+        let written = Object { life: life(2), spec: Arc::new(json!({"delay": "0", "queueName": "orders"})), ..asked };
+        assert_eq!(world.wish(&written.key).as_deref(), Some(&written));
+
+        // What is taken out after that is.
+        let later = Object { life: life(3), ..older };
+        assert!(world.set(later.clone(), &Kinds::default()));
+        world.remember(record);
+        assert_eq!(world.wish(&later.key).as_deref(), Some(&later));
     }
 
     #[test]

@@ -371,11 +371,15 @@ impl Shared {
         let mut seen = object::read(resource, raw, inherited, &self.keys);
         let _order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = self.rows.put(seen.object.key.clone(), seen.row.clone());
+        if !taken.is_latest {
+            // A write of ours was answered with a later version, which is on its way too.
+            return;
+        }
         if let Some(life) = &mut seen.object.life {
             life.rival = taken.rival;
         }
         // Not one that never had a record, or whose status we wrote a moment ago and whose record comes next.
-        let bare = taken.is_latest && taken.had_record && !seen.sealed;
+        let bare = taken.had_record && !seen.sealed;
         permit.send(News::Seen { seen: Box::new(seen), bare });
     }
 

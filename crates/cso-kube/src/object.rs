@@ -378,27 +378,33 @@ fn main(resource: &Resource, row: &Row, record: &Record, is_shown: bool, keys: &
         finalizers.extend(is_needed.then_some(finalizer));
         metadata.insert("finalizers".to_owned(), json!(finalizers));
     }
-    let late: Map<String, Value> = record
-        .late
-        .iter()
-        .filter(|(field, _)| !row.fields.iter().any(|known| **known == ***field))
-        .map(|(field, value)| (field.clone(), value.clone()))
-        .collect();
+    let late: Map<String, Value> = late(row, record).map(|(field, value)| (field.clone(), value.clone())).collect();
     if metadata.is_empty() && late.is_empty() {
         return None;
     }
     let mut patch = json!({});
-    if !late.is_empty() {
-        patch["spec"] = late.into();
-    }
     // Another object of this name is not the one that this was decided for; and what was decided on an older version of it,
     // or replaces a list that others write to, must not go through.
     metadata.insert("uid".to_owned(), row.uid.as_str().into());
-    if record.intent.is_some() || metadata.contains_key("finalizers") {
+    if record.intent.is_some() || metadata.contains_key("finalizers") || !late.is_empty() {
         metadata.insert("resourceVersion".to_owned(), row.resource_version.as_str().into());
     }
     patch["metadata"] = metadata.into();
+    if !late.is_empty() {
+        patch["spec"] = late.into();
+    }
     Some(patch)
+}
+
+/// What a record puts into the spec.
+fn late<'a>(row: &Row, record: &'a Record) -> impl Iterator<Item = (&'a String, &'a Value)> {
+    record.late.iter().filter(|(field, _)| !row.fields.contains(field))
+}
+
+/// Whether the spec has changed since a record was made that puts something into it: what the provider chose belongs into
+/// the spec that it was chosen beside, and makes the next generation of that.
+pub fn is_overtaken(row: &Row, record: &Record) -> bool {
+    late(row, record).next().is_some() && row.generation + 1 != record.generation
 }
 
 /// What an object's record says was exported, and where to.
@@ -470,6 +476,27 @@ mod tests {
         assert_eq!(told.status, *json!({"queueURL": "http://host/orders"}).as_object().expect("members"));
         let conditions: Vec<_> = told.conditions.iter().map(|it| (it.kind.as_str(), it.status)).collect();
         assert_eq!(conditions, [("ACK.ResourceSynced", ConditionStatus::True)], "without a time too");
+    }
+
+    /// What the provider chose for the spec of one generation makes the next of it, and goes into no other.
+    #[test]
+    fn what_the_provider_chose_goes_into_the_spec_that_it_was_chosen_beside() {
+        let resource = queues();
+        let keys = Keys { digest: DigestKey::from_bytes([1; 32]) };
+        let raw = queue(&json!({}));
+        let seen = row(&resource, &raw);
+        let mut record = Record { generation: 3, ..shown(&resource, raw) };
+        record.late = json!({"delaySeconds": "0"}).as_object().cloned().expect("members");
+        let patch = patches(&resource, &seen, &record, &keys).main.expect("something to write");
+        assert_eq!(
+            (&patch["spec"], &patch["metadata"]["resourceVersion"]),
+            (&json!({"delaySeconds": "0"}), &json!("9"))
+        );
+        assert!(!is_overtaken(&seen, &record));
+        let edited = Row { generation: 3, ..seen.clone() };
+        assert!(is_overtaken(&edited, &record));
+        let written = Row { fields: vec!["delaySeconds".to_owned()], ..edited };
+        assert!(!is_overtaken(&written, &record), "it is there");
     }
 
     /// Who only looks needs no key; who acts believes nothing that the key did not seal.

@@ -169,6 +169,9 @@ impl Shared {
                 return Err(not_leading(key));
             }
             let Some(row) = self.rows.get(key) else { return Err(gone(key)) };
+            if object::is_overtaken(&row, record) {
+                return Err(not_taken(format!("the spec of {key} changed meanwhile")));
+            }
             let error = match self.write_over(resource, &row, record).await {
                 Ok(()) => return Ok(()),
                 Err(Unwritten::Export(target, error)) if is_final(&error) => return Err(unexported(&target, &error)),

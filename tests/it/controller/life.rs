@@ -1,8 +1,8 @@
 //! The life of objects in a cluster, counted by the API server and the cloud.
 
 use anyhow::{Context as _, Result, ensure};
-use cso_testbed::AwsCall;
 use cso_testbed::kube::AuditEvent;
+use cso_testbed::{AwsCall, Kind};
 use serde_json::{Value, json};
 
 use super::scene::{OPERATOR, Scene, Subject, condition};
@@ -67,6 +67,32 @@ fn a_queue_is_made_changed_left_alone_and_deleted() -> Result<()> {
 
     scene.delete(&queue)?;
     ensure!(scene.stage.everything()?.is_empty(), "left: {:?}", scene.stage.everything()?);
+    Ok(())
+}
+
+/// What the provider chose is shown in the spec; whoever takes it out wants what the provider starts with, and it is not put
+/// back on the way there.
+#[test]
+fn what_was_shown_in_the_spec_can_be_taken_out() -> Result<()> {
+    let scene = Scene::in_a_namespace(Kind::Ministack)?;
+    let queue = Subject { namespace: scene.namespace.clone(), ..Subject::queue("orders") };
+    let _controller = scene.controller(&["--verify-every", "1h"])?;
+    let attributes = json!({"VisibilityTimeout": "45"});
+    scene.stage.cloud.call("sqs", "CreateQueue", json!({"QueueName": "orders", "Attributes": attributes}))?;
+    let mut wish = queue.manifest(&json!({"queueName": "orders"}));
+    wish["metadata"]["annotations"] = json!({"services.k8s.aws/adoption-policy": "adopt-or-create"});
+    scene.reader.create(&wish)?;
+    let adopted = scene.synced(&queue)?;
+    ensure!(adopted["spec"]["visibilityTimeout"] == "45", "what is there is not shown: {adopted}");
+
+    scene.stage.proxy.clear();
+    scene.declare(&queue, &json!({"queueName": "orders"}))?;
+    let shown = until("what the provider starts with is shown", || {
+        Ok(Some(scene.synced(&queue)?).filter(|object| object["spec"]["visibilityTimeout"].is_string()))
+    })?;
+    ensure!(shown["spec"]["visibilityTimeout"] == "30", "{shown}");
+    ensure!(attribute(&scene, "orders", "VisibilityTimeout")? == "30", "boto3 sees another time-out");
+    ensure!(names(&scene.stage.mutations()) == ["SetQueueAttributes"], "{:?}", scene.stage.mutations());
     Ok(())
 }
 

@@ -189,7 +189,11 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
             Record { created: Some(began), generation, ..Record::new(object.key.clone(), uid, digest.clone()) }
         });
         match &object.life {
-            Some(life) => record.generation = life.generation,
+            Some(life) => {
+                record.generation = life.generation;
+                // It is in the spec, unless somebody took it out.
+                record.late.clear();
+            }
             None if record.spec_digest != digest => record.generation += 1,
             None => {}
         }
