@@ -190,12 +190,17 @@ impl InCluster {
     /// How the last turn of an object ended since a mark, if one has. Nothing is on its way at a mark: each step waits for
     /// the end of the turn that it is about.
     fn turn(&self, case: &Case, since: usize) -> Result<Option<String>> {
+        self.said(case, since, "ended")
+    }
+
+    /// What was last told under a name of turns of an object since a mark.
+    fn said(&self, case: &Case, since: usize, name: &str) -> Result<Option<String>> {
         let told = self.controller.told()?;
         let lines = told.get(since..).unwrap_or_default().lines().rev();
         let kind = format!("{}/{}", case.service(), case.kind);
-        let mut said = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let turn = said.find(|said| said["target"] == "cso::turn" && said["kind"] == kind.as_str());
-        Ok(turn.and_then(|turn| Some(turn["ended"].as_str()?.to_owned())))
+        let turns = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let mut ours = turns.filter(|said| said["message"] == "turn" && said["kind"] == kind.as_str());
+        Ok(ours.find_map(|said| Some(said[name].as_str()?.to_owned())))
     }
 
     /// Waits until the last turn since a mark has ended in one of these ways, and the object is as it should be.
@@ -301,6 +306,8 @@ impl Adapter for InCluster {
         if metadata["finalizers"].is_array() {
             // The last turn takes the finalizer off, and ends after that.
             self.stands(case, since, &["forgotten"], Value::is_null)?;
+            // What became of it is told by another task than the end of the turn.
+            until("it is told what became of it", || Ok(self.said(case, since, "what")?.map(drop)))?;
         }
         Ok(self.controller.told()?.get(since..).unwrap_or_default().to_owned())
     }
