@@ -1,7 +1,8 @@
 //! Which object is worked on next: one entry an object, by priority, fair between namespaces, first come first served.
 //!
-//! Pure: time is an argument. Priorities follow what people notice: their own change before everything, then an object
-//! that waited for another, then polls, retries, and last the background checks.
+//! Pure: time is an argument. What was begun is finished before another is begun: whatever ends this process then finds few
+//! objects in between. The other priorities follow what people notice: their own change, then an object that waited for
+//! another, then polls, retries, and last the background checks.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -14,6 +15,7 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Priority {
+    Begun,
     UserChange,
     Wake,
     Poll,
@@ -25,7 +27,7 @@ impl Priority {
     /// Whom the calls of a turn with this priority serve.
     pub const fn purpose(self) -> Purpose {
         match self {
-            Self::UserChange | Self::Wake | Self::Poll | Self::Retry => Purpose::Change,
+            Self::Begun | Self::UserChange | Self::Wake | Self::Poll | Self::Retry => Purpose::Change,
             Self::Sweep => Purpose::Check,
         }
     }
@@ -183,6 +185,14 @@ mod tests {
         queue.push(key("small", "1"), Priority::Sweep);
         queue.push(key("late", "1"), Priority::UserChange);
         assert_eq!(drain(&mut queue, 0), ["late/1", "big/1", "small/1", "big/2", "big/3"]);
+    }
+
+    #[test]
+    fn what_was_begun_is_finished_before_another_is_begun() {
+        let mut queue = Queue::default();
+        queue.push(key("n", "next"), Priority::UserChange);
+        queue.push(key("n", "begun"), Priority::Begun);
+        assert_eq!(drain(&mut queue, 0), ["n/begun", "n/next"]);
     }
 
     #[test]

@@ -289,7 +289,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Run<C, S, P, K> {
                 if fresh {
                     self.fresh.insert(key.clone());
                 }
-                self.queue.push(key.clone(), Priority::UserChange);
+                self.queue.push(key.clone(), Priority::Begun);
             }
             Turn::Settled => {
                 self.rests.insert(key.clone(), Rest::Settled);

@@ -1,7 +1,9 @@
 //! Kubernetes Events: what happened to an object, told beside it, within a budget for each object.
+//!
+//! They are sent one at a time, as client-go does: in a storm of work the API server is busy with what matters.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cso_core::ObjectKey;
@@ -25,6 +27,12 @@ pub(crate) const REPORTER: &str = "service-operator.cloud/cso";
 const BURST: u32 = 25;
 const EARNED: SignedDuration = SignedDuration::from_mins(5);
 
+/// Objects whose budget is remembered. Of more, those that have earned theirs back are forgotten.
+const REMEMBERED: usize = 4096;
+
+/// Events that wait to be sent. Of more, the latest are not told.
+const WAITING: usize = 4096;
+
 /// How long the end of the process waits for events that are on their way.
 const FLUSH: Duration = Duration::from_secs(2);
 
@@ -33,9 +41,10 @@ const LONGEST: usize = 1024;
 
 /// Tells events without making anybody wait.
 pub(crate) struct Events {
-    calls: Client,
     budgets: Mutex<BTreeMap<ObjectKey, Budget>>,
-    going: Mutex<JoinSet<()>>,
+    line: Arc<Line>,
+    /// Who sends, while something waits.
+    sender: Mutex<JoinSet<()>>,
 }
 
 /// What an object may still tell.
@@ -46,47 +55,110 @@ struct Budget {
 }
 
 impl Budget {
-    /// Takes one, if there is one.
-    fn take(&mut self, now: Timestamp) -> bool {
+    const fn new(now: Timestamp) -> Self {
+        Self { left: BURST, since: now }
+    }
+
+    fn earn(&mut self, now: Timestamp) {
         let earned = now.duration_since(self.since).as_secs() / EARNED.as_secs();
         if earned > 0 {
             self.left = self.left.saturating_add(earned.try_into().unwrap_or(u32::MAX)).min(BURST);
             self.since = now;
         }
+    }
+
+    /// Takes one, if there is one.
+    fn take(&mut self, now: Timestamp) -> bool {
+        self.earn(now);
         let may = self.left > 0;
         self.left = self.left.saturating_sub(1);
         may
+    }
+
+    /// Whether there is something to remember.
+    fn is_spent(&mut self, now: Timestamp) -> bool {
+        self.earn(now);
+        self.left < BURST
+    }
+}
+
+/// Events that wait for those before them.
+struct Line {
+    calls: Client,
+    waits: Mutex<Waits>,
+}
+
+#[derive(Default)]
+struct Waits {
+    events: VecDeque<v1::Event>,
+    is_served: bool,
+}
+
+impl Line {
+    fn waits(&self) -> MutexGuard<'_, Waits> {
+        self.waits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts an event at the end; says whether somebody must begin to serve.
+    fn join(&self, event: v1::Event) -> bool {
+        let mut waits = self.waits();
+        if waits.events.len() >= WAITING {
+            debug!(target: "cso::kube", "an event is not told: {WAITING} others wait");
+            return false;
+        }
+        waits.events.push_back(event);
+        !std::mem::replace(&mut waits.is_served, true)
+    }
+
+    /// The next in the line; with nobody in it the service ends.
+    fn next(&self) -> Option<v1::Event> {
+        let mut waits = self.waits();
+        let next = waits.events.pop_front();
+        waits.is_served = next.is_some();
+        next
+    }
+
+    /// Sends what waits. What cannot be sent is no loss to anything but itself.
+    async fn serve(&self) {
+        while let Some(event) = self.next() {
+            let namespace = event.metadata.namespace.clone().unwrap_or_default();
+            let api: Api<v1::Event> = Api::namespaced(self.calls.clone(), &namespace);
+            if let Err(error) = api.create(&PostParams::default(), &event).await {
+                debug!(target: "cso::kube", why = crate::error::why(&error), "an event is not told");
+            }
+        }
     }
 }
 
 impl Events {
     pub(crate) fn new(calls: Client) -> Self {
-        Self { calls, budgets: Mutex::default(), going: Mutex::default() }
+        let line = Arc::new(Line { calls, waits: Mutex::default() });
+        Self { budgets: Mutex::default(), line, sender: Mutex::default() }
     }
 
-    /// Sends an event about an object. One that cannot be sent is no loss to anything but itself.
+    /// Has an event about an object sent, after those before it.
     pub(crate) fn tell(&self, event: Event, resource: &Resource, uid: String) {
-        let mut budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
-        let budget = budgets.entry(event.object.clone()).or_insert(Budget { left: BURST, since: event.at });
-        if !budget.take(event.at) {
+        if !self.may_tell(&event) || !self.line.join(body(event, resource, uid)) {
             return;
         }
-        drop(budgets);
-        let api: Api<v1::Event> = Api::namespaced(self.calls.clone(), &event.object.namespace);
-        let body = body(event, resource, uid);
-        let mut going = self.going.lock().unwrap_or_else(PoisonError::into_inner);
-        while going.try_join_next().is_some() {}
-        going.spawn(async move {
-            if let Err(error) = api.create(&PostParams::default(), &body).await {
-                debug!(target: "cso::kube", why = crate::error::why(&error), "an event is not told");
-            }
-        });
+        let mut sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
+        while sender.try_join_next().is_some() {}
+        let line = Arc::clone(&self.line);
+        sender.spawn(async move { line.serve().await });
+    }
+
+    fn may_tell(&self, event: &Event) -> bool {
+        let mut budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
+        if budgets.len() >= REMEMBERED && !budgets.contains_key(&event.object) {
+            budgets.retain(|_, budget| budget.is_spent(event.at));
+        }
+        budgets.entry(event.object.clone()).or_insert_with(|| Budget::new(event.at)).take(event.at)
     }
 
     /// Waits for events on their way, and not for long.
     pub(crate) async fn flush(&self) {
-        let mut going = std::mem::take(&mut *self.going.lock().unwrap_or_else(PoisonError::into_inner));
-        let all = async { while going.join_next().await.is_some() {} };
+        let mut sender = std::mem::take(&mut *self.sender.lock().unwrap_or_else(PoisonError::into_inner));
+        let all = async { while sender.join_next().await.is_some() {} };
         // What takes longer is not worth the wait.
         let _ = tokio::time::timeout(FLUSH, all).await;
     }
@@ -130,15 +202,58 @@ fn body(event: Event, resource: &Resource, uid: String) -> v1::Event {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering::SeqCst;
+
+    use kube::client::Body;
+
     use super::*;
 
     #[test]
     fn a_budget_runs_out_and_is_earned_again() {
         let begin = Timestamp::UNIX_EPOCH;
-        let mut budget = Budget { left: BURST, since: begin };
+        let mut budget = Budget::new(begin);
         assert_eq!((0..100).filter(|_| budget.take(begin)).count(), BURST as usize);
         assert!(!budget.take(begin + SignedDuration::from_secs(299)));
         assert!(budget.take(begin + SignedDuration::from_mins(6)));
         assert!(!budget.take(begin + SignedDuration::from_mins(6)));
+        assert!(budget.is_spent(begin + SignedDuration::from_mins(60)));
+        assert!(!budget.is_spent(begin + SignedDuration::from_mins(200)));
+    }
+
+    #[tokio::test]
+    async fn one_is_sent_at_a_time_and_all_are_sent() {
+        let (most, sent) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (now, served) = (Arc::clone(&most), Arc::clone(&sent));
+        let at_once = Arc::new(AtomicUsize::new(0));
+        let serve = move |_: http::Request<Body>| {
+            let (now, served, at_once) = (Arc::clone(&now), Arc::clone(&served), Arc::clone(&at_once));
+            async move {
+                now.fetch_max(at_once.fetch_add(1, SeqCst) + 1, SeqCst);
+                tokio::task::yield_now().await;
+                at_once.fetch_sub(1, SeqCst);
+                served.fetch_add(1, SeqCst);
+                Ok::<_, Infallible>(http::Response::new(Body::from(b"{}".to_vec())))
+            }
+        };
+        let events = Events::new(Client::new(tower::service_fn(serve), "default"));
+        let [group, version, kind, plural] = ["g", "v1", "K", "ks"].map(str::to_owned);
+        let resource = Resource { group, version, kind, plural, identity: Vec::new() };
+        let event = |name: &str| Event {
+            at: Timestamp::UNIX_EPOCH,
+            object: ObjectKey::new("g", "K", "n", name),
+            kind: EventKind::Normal,
+            reason: "Made".to_owned(),
+            message: String::new(),
+        };
+        let tell = |name: &str| events.tell(event(name), &resource, "u".to_owned());
+        (0..=BURST).for_each(|_| tell("a"));
+        tell("b");
+        events.flush().await;
+        assert_eq!((sent.load(SeqCst), most.load(SeqCst)), (BURST as usize + 1, 1));
+        tell("c");
+        events.flush().await;
+        assert_eq!(sent.load(SeqCst), BURST as usize + 2, "the line is served again");
     }
 }
