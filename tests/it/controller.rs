@@ -11,6 +11,7 @@ mod replicas;
 mod rights;
 pub(crate) mod scene;
 mod secrets;
+mod slow;
 mod some_kinds;
 mod takeover;
 mod trouble;

@@ -3,22 +3,32 @@
 //! The stock client speaks HTTP/1.1, where each watch takes a connection of its own. Over HTTP/2 a connection carries many,
 //! but never more than the server's limit, beyond which a request waits for ever without a word: watches are spread over a
 //! pool. Writes have a connection of their own, or events would wait behind them.
+//!
+//! No request waits for ever. A watch must begin in time; what is read or written must be over in time, to the last byte.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use http::Response;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use kube::client::{Body, ClientBuilder, ConfigExt as _};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use tower::{Layer as _, ServiceBuilder};
+use tower::{BoxError, Layer as _, ServiceBuilder};
 
 use crate::error::KubeError;
 
 /// Connections that watches are spread over. At 80 watches each, which every server allows, they carry 1,600 kinds.
 const WATCH_CONNECTIONS: usize = 20;
+
+/// How long a request may take unless told otherwise: a little more than an API server works on a write before it gives up
+/// (34 s), so that what we take for lost is not done later.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(35);
 
 /// Which cluster.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +37,15 @@ pub struct Place {
     pub kubeconfig: Option<PathBuf>,
     /// Instead of the file's current context.
     pub context: Option<String>,
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    /// Requests whose answers are taken as a whole.
+    Calls,
+    /// Answers that go on.
+    Watches,
 }
 
 /// A cluster that can be talked to.
@@ -43,6 +62,11 @@ pub struct Cluster {
 impl Cluster {
     /// Finds the cluster and its credentials. Connects when it is first used.
     pub async fn connect(place: &Place) -> Result<Self, KubeError> {
+        Self::connect_within(place, REQUEST_TIMEOUT).await
+    }
+
+    /// The same with another time for each request.
+    pub async fn connect_within(place: &Place, time: Duration) -> Result<Self, KubeError> {
         let config = config(place).await?;
         let namespace = config.default_namespace.clone();
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
@@ -51,8 +75,8 @@ impl Cluster {
         let mut unretried = config.clone();
         unretried.default_retry = false;
         let lease = Client::try_from(unretried).map_err(|error| connect(&error))?;
-        let calls = client(&config)?;
-        let watches = (0..WATCH_CONNECTIONS).map(|_| client(&config)).collect::<Result<Vec<_>, _>>()?;
+        let calls = client(&config, Use::Calls, time)?;
+        let watches = (0..WATCH_CONNECTIONS).map(|_| client(&config, Use::Watches, time)).collect::<Result<Vec<_>, _>>()?;
         Ok(Self { calls, lease, watches: watches.into(), next: Arc::default(), namespace, server })
     }
 
@@ -119,8 +143,9 @@ async fn config(place: &Place) -> Result<Config, KubeError> {
     }
 }
 
-/// A client over one HTTP/2 connection, or over HTTP/1.1 ones where the server knows no better.
-fn client(config: &Config) -> Result<Client, KubeError> {
+/// A client over one HTTP/2 connection, or over HTTP/1.1 ones where the server knows no better. `time`: in which an answer must
+/// have begun, and one that is taken as a whole must have ended.
+fn client(config: &Config, used: Use, time: Duration) -> Result<Client, KubeError> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
@@ -134,14 +159,26 @@ fn client(config: &Config) -> Result<Client, KubeError> {
         .wrap_connector(tcp);
     let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
         .timer(hyper_util::rt::TokioTimer::new())
-        .http2_keep_alive_interval(std::time::Duration::from_secs(20))
+        .http2_keep_alive_interval(Duration::from_secs(20))
         .http2_keep_alive_while_idle(false)
         .build::<_, Body>(connector);
     let auth = config.auth_layer().map_err(|error| connect(&error))?;
     let headers = config.extra_headers_layer().map_err(|error| connect(&error))?;
-    let service = ServiceBuilder::new().option_layer(auth).layer(headers).map_err(tower::BoxError::from).service(http);
+    let service = ServiceBuilder::new().option_layer(auth).layer(headers).map_err(BoxError::from).service(http);
     let service = config.base_uri_layer().layer(service);
-    Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
+    let namespace = config.default_namespace.clone();
+    let timed = ServiceBuilder::new().timeout(time);
+    Ok(match used {
+        Use::Calls => ClientBuilder::new(timed.and_then(whole).service(service), namespace).build(),
+        Use::Watches => ClientBuilder::new(timed.service(service), namespace).build(),
+    })
+}
+
+/// An answer with all of its body.
+async fn whole(answer: Response<Incoming>) -> Result<Response<Full<Bytes>>, BoxError> {
+    let (head, body) = answer.into_parts();
+    let body = body.collect().await?.to_bytes();
+    Ok(Response::from_parts(head, Full::new(body)))
 }
 
 fn connect(error: &kube::Error) -> KubeError {

@@ -63,11 +63,19 @@ pub(crate) fn why(error: &kube::Error) -> String {
     if let kube::Error::Api(status) = error {
         return if status.message.is_empty() { format!("HTTP status {}", status.code) } else { status.message.clone() };
     }
+    if is_late(error) {
+        return "no answer in time".to_owned();
+    }
     let mut innermost: &dyn std::error::Error = error;
     while let Some(source) = innermost.source() {
         innermost = source;
     }
     innermost.to_string()
+}
+
+/// Whether there was no answer in time.
+pub(crate) fn is_late(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Service(error) if error.is::<tower::timeout::error::Elapsed>())
 }
 
 /// The server did not take a change of one object; others may fare better.

@@ -11,16 +11,17 @@ use cso_core::export::{Target, TargetKind};
 use cso_core::port::{Change, Reach, Store, StoreError, StoreMeta};
 use cso_core::{Exported, ObjectKey, Record};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use futures::future::join_all;
 use kube::api::{Patch, PatchParams};
 use kube::core::DynamicObject;
 use kube::{Api, Client};
 use serde_json::json;
-use tokio::sync::RwLock;
+use tokio::sync::OwnedMutexGuard;
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
 use crate::connect::Cluster;
-use crate::error::{not_taken, status, why};
+use crate::error::{is_late, not_taken, status, why};
 use crate::events::Events;
 use crate::fence::Fence;
 use crate::identity::Keys;
@@ -54,8 +55,25 @@ struct Shared {
     events: Events,
     /// Outcomes that are not written yet.
     closed: Mutex<BTreeMap<ObjectKey, Arc<Record>>>,
-    /// Changes share it. An outcome that is late is written alone: it must not come after the change that followed it.
-    order: RwLock<()>,
+    /// An outcome that is late must not come after the change that followed it.
+    order: Order,
+}
+
+/// One change of an object at a time; those of others go on meanwhile, however long it takes.
+#[derive(Default)]
+struct Order(Mutex<BTreeMap<ObjectKey, Arc<tokio::sync::Mutex<()>>>>);
+
+impl Order {
+    /// Waits until no other change of the object is on its way.
+    async fn of(&self, key: &ObjectKey) -> OwnedMutexGuard<()> {
+        let own = {
+            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            // Those that nobody holds or waits for.
+            all.retain(|_, own| Arc::strong_count(own) > 1);
+            Arc::clone(all.entry(key.clone()).or_default())
+        };
+        own.lock_owned().await
+    }
 }
 
 impl KubeStore {
@@ -74,7 +92,7 @@ impl KubeStore {
             fence,
             events,
             closed: Mutex::default(),
-            order: RwLock::default(),
+            order: Order::default(),
         };
         Self { shared: Arc::new(shared), closing: Mutex::default() }
     }
@@ -84,9 +102,8 @@ impl KubeStore {
         let mut closing = std::mem::take(&mut *self.closing.lock().unwrap_or_else(PoisonError::into_inner));
         closing.abort_all();
         let keys: Vec<ObjectKey> = self.shared.closed().keys().cloned().collect();
-        for key in keys {
-            self.shared.close(&key).await;
-        }
+        // Side by side: a server may take seconds for each, and a process that is to end has not many.
+        join_all(keys.iter().map(|key| self.shared.close(key))).await;
         self.shared.events.flush().await;
     }
 }
@@ -105,14 +122,14 @@ impl Store for KubeStore {
         for change in changes {
             match change {
                 Change::Put(record) => {
-                    let _order = self.shared.order.read().await;
+                    let _order = self.shared.order.of(&record.key).await;
                     self.shared.write(&record).await?;
                     // Only now: what could not be written leaves the outcome before it to its own time.
                     self.shared.closed().remove(&record.key);
                 }
                 Change::Close(record) => self.close_soon(record),
                 Change::Remove(key) => {
-                    let _order = self.shared.order.read().await;
+                    let _order = self.shared.order.of(&key).await;
                     self.shared.closed().remove(&key);
                     self.shared.release(&key).await?;
                 }
@@ -152,7 +169,7 @@ impl Shared {
 
     /// Writes an outcome that nothing followed. If that fails the intent stays open, and a look will tell.
     async fn close(&self, key: &ObjectKey) {
-        let _order = self.order.write().await;
+        let _order = self.order.of(key).await;
         let Some(record) = self.closed().remove(key) else { return };
         if let Err(error) = self.write(&record).await {
             warn!(target: "cso::kube", object = %key, %error, "a call's outcome is not written");
@@ -188,7 +205,8 @@ impl Shared {
                 _ if is_final(&error) => {
                     return Err(not_taken(format!("the API server refuses to write {key}: {}", why(&error))));
                 }
-                _ if attempt >= TRIES => {
+                // Each further try would take as long: others wait for the place of this one.
+                _ if attempt >= TRIES || is_late(&error) => {
                     return Err(not_taken(format!("the API server does not take {key}: {}", why(&error))));
                 }
                 _ => {

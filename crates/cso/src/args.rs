@@ -268,6 +268,9 @@ pub(crate) struct Controller {
     /// How long leadership lasts without a renewal, in whole seconds; renewed at a third of it
     #[arg(long, env = "CSO_LEASE_DURATION", default_value = "15s", value_name = "DURATION", value_parser = lease_duration)]
     pub(crate) lease_duration: Duration,
+    /// How long a request to the API server may take before it counts as lost; a watch only has to begin in it
+    #[arg(long, env = "CSO_REQUEST_TIMEOUT", default_value = "35s", value_name = "DURATION", value_parser = request_timeout)]
+    pub(crate) request_timeout: Duration,
     /// Where /metrics, /debug/queue and /debug/watches are served; 0 for nowhere
     #[arg(long, env = "CSO_METRICS_ADDR", default_value = "0.0.0.0:8080", value_name = "ADDRESS", value_parser = listen)]
     pub(crate) metrics_addr: Listen,
@@ -535,6 +538,11 @@ fn lease_duration(text: &str) -> Result<Duration, String> {
     Ok(parsed)
 }
 
+/// In no time nothing is answered, and for ever is what this is against.
+fn request_timeout(text: &str) -> Result<Duration, String> {
+    duration(text).ok().filter(|time| *time >= Duration::from_secs(1)).ok_or_else(|| "say at least 1s".to_owned())
+}
+
 /// An address to serve at; as in Go, one without a host means every address of the machine.
 fn listen(text: &str) -> Result<Listen, String> {
     if text == "0" {
@@ -605,6 +613,7 @@ mod tests {
         };
         assert!(elects("cso controller") && elects("cso controller --leader-elect"));
         assert!(!elects("cso controller --leader-elect=false"));
+        assert!(request_timeout("1s").is_ok() && request_timeout("0").is_err() && request_timeout("999ms").is_err());
         assert!(lease_duration("15s").is_ok() && lease_duration("1500ms").is_err() && lease_duration("2s").is_err());
     }
 

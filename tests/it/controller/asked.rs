@@ -26,9 +26,8 @@ fn attribute(scene: &Scene, name: &str) -> Result<String> {
 
 #[test]
 fn a_look_that_is_asked_for_is_made_at_once_and_writes_only_what_differs() -> Result<()> {
-    let scene = Scene::open()?;
-    let _controller = scene.controller(&["--verify-every", "1h"])?;
-    let queue = Subject::queue("orders");
+    let (scene, _controller) = Scene::at_work(&["--verify-every", "1h"])?;
+    let queue = scene.queue("orders");
     scene.declare(&queue, &json!({"queueName": "orders", "visibilityTimeout": "45"}))?;
     scene.synced(&queue)?;
 
@@ -52,9 +51,8 @@ fn a_look_that_is_asked_for_is_made_at_once_and_writes_only_what_differs() -> Re
 
 #[test]
 fn a_record_that_somebody_takes_away_is_written_again() -> Result<()> {
-    let scene = Scene::open()?;
-    let mut controller = scene.controller(&["--verify-every", "1h"])?;
-    let queue = Subject::queue("orders");
+    let (scene, mut controller) = Scene::at_work(&["--verify-every", "1h"])?;
+    let queue = scene.queue("orders");
     scene.declare(&queue, &json!({"queueName": "orders"}))?;
     scene.synced(&queue)?;
     let has_record = |object: &Value| object["metadata"]["annotations"][RECORD].is_string();
@@ -74,24 +72,23 @@ fn a_record_that_somebody_takes_away_is_written_again() -> Result<()> {
     until("it has looked", || Ok((scene.stage.proxy.calls().len() >= 2).then_some(())))?;
     ensure!(scene.writes(mark)?.is_empty(), "it wrote {:?}", scene.writes(mark)?);
     scene.delete(&queue)?;
-    ensure!(scene.stage.everything()?.is_empty(), "left: {:?}", scene.stage.everything()?);
-    Ok(())
+    scene.leaves_nothing()
 }
 
 #[test]
 fn an_export_says_that_its_target_is_missing_and_goes_on_once_it_is_there() -> Result<()> {
-    let scene = Scene::open()?;
-    let controller = scene.controller(&[])?;
-    let queue = Subject::queue("orders");
+    let (scene, controller) = Scene::at_work(&[])?;
+    let queue = scene.queue("orders");
     scene.declare(&queue, &json!({"queueName": "orders"}))?;
     let url = scene.synced(&queue)?["status"]["queueURL"].clone();
-    let export = Subject::new("services.k8s.aws/v1alpha1", "FieldExport", "url");
+    let export = scene.named("services.k8s.aws/v1alpha1", "FieldExport", "url");
     let source = json!({"group": "sqs.services.k8s.aws", "kind": "Queue", "name": "orders"});
     let to = json!({"kind": "configmap", "name": "app", "key": "url"});
     scene.declare(&export, &json!({"from": {"resource": source, "path": ".status.queueURL"}, "to": to}))?;
     let waits = scene.shows(&export, "ACK.Recoverable", "True")?;
     let why = condition(&waits, "ACK.Recoverable").context("it waits")?["message"].clone();
-    ensure!(why == "ConfigMap default/app does not exist: the value is exported once it does", "{why}");
+    let namespace = scene.namespace.as_str();
+    ensure!(why == format!("ConfigMap {namespace}/app does not exist: the value is exported once it does"), "{why}");
 
     // It is tried again and said once.
     let refused = || controller.told().map(|told| told.matches("does not exist: the value").count());
@@ -99,10 +96,10 @@ fn an_export_says_that_its_target_is_missing_and_goes_on_once_it_is_there() -> R
     let still = scene.read(&export)?.context("it is there")?;
     ensure!(still["metadata"]["resourceVersion"] == waits["metadata"]["resourceVersion"], "written again: {still}");
 
-    let target = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "app", "namespace": "default"}});
+    let target = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "app", "namespace": namespace}});
     scene.reader.create(&target)?;
     scene.synced(&export)?;
-    let map = scene.reader.get("v1", "ConfigMap", "default", "app")?;
+    let map = scene.reader.get("v1", "ConfigMap", namespace, "app")?;
     ensure!(map["data"]["url"] == url, "the value is not exported: {map}");
     Ok(())
 }

@@ -8,9 +8,10 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
+use cso_testbed::Kind;
 use serde_json::json;
 
-use super::scene::{Scene, Subject};
+use super::scene::Scene;
 use crate::running::{Running, until};
 
 /// A file of settings in a directory that is a link, as a kubelet mounts a `ConfigMap`.
@@ -72,13 +73,13 @@ fn hang_up(process: &Running) -> Result<()> {
 
 #[test]
 fn what_the_file_says_now_counts_and_a_wrong_file_changes_nothing() -> Result<()> {
-    let scene = Scene::open()?;
+    let scene = Scene::in_a_namespace(Kind::Ministack)?;
     let mut mount = Mount { scene: &scene, writes: 0 };
     mount.put("verify-every: 1h\ndeletion-policy: delete\n")?;
     let pages = nowhere()?;
     let (config, address) = (mount.path().display().to_string(), pages.to_string());
     let mut controller = scene.controller(&["--config", &config, "--metrics-addr", &address])?;
-    let queue = Subject::queue("orders");
+    let queue = scene.queue("orders");
     let spec = json!({"queueName": "orders", "visibilityTimeout": "45"});
     scene.declare(&queue, &spec)?;
     scene.synced(&queue)?;
@@ -117,7 +118,7 @@ fn what_the_file_says_now_counts_and_a_wrong_file_changes_nothing() -> Result<()
 /// A flag says it: the file has no word in it, from the beginning and when it changes.
 #[test]
 fn what_is_typed_comes_before_the_file() -> Result<()> {
-    let scene = Scene::open()?;
+    let scene = Scene::in_a_namespace(Kind::Ministack)?;
     let mut mount = Mount { scene: &scene, writes: 0 };
     mount.put("deletion-policy: delete\n")?;
     let config = mount.path().display().to_string();
@@ -128,7 +129,7 @@ fn what_is_typed_comes_before_the_file() -> Result<()> {
     mount.put("verbose: 1\n")?;
     hang_up(&controller)?;
     controller.tells("changed in the file without effect")?;
-    let queue = Subject::queue("orders");
+    let queue = scene.queue("orders");
     scene.declare(&queue, &json!({"queueName": "orders"}))?;
     scene.synced(&queue)?;
     scene.delete(&queue)?;

@@ -223,3 +223,9 @@ fn secret() -> Result<()> {
 fn role() -> Result<()> {
     every_moment_of("Role", &["policies"])
 }
+
+/// Found again by its name, and by whose it is: others have names in the same space.
+#[test]
+fn bucket() -> Result<()> {
+    every_moment_of("Bucket", &["versioning"])
+}

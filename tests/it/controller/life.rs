@@ -5,7 +5,7 @@ use cso_testbed::kube::AuditEvent;
 use cso_testbed::{AwsCall, Kind};
 use serde_json::{Value, json};
 
-use super::scene::{OPERATOR, Scene, Subject, condition};
+use super::scene::{OPERATOR, Scene, condition};
 use crate::running::until;
 
 fn names(calls: &[AwsCall]) -> Vec<&str> {
@@ -27,9 +27,8 @@ fn since(object: &Value) -> Result<String> {
 
 #[test]
 fn a_queue_is_made_changed_left_alone_and_deleted() -> Result<()> {
-    let scene = Scene::open()?;
-    let queue = Subject::queue("orders");
-    let mut controller = scene.controller(&[])?;
+    let (scene, mut controller) = Scene::at_work(&[])?;
+    let queue = scene.queue("orders");
     scene.stage.proxy.clear();
     let mark = scene.cluster.audit_mark()?;
 
@@ -66,8 +65,7 @@ fn a_queue_is_made_changed_left_alone_and_deleted() -> Result<()> {
     ensure!(scene.read(&queue)?.as_ref() == Some(&changed), "at rest the object changed");
 
     scene.delete(&queue)?;
-    ensure!(scene.stage.everything()?.is_empty(), "left: {:?}", scene.stage.everything()?);
-    Ok(())
+    scene.leaves_nothing()
 }
 
 /// What the provider chose is shown in the spec; whoever takes it out wants what the provider starts with, and it is not put
@@ -98,10 +96,9 @@ fn what_was_shown_in_the_spec_can_be_taken_out() -> Result<()> {
 
 #[test]
 fn references_are_waited_for_and_let_go_in_order() -> Result<()> {
-    let scene = Scene::open()?;
-    let _controller = scene.controller(&[])?;
-    let topic = Subject::new("sns.services.k8s.aws/v1alpha1", "Topic", "news");
-    let subscription = Subject::new("sns.services.k8s.aws/v1alpha1", "Subscription", "news");
+    let (scene, _controller) = Scene::at_work(&[])?;
+    let topic = scene.named("sns.services.k8s.aws/v1alpha1", "Topic", "news");
+    let subscription = scene.named("sns.services.k8s.aws/v1alpha1", "Subscription", "news");
     let endpoint = "arn:aws:sqs:eu-west-1:000000000000:news";
     scene.declare(
         &subscription,
@@ -121,20 +118,19 @@ fn references_are_waited_for_and_let_go_in_order() -> Result<()> {
     scene.ask_to_delete(&subscription)?;
     scene.gone(&subscription)?;
     scene.gone(&topic)?;
-    ensure!(scene.stage.everything()?.is_empty(), "left: {:?}", scene.stage.everything()?);
-    Ok(())
+    scene.leaves_nothing()
 }
 
 #[test]
 fn a_secret_is_read_by_name_and_its_value_is_nowhere_else() -> Result<()> {
-    let scene = Scene::open()?;
+    let scene = Scene::in_a_namespace(Kind::Ministack)?;
     let mark = scene.cluster.audit_mark()?;
     let controller = scene.controller(&[])?;
-    let secret = Subject::new("secretsmanager.services.k8s.aws/v1alpha1", "Secret", "database");
+    let secret = scene.named("secretsmanager.services.k8s.aws/v1alpha1", "Secret", "database");
     scene.declare(&secret, &json!({"name": "database", "secretString": {"name": "values", "key": "password"}}))?;
     scene.shows(&secret, "ACK.Recoverable", "True")?;
     let values = json!({
-        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "values", "namespace": "default"},
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "values", "namespace": scene.namespace},
         "stringData": {"password": "correct horse"},
     });
     scene.reader.create(&values)?;
@@ -143,7 +139,7 @@ fn a_secret_is_read_by_name_and_its_value_is_nowhere_else() -> Result<()> {
     ensure!(value["SecretString"] == "correct horse", "the cloud has {value}");
     let object = scene.read(&secret)?.context("it is there")?.to_string();
     ensure!(!object.contains("correct horse") && !controller.told()?.contains("correct horse"), "the value is told");
-    let events = scene.kubectl(&["get", "events", "-o", "yaml"])?;
+    let events = scene.kubectl(&["get", "events", "--namespace", &scene.namespace, "-o", "yaml"])?;
     ensure!(!events.contains("correct horse"), "an event tells the value");
     let is_wide = |event: &AuditEvent| {
         let values =
@@ -158,11 +154,10 @@ fn a_secret_is_read_by_name_and_its_value_is_nowhere_else() -> Result<()> {
 
 #[test]
 fn an_export_fills_a_config_map_and_goes_with_its_wish() -> Result<()> {
-    let scene = Scene::open()?;
-    let _controller = scene.controller(&[])?;
-    let queue = Subject::queue("orders");
-    let export = Subject::new("services.k8s.aws/v1alpha1", "FieldExport", "url");
-    let target = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "app", "namespace": "default"}, "data": {"mine": "stays"}});
+    let (scene, _controller) = Scene::at_work(&[])?;
+    let queue = scene.queue("orders");
+    let export = scene.named("services.k8s.aws/v1alpha1", "FieldExport", "url");
+    let target = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "app", "namespace": scene.namespace}, "data": {"mine": "stays"}});
     scene.reader.create(&target)?;
     let source = json!({"group": "sqs.services.k8s.aws", "kind": "Queue", "name": "orders"});
     scene.declare(
@@ -175,27 +170,27 @@ fn an_export_fills_a_config_map_and_goes_with_its_wish() -> Result<()> {
     };
     let url = made["status"]["queueURL"].clone();
     until("the value is exported", || {
-        let map = scene.reader.get("v1", "ConfigMap", "default", "app")?;
+        let map = scene.reader.get("v1", "ConfigMap", &scene.namespace, "app")?;
         Ok((map["data"] == json!({"mine": "stays", "url": url})).then_some(()))
     })?;
     scene.delete(&export)?;
-    let map = scene.reader.get("v1", "ConfigMap", "default", "app")?;
+    let map = scene.reader.get("v1", "ConfigMap", &scene.namespace, "app")?;
     ensure!(map["data"] == json!({"mine": "stays"}), "after the delete there is {map}");
     Ok(())
 }
 
 #[test]
 fn a_namespace_says_region_and_policy() -> Result<()> {
-    let scene = Scene::open()?;
-    scene.reader.create(&json!({
+    let scene = Scene::in_a_namespace(Kind::Ministack)?;
+    scene.reader.merge(&json!({
         "apiVersion": "v1", "kind": "Namespace",
-        "metadata": {"name": "blue", "annotations": {
+        "metadata": {"name": scene.namespace, "annotations": {
             "services.k8s.aws/default-region": "eu-central-1",
             "sqs.services.k8s.aws/deletion-policy": "retain",
         }},
     }))?;
     let _controller = scene.controller(&[])?;
-    let queue = Subject { namespace: "blue".to_owned(), ..Subject::queue("orders") };
+    let queue = scene.queue("orders");
     scene.declare(&queue, &json!({"queueName": "orders"}))?;
     let made = scene.synced(&queue)?;
     ensure!(made["status"]["ackResourceMetadata"]["region"] == "eu-central-1", "it is in {made}");
@@ -211,7 +206,7 @@ fn kinds_come_and_go_with_their_definitions() -> Result<()> {
     let scene = Scene::open()?;
     scene.kubectl(&["delete", "crd", "queues.sqs.services.k8s.aws", "--wait"])?;
     let _controller = scene.controller(&[])?;
-    let topic = Subject::new("sns.services.k8s.aws/v1alpha1", "Topic", "news");
+    let topic = scene.named("sns.services.k8s.aws/v1alpha1", "Topic", "news");
     scene.declare(&topic, &json!({"name": "news"}))?;
     scene.synced(&topic)?;
     let definitions = scene.stage.path().join("crds.yaml").display().to_string();
@@ -224,7 +219,7 @@ fn kinds_come_and_go_with_their_definitions() -> Result<()> {
         "crd",
         "queues.sqs.services.k8s.aws",
     ])?;
-    let queue = Subject::queue("orders");
+    let queue = scene.queue("orders");
     scene.declare(&queue, &json!({"queueName": "orders"}))?;
     scene.synced(&queue)?;
     Ok(())

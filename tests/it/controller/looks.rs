@@ -4,14 +4,14 @@ use anyhow::{Context as _, Result, ensure};
 use cso_testbed::Kind;
 use serde_json::json;
 
-use super::scene::{ONLOOKER, Scene, Subject};
+use super::scene::{ONLOOKER, Scene};
 
 /// Each as somebody who may not write: enough rights, nothing written in the cluster, nothing changed in the cloud.
 #[test]
 fn who_only_looks_writes_nothing() -> Result<()> {
     let scene = Scene::in_a_namespace(Kind::Ministack)?;
     let mut controller = scene.controller(&[])?;
-    let queue = Subject { namespace: scene.namespace.clone(), ..Subject::queue("orders") };
+    let queue = scene.queue("orders");
     scene.declare(&queue, &json!({"queueName": "orders", "visibilityTimeout": "45"}))?;
     scene.synced(&queue)?;
     controller.interrupt()?;

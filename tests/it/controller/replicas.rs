@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use anyhow::{Result, ensure};
-use serde_json::json;
+use cso_testbed::Kind;
 
 use super::scene::{Scene, Subject};
 use crate::running::{Running, until};
@@ -23,12 +23,8 @@ fn signal(process: &Running, name: &str) -> Result<()> {
     Ok(())
 }
 
-fn queues(range: std::ops::Range<usize>) -> Vec<Subject> {
-    range.map(|number| Subject::queue(&format!("q{number}"))).collect()
-}
-
-fn declare(scene: &Scene, queues: &[Subject]) -> Result<()> {
-    queues.iter().try_for_each(|queue| scene.declare(queue, &json!({"queueName": queue.name})).map(drop))
+fn queues(scene: &Scene, range: std::ops::Range<usize>) -> Vec<Subject> {
+    range.map(|number| scene.queue(&format!("q{number}"))).collect()
 }
 
 /// Every queue is as it says, there is one of each, and each took one call.
@@ -45,29 +41,29 @@ fn are_made_once(scene: &Scene, queues: &[Subject]) -> Result<()> {
 
 #[test]
 fn a_leader_that_stops_hands_over_at_once() -> Result<()> {
-    let scene = Scene::open()?;
+    let scene = Scene::in_a_namespace(Kind::Ministack)?;
     let mut first = replica(&scene)?;
     first.tells("at work")?;
     let second = replica(&scene)?;
-    let all = queues(0..4);
-    declare(&scene, &all[..2])?;
+    let all = queues(&scene, 0..4);
+    scene.declare_queues(&all[..2])?;
     are_made_once(&scene, &all[..2])?;
     ensure!(!second.told()?.contains("at work"), "two replicas work: {}", second.told()?);
     first.interrupt()?;
     ensure!(first.end()?.success(), "it ended badly: {}", first.told()?);
     second.tells("at work")?;
-    declare(&scene, &all[2..])?;
+    scene.declare_queues(&all[2..])?;
     are_made_once(&scene, &all)
 }
 
 #[test]
 fn a_leader_that_dies_is_followed_by_one_that_knows_what_it_did() -> Result<()> {
-    let scene = Scene::open()?;
+    let scene = Scene::in_a_namespace(Kind::Ministack)?;
     let first = replica(&scene)?;
     first.tells("at work")?;
     let second = replica(&scene)?;
-    let all = queues(0..12);
-    declare(&scene, &all)?;
+    let all = queues(&scene, 0..12);
+    scene.declare_queues(&all)?;
     until("it is in the middle", || Ok((scene.stage.proxy.mutating().len() >= 3).then_some(())))?;
     // Killed: nothing is handed over, and what it was doing stays open.
     drop(first);
@@ -82,15 +78,15 @@ fn a_leader_that_dies_is_followed_by_one_that_knows_what_it_did() -> Result<()> 
 
 #[test]
 fn a_leader_that_was_asleep_makes_no_call_when_it_wakes() -> Result<()> {
-    let scene = Scene::open()?;
+    let scene = Scene::in_a_namespace(Kind::Ministack)?;
     let first = replica(&scene)?;
     first.tells("at work")?;
     let second = replica(&scene)?;
-    let all = queues(0..8);
-    declare(&scene, &all[..4])?;
+    let all = queues(&scene, 0..8);
+    scene.declare_queues(&all[..4])?;
     are_made_once(&scene, &all[..4])?;
     signal(&first, "STOP")?;
-    declare(&scene, &all[4..])?;
+    scene.declare_queues(&all[4..])?;
     second.tells("at work")?;
     for queue in &all {
         scene.synced(queue)?;

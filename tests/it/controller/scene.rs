@@ -68,6 +68,13 @@ impl Scene {
         Ok(scene)
     }
 
+    /// The same before the emulator that answers at once, with a controller that has read what there is.
+    pub(crate) fn at_work(flags: &[&str]) -> Result<(Self, Running)> {
+        let scene = Self::in_a_namespace(Kind::Ministack)?;
+        let controller = scene.controller(flags)?;
+        Ok((scene, controller))
+    }
+
     fn of(stage: Stage, cluster: Arc<Cluster>, namespace: String) -> Result<Self> {
         let (proxy, reader) = (Proxy::before(&cluster)?, cluster.reader()?);
         Ok(Self { stage, cluster, proxy, reader, namespace, logs: TempDir::new()? })
@@ -107,6 +114,34 @@ impl Scene {
         let running = Running::spawn(self.logs(), self.command(args)?)?;
         running.tells("at work")?;
         Ok(running)
+    }
+
+    /// An object of the story.
+    pub(crate) fn named(&self, api: &str, kind: &str, name: &str) -> Subject {
+        Subject { namespace: self.namespace.clone(), ..Subject::new(api, kind, name) }
+    }
+
+    /// A queue of the story.
+    pub(crate) fn queue(&self, name: &str) -> Subject {
+        Subject { namespace: self.namespace.clone(), ..Subject::queue(name) }
+    }
+
+    /// Declares queues that say no more than their names.
+    pub(crate) fn declare_queues(&self, queues: &[Subject]) -> Result<()> {
+        queues.iter().try_for_each(|queue| self.declare(queue, &json!({"queueName": queue.name})).map(drop))
+    }
+
+    /// Makes an object, and waits until it is as it says.
+    pub(crate) fn make(&self, subject: &Subject, spec: &Value) -> Result<Value> {
+        self.declare(subject, spec)?;
+        self.synced(subject)
+    }
+
+    /// Insists that nothing is left in the cloud.
+    pub(crate) fn leaves_nothing(&self) -> Result<()> {
+        let left = self.stage.everything()?;
+        ensure!(left.is_empty(), "left: {left:?}");
+        Ok(())
     }
 
     /// Makes an object, or makes it say something else. What it does not say any more goes.

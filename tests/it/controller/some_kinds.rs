@@ -1,6 +1,7 @@
 //! A controller of some kinds only, beside others who work on the rest.
 
 use anyhow::{Result, ensure};
+use cso_testbed::Kind;
 use serde_json::{Value, json};
 
 use super::scene::{Scene, Subject};
@@ -22,10 +23,10 @@ fn key_of(scene: &Scene, queue: &Value) -> Result<Value> {
 
 #[test]
 fn other_kinds_are_read_and_left_to_others() -> Result<()> {
-    let scene = Scene::open()?;
-    let key = Subject::new("kms.services.k8s.aws/v1alpha1", "Key", "theirs");
-    let topic = Subject::new("sns.services.k8s.aws/v1alpha1", "Topic", "theirs");
-    let queue = Subject::queue("ours");
+    let scene = Scene::in_a_namespace(Kind::Ministack)?;
+    let key = scene.named("kms.services.k8s.aws/v1alpha1", "Key", "theirs");
+    let topic = scene.named("sns.services.k8s.aws/v1alpha1", "Topic", "theirs");
+    let queue = scene.queue("ours");
     scene.declare(&topic, &json!({"name": "theirs"}))?;
     let mark = scene.cluster.audit_mark()?;
     let _controller = scene.controller(&["--reconcile-resources", "sqs/*", "--verify-every", "1h"])?;
@@ -34,7 +35,8 @@ fn other_kinds_are_read_and_left_to_others() -> Result<()> {
     scene.declare(&key, &json!({"description": "theirs"}))?;
     until("the queue waits for the key that is there now", || {
         let told = scene.shows(&queue, "ACK.ReferencesResolved", "Unknown")?.to_string();
-        Ok(told.contains("waits for kms/Key default/theirs to be ready").then_some(()))
+        let waits = format!("waits for kms/Key {}/theirs to be ready", scene.namespace);
+        Ok(told.contains(&waits).then_some(()))
     })?;
 
     tells(&scene, &key, "11111111-2222-3333-4444-555555555555")?;

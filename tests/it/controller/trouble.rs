@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use cso_testbed::Kind;
 use cso_testbed::kube::{Action, End, Match, Status};
 use serde_json::json;
 
@@ -19,11 +20,10 @@ fn writes() -> Match {
 /// Refused once, in every way a server refuses: the object gets there, once, and rests.
 #[test]
 fn refused_writes_are_repeated_and_nothing_is_made_twice() -> Result<()> {
-    let scene = Scene::open()?;
-    let _controller = scene.controller(&[])?;
+    let (scene, _controller) = Scene::at_work(&[])?;
     for (number, code) in [409, 429, 500, 503].into_iter().enumerate() {
         for nth in 1..=3 {
-            let queue = Subject::queue(&format!("q{number}-{nth}"));
+            let queue = scene.queue(&format!("q{number}-{nth}"));
             let refused = scene.proxy.on(writes().named(&queue.name).nth(nth), Action::Fail(Status::new(code)));
             scene.stage.proxy.clear();
             scene.declare(&queue, &json!({"queueName": queue.name}))?;
@@ -34,28 +34,26 @@ fn refused_writes_are_repeated_and_nothing_is_made_twice() -> Result<()> {
             scene.delete(&queue)?;
         }
     }
-    ensure!(scene.stage.everything()?.is_empty(), "left: {:?}", scene.stage.everything()?);
-    Ok(())
+    scene.leaves_nothing()
 }
 
 /// Watches that break, or whose history is gone, are begun anew, and nothing is missed.
 #[test]
 fn lost_watches_are_begun_anew() -> Result<()> {
-    let scene = Scene::open()?;
+    let scene = Scene::in_a_namespace(Kind::Ministack)?;
     let watches = || Match::verb("watch").by(OPERATOR).of("queues");
     scene.proxy.on(watches().nth(1), Action::EndWatch { after: 1, end: End::Cut });
     scene.proxy.on(watches().nth(2), Action::EndWatch { after: 1, end: End::Error(Status::new(410)) });
     let _controller = scene.controller(&[])?;
     for number in 0..6 {
-        let queue = Subject::queue(&format!("q{number}"));
+        let queue = scene.queue(&format!("q{number}"));
         scene.declare(&queue, &json!({"queueName": queue.name}))?;
         scene.synced(&queue)?;
     }
     for number in 0..6 {
-        scene.delete(&Subject::queue(&format!("q{number}")))?;
+        scene.delete(&scene.queue(&format!("q{number}")))?;
     }
-    ensure!(scene.stage.everything()?.is_empty(), "left: {:?}", scene.stage.everything()?);
-    Ok(())
+    scene.leaves_nothing()
 }
 
 /// The server goes in the middle of the work and comes back; etcd stands still for a while.
@@ -63,10 +61,8 @@ fn lost_watches_are_begun_anew() -> Result<()> {
 fn a_server_that_comes_back_finds_the_work_done() -> Result<()> {
     let scene = Scene::open()?;
     let _controller = scene.controller(&[])?;
-    let queues: Vec<Subject> = (0..10).map(|number| Subject::queue(&format!("q{number}"))).collect();
-    for queue in &queues {
-        scene.declare(queue, &json!({"queueName": queue.name}))?;
-    }
+    let queues: Vec<Subject> = (0..10).map(|number| scene.queue(&format!("q{number}"))).collect();
+    scene.declare_queues(&queues)?;
     scene.cluster.stop_api_server();
     scene.cluster.start_api_server()?;
     for queue in &queues {
@@ -79,8 +75,7 @@ fn a_server_that_comes_back_finds_the_work_done() -> Result<()> {
     for queue in &queues {
         scene.delete(queue)?;
     }
-    ensure!(scene.stage.everything()?.is_empty(), "left: {:?}", scene.stage.everything()?);
-    Ok(())
+    scene.leaves_nothing()
 }
 
 /// What cannot be written down is not begun, drift included; afterwards everything is as it was wished, once.
@@ -88,13 +83,11 @@ fn a_server_that_comes_back_finds_the_work_done() -> Result<()> {
 fn a_minute_without_etcd_loses_nothing_and_makes_nothing_twice() -> Result<()> {
     let scene = Scene::open()?;
     let _controller = scene.controller(&["--verify-every", "5s"])?;
-    let kept = Subject::queue("kept");
+    let kept = scene.queue("kept");
     scene.declare(&kept, &json!({"queueName": kept.name, "visibilityTimeout": "45"}))?;
     let url = scene.synced(&kept)?["status"]["queueURL"].clone();
-    let queues: Vec<Subject> = (0..8).map(|number| Subject::queue(&format!("q{number}"))).collect();
-    for queue in &queues {
-        scene.declare(queue, &json!({"queueName": queue.name}))?;
-    }
+    let queues: Vec<Subject> = (0..8).map(|number| scene.queue(&format!("q{number}"))).collect();
+    scene.declare_queues(&queues)?;
     scene.cluster.stop_etcd();
     std::thread::sleep(OUTAGE[0]);
     let mut calls = scene.stage.mutations();
@@ -118,6 +111,5 @@ fn a_minute_without_etcd_loses_nothing_and_makes_nothing_twice() -> Result<()> {
     for queue in queues.iter().chain([&kept]) {
         scene.delete(queue)?;
     }
-    ensure!(scene.stage.everything()?.is_empty(), "left: {:?}", scene.stage.everything()?);
-    Ok(())
+    scene.leaves_nothing()
 }

@@ -262,6 +262,10 @@ impl Shared {
         self.conclude(&call, Outcome::Answered { status });
         Some(match action {
             Some(Action::EndWatch { after, end }) => self.watch(call, answer, Some((after, end))),
+            Some(Action::Drip(pause)) => {
+                answer.headers_mut().remove(header::CONTENT_LENGTH);
+                answer.map(|from| watch::dripping(from, pause).boxed())
+            }
             _ if call.verb == "watch" && status == 200 => self.watch(call, answer, None),
             _ => answer.map(|body| body.map_err(io::Error::other).boxed()),
         })

@@ -44,7 +44,7 @@ pub(super) async fn run(global: &Global, args: &args::Controller, origin: Origin
     let account = Account::of(global);
     let kinds = of_session(global)?;
     let ours = Ours::of(&kinds, &args.reconcile_resources)?;
-    let cluster = Cluster::connect(&crate::cluster::place(global)).await?;
+    let cluster = Cluster::connect_within(&crate::cluster::place(global), args.request_timeout).await?;
     let namespace = args.system.system_namespace.as_deref().unwrap_or_else(|| cluster.namespace());
     let meta = identity(&cluster, namespace, true).await?;
     let (cloud, region) = account.await?.into_parts();

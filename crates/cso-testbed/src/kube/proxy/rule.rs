@@ -135,6 +135,8 @@ pub enum Action {
     Fail(Status),
     /// The request goes on after this long.
     Delay(Duration),
+    /// The answer's body comes in small pieces, each this long after the one before.
+    Drip(Duration),
     /// The watch ends so, after so many events.
     EndWatch { after: usize, end: End },
     /// Runs before the API server sees the request: [`Action::before`].
@@ -162,6 +164,7 @@ impl fmt::Debug for Action {
             Self::DropRequest => f.write_str("DropRequest"),
             Self::Fail(status) => f.debug_tuple("Fail").field(status).finish(),
             Self::Delay(time) => f.debug_tuple("Delay").field(time).finish(),
+            Self::Drip(pause) => f.debug_tuple("Drip").field(pause).finish(),
             Self::EndWatch { after, end } => {
                 f.debug_struct("EndWatch").field("after", after).field("end", end).finish()
             }

@@ -1,9 +1,10 @@
-//! Watches: answers that go on, a line of JSON for each event.
+//! Answers that go on: watches, a line of JSON for each event, and what drips.
 
 use std::future::pending;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http_body_util::BodyExt as _;
 use hyper::body::{Body, Bytes, Frame, Incoming};
@@ -12,6 +13,9 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use super::status::Status;
+
+/// Bytes that come at once where an answer drips.
+const PIECE: usize = 64;
 
 /// How a watch ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +46,23 @@ impl Body for Fed {
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         self.0.poll_recv(context).map(|part| part.map(|part| part.map(Frame::data)))
     }
+}
+
+/// Passes an answer on piece by piece, with a pause before each, until it ends or its caller has enough.
+pub(super) fn dripping(mut from: Incoming, pause: Duration) -> Fed {
+    let (to, body) = channel();
+    tokio::spawn(async move {
+        while let Some(Ok(frame)) = from.frame().await {
+            let part = frame.into_data().unwrap_or_default();
+            for piece in part.chunks(PIECE) {
+                tokio::time::sleep(pause).await;
+                if to.send(Ok(part.slice_ref(piece))).await.is_err() {
+                    return;
+                }
+            }
+        }
+    });
+    body
 }
 
 /// Passes a watch on until it ends, its caller leaves, or it is cut.
