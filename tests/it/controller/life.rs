@@ -72,9 +72,8 @@ fn a_queue_is_made_changed_left_alone_and_deleted() -> Result<()> {
 /// back on the way there.
 #[test]
 fn what_was_shown_in_the_spec_can_be_taken_out() -> Result<()> {
-    let scene = Scene::in_a_namespace(Kind::Ministack)?;
-    let queue = Subject { namespace: scene.namespace.clone(), ..Subject::queue("orders") };
-    let _controller = scene.controller(&["--verify-every", "1h"])?;
+    let (scene, _controller) = Scene::at_work(&["--verify-every", "1h"])?;
+    let queue = scene.queue("orders");
     let attributes = json!({"VisibilityTimeout": "45"});
     scene.stage.cloud.call("sqs", "CreateQueue", json!({"QueueName": "orders", "Attributes": attributes}))?;
     let mut wish = queue.manifest(&json!({"queueName": "orders"}));
