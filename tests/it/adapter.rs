@@ -145,12 +145,18 @@ impl InCluster {
 
     /// Another controller in place of this one.
     fn restart(&mut self, flags: &[&str]) -> Result<()> {
-        self.stop()?;
+        self.stops()?;
         self.controller = self.scene.controller(&[&CALM, flags].concat())?;
         Ok(())
     }
 
-    fn stop(&mut self) -> Result<()> {
+    /// A controller, once there is none.
+    pub(crate) fn starts(&mut self) -> Result<()> {
+        self.controller = self.scene.controller(&CALM)?;
+        Ok(())
+    }
+
+    pub(crate) fn stops(&mut self) -> Result<()> {
         self.controller.interrupt()?;
         ensure!(self.controller.end()?.success(), "the controller ended badly: {}", self.controller.told()?);
         Ok(())
@@ -251,10 +257,9 @@ impl Adapter for InCluster {
     }
 
     fn namespace_says(&mut self, annotations: &Value) -> Result<()> {
-        self.stop()?;
+        self.stops()?;
         self.scene.reader.apply(&namespace(&self.scene.namespace, annotations))?;
-        self.controller = self.scene.controller(&CALM)?;
-        Ok(())
+        self.starts()
     }
 
     fn settles(&self, case: &Case) -> Result<()> {
@@ -333,11 +338,10 @@ impl Adapter for InCluster {
     }
 
     fn forgets(&mut self, case: &Case) -> Result<()> {
-        self.stop()?;
+        self.stops()?;
         self.scene.abandon(&self.scene.subject(case))?;
         self.scene.reader.delete("v1", "Secret", &self.scene.namespace, "cso-identity")?;
-        self.controller = self.scene.controller(&CALM)?;
-        Ok(())
+        self.starts()
     }
 
     fn takes_back(&mut self, case: &Case) -> Result<()> {

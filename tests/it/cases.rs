@@ -196,6 +196,19 @@ impl Case {
         Ok(())
     }
 
+    /// Everything boto3 can say about the case's resource.
+    pub(crate) fn portrait(&self, stage: &Stage, kept: &Kept) -> Value {
+        let views = self.view.iter().map(|(name, steps)| {
+            let answer = steps::run(steps, &stage.cloud, &mut kept.clone());
+            // Some policies are missing by an error.
+            let mut answer = answer.unwrap_or_else(|error| error.to_string().into());
+            // Looking at a secret's value changes this.
+            answer.as_object_mut().and_then(|answer| answer.remove("LastAccessedDate"));
+            (name.clone(), answer)
+        });
+        Value::Object(views.collect())
+    }
+
     /// What boto3 sees at `view/pointer`; nothing if it is missing or empty.
     pub(crate) fn see(&self, stage: &Stage, kept: &Kept, at: &str) -> Result<Option<Value>> {
         let (view, pointer) = at.split_once('/').with_context(|| format!("`{at}` has no view"))?;

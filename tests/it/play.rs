@@ -183,15 +183,7 @@ impl<'a> Play<'a> {
 
     /// Everything boto3 can say about the case's resource.
     pub(crate) fn portrait(&self) -> Value {
-        let views = self.case.view.iter().map(|(name, steps)| {
-            let answer = steps::run(steps, &self.stage().cloud, &mut self.kept.clone());
-            // Some policies are missing by an error.
-            let mut answer = answer.unwrap_or_else(|error| error.to_string().into());
-            // Looking at a secret's value changes this.
-            answer.as_object_mut().and_then(|answer| answer.remove("LastAccessedDate"));
-            (name.clone(), answer)
-        });
-        Value::Object(views.collect())
+        self.case.portrait(self.stage(), &self.kept)
     }
 
     /// What boto3 sees at a place of a view; nothing if it is missing or empty.

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
 use anyhow::{Context as _, Result, ensure};
-use cso_testbed::{AwsCall, Emulator, Kind, Proxy, Reader, Victim};
+use cso_testbed::{AwsCall, Emulator, Kind, Proxy, REGION, Reader, Victim};
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -114,6 +114,11 @@ impl Stage {
         self.emulator.kind()
     }
 
+    /// Where the cloud itself is.
+    pub(crate) fn cloud_address(&self) -> String {
+        self.emulator.endpoint().address.to_string()
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
@@ -184,8 +189,15 @@ impl Stage {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Everything that exists, as `kind id`, in order, as boto3 sees it. Keys and secrets on their way out do not count.
+    /// Everything that exists in the region of most stories.
     pub(crate) fn everything(&self) -> Result<Vec<String>> {
+        self.everything_in(REGION)
+    }
+
+    /// Everything that exists in a region, as `kind id`, in order, as boto3 sees it. Keys and secrets on their way out do not
+    /// count.
+    pub(crate) fn everything_in(&self, region: &str) -> Result<Vec<String>> {
+        let ask = |service: &str, operation: &str, input: Value| self.cloud.call_in(region, service, operation, input);
         let mut all = Vec::new();
         let listings = [
             ("queue", "sqs", "ListQueues", "QueueUrls", ""),
@@ -207,19 +219,19 @@ impl Stage {
         for (what, service, operation, list, member) in listings {
             // The provider's own policies are hundreds.
             let input = if what == "policy" { json!({"Scope": "Local"}) } else { json!({}) };
-            let answer = self.cloud.call(service, operation, input)?;
+            let answer = ask(service, operation, input)?;
             for item in items(&answer, list) {
                 let id = if member.is_empty() { item } else { &item[member] };
                 all.push(format!("{what} {}", id.as_str().unwrap_or_default()));
             }
         }
         all.retain(|id| !id.starts_with("alias alias/aws/"));
-        for key in items(&self.cloud.call("kms", "ListKeys", json!({}))?, "Keys") {
-            let key = self.cloud.call("kms", "DescribeKey", json!({"KeyId": key["KeyId"]}))?;
+        for key in items(&ask("kms", "ListKeys", json!({}))?, "Keys") {
+            let key = ask("kms", "DescribeKey", json!({"KeyId": key["KeyId"]}))?;
             let metadata = &key["KeyMetadata"];
             if metadata["KeyState"] != "PendingDeletion" && metadata["KeyManager"] != "AWS" {
                 all.push(format!("key {}", metadata["KeyId"].as_str().unwrap_or_default()));
-                let grants = self.cloud.call("kms", "ListGrants", json!({"KeyId": key["KeyMetadata"]["KeyId"]}))?;
+                let grants = ask("kms", "ListGrants", json!({"KeyId": key["KeyMetadata"]["KeyId"]}))?;
                 let id = |grant: &Value| format!("grant {}", grant["GrantId"].as_str().unwrap_or_default());
                 all.extend(items(&grants, "Grants").iter().map(id));
             }
@@ -227,13 +239,13 @@ impl Stage {
         for arn in all.clone().iter().filter_map(|id| id.strip_prefix("application ")) {
             let about = json!({"PlatformApplicationArn": arn});
             // An emulator that cannot list them has no story with one.
-            if let Ok(answer) = self.cloud.call("sns", "ListEndpointsByPlatformApplication", about) {
+            if let Ok(answer) = ask("sns", "ListEndpointsByPlatformApplication", about) {
                 let id =
                     |endpoint: &Value| format!("endpoint {}", endpoint["EndpointArn"].as_str().unwrap_or_default());
                 all.extend(items(&answer, "Endpoints").iter().map(id));
             }
         }
-        for secret in items(&self.cloud.call("secretsmanager", "ListSecrets", json!({}))?, "SecretList") {
+        for secret in items(&ask("secretsmanager", "ListSecrets", json!({}))?, "SecretList") {
             if secret.get("DeletedDate").is_none() {
                 all.push(format!("secret {}", secret["Name"].as_str().unwrap_or_default()));
             }

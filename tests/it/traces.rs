@@ -13,6 +13,7 @@
 
 mod buckets;
 mod compare;
+pub(crate) mod left;
 mod reading;
 mod recording;
 mod report;
@@ -95,6 +96,11 @@ fn scenarios_are_played_as_recorded_or_better() -> Result<()> {
     }
     ensure!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
     Ok(())
+}
+
+/// Whether ACK was recorded with a kind of a service.
+pub(crate) fn is_recorded(service: &str, kind: &str) -> bool {
+    RECORDINGS.contains(&format!("{service}_{kind}").as_str())
 }
 
 /// How many scenarios there are of a kind such as `sqs_Queue`; `None` if it was not recorded.
@@ -334,19 +340,8 @@ impl Play<'_> {
         }
         let answer = self.reader.call_in(HOME, service, method, params)?;
         self.responder.hear(&answer);
-        let created = answer["ARN"].as_str().filter(|_| method.starts_with("create"));
-        if let Some((_, suffix)) = created.and_then(|arn| arn.rsplit_once('-')) {
-            self.bindings.learn("suffix", suffix);
-        }
-        let arn = answer["SubscriptionArn"].as_str().and_then(|arn| arn.rsplit(':').next());
-        let endpoint = answer["EndpointArn"].as_str().and_then(|arn| arn.rsplit('/').next());
-        let id = answer["KeyMetadata"]["KeyId"].as_str().or(arn).or(endpoint);
-        if let Some(id) = id {
-            self.bindings.offer("uuid", id);
-            self.script_id.get_or_insert_with(|| id.to_owned());
-        }
-        if let Some(id) = answer["GrantId"].as_str() {
-            self.bindings.offer("hex", id);
+        if let Some(id) = self.bindings.hear(method, &answer) {
+            self.script_id.get_or_insert(id);
         }
         Ok(())
     }

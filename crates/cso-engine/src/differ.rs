@@ -269,8 +269,12 @@ pub(crate) fn wishes(input: &Input<'_>) -> BTreeMap<String, Digest> {
     all
 }
 
-/// What the provider chose for open fields that the dialect shows.
+/// What the provider chose for open fields that the dialect shows. Whoever worked on the object before us has shown what there
+/// was to show, and what is open since then was taken out.
 pub(crate) fn late(input: &Input<'_>) -> BTreeMap<String, Tree> {
+    if input.record.ownership == Ownership::TakenOver {
+        return BTreeMap::new();
+    }
     let open = input
         .kind
         .fields

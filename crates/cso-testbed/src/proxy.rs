@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
+use serde_json::Value;
+
 use crate::emulator::Endpoint;
 use crate::error::{Context as _, Error};
 use crate::http::{self, Head, Message};
@@ -200,10 +202,7 @@ impl Shared {
                 Some(answer) => (Reply::whole(answer), Outcome::Refused { code: "stale".to_owned() }),
                 None => self.forward(call, request, || Then::GoOn),
             },
-            Some(Action::Fail(failure)) => {
-                let answer = failure.answer(request, &call.service);
-                (Reply::whole(answer), Outcome::Refused { code: failure.code().to_owned() })
-            }
+            Some(Action::Fail(failure)) => refused(&failure, call, request),
             Some(Action::Delay(time)) => {
                 thread::sleep(time);
                 self.forward(call, request, || Then::GoOn)
@@ -213,6 +212,11 @@ impl Shared {
                 Then::HangUp => (Reply::HangUp, Outcome::NeverSent),
             },
             Some(Action::After(hook)) => self.forward(call, request, || hook(call)),
+            Some(Action::Answer(stand_in)) => match stand_in(call) {
+                None => self.forward(call, request, || Then::GoOn),
+                Some(Err(failure)) => refused(&failure, call, request),
+                Some(Ok(output)) => (Reply::whole(answered(&output, request)), Outcome::Answered { status: 200 }),
+            },
         }
     }
 
@@ -251,6 +255,19 @@ impl Shared {
             call.outcome = outcome;
         }
     }
+}
+
+/// An error that no cloud gave.
+fn refused(failure: &Failure, call: &AwsCall, request: &Message) -> (Reply, Outcome) {
+    let outcome = Outcome::Refused { code: failure.code().to_owned() };
+    (Reply::whole(failure.answer(request, &call.service)), outcome)
+}
+
+/// An output in the format of a JSON protocol.
+fn answered(output: &Value, request: &Message) -> Message {
+    let content_type = request.head.header("content-type").unwrap_or("application/json");
+    let headers = vec![("content-type".to_owned(), content_type.to_owned())];
+    Message { head: Head { start: "HTTP/1.1 200 OK".to_owned(), headers }, body: output.to_string().into_bytes() }
 }
 
 /// What makes two requests the same: who is asked for what, not when and by whom.

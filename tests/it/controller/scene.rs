@@ -80,6 +80,13 @@ impl Scene {
         Ok(Self { stage, cluster, proxy, reader, namespace, logs: TempDir::new()? })
     }
 
+    /// Goes on in another namespace of the same cluster.
+    pub(crate) fn moves_to(&mut self, namespace: &str) -> Result<()> {
+        self.reader.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}))?;
+        namespace.clone_into(&mut self.namespace);
+        Ok(())
+    }
+
     fn is_shared(&self) -> bool {
         self.namespace != DEFAULT
     }
@@ -249,6 +256,14 @@ impl Subject {
     pub(crate) fn new(api: &str, kind: &str, name: &str) -> Self {
         let [api, kind, name] = [api, kind, name].map(str::to_owned);
         Self { api, kind, namespace: DEFAULT.to_owned(), name }
+    }
+
+    /// The one that an object is.
+    pub(crate) fn of(object: &Value) -> Self {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let [api, kind] = ["apiVersion", "kind"].map(|name| text(&object[name]));
+        let [namespace, name] = ["namespace", "name"].map(|name| text(&object["metadata"][name]));
+        Self { api, kind, namespace, name }
     }
 
     /// A queue.

@@ -40,6 +40,25 @@ impl Bindings {
         }
     }
 
+    /// Keeps the identifiers in the answer to a call. The one that the resource goes by, if the provider gave one.
+    pub(super) fn hear(&mut self, operation: &str, answer: &Value) -> Option<String> {
+        let creates = operation.to_ascii_lowercase().starts_with("create");
+        let created = answer["ARN"].as_str().filter(|_| creates);
+        if let Some((_, suffix)) = created.and_then(|arn| arn.rsplit_once('-')) {
+            self.learn("suffix", suffix);
+        }
+        let arn = answer["SubscriptionArn"].as_str().and_then(|arn| arn.rsplit(':').next());
+        let endpoint = answer["EndpointArn"].as_str().and_then(|arn| arn.rsplit('/').next());
+        let id = answer["KeyMetadata"]["KeyId"].as_str().or(arn).or(endpoint);
+        if let Some(id) = id {
+            self.offer(if id.starts_with("mrk-") { "mrk" } else { "uuid" }, id);
+        }
+        if let Some(id) = answer["GrantId"].as_str() {
+            self.offer("hex", id);
+        }
+        id.map(str::to_owned)
+    }
+
     /// Fixes what a placeholder stands for.
     pub(super) fn learn(&mut self, name: &str, value: &str) {
         self.values.insert(name.to_owned(), value.to_owned());

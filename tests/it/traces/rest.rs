@@ -38,6 +38,38 @@ pub(super) fn structure(service_name: &str, shape: &str, xml: &Value) -> Value {
     found.map_or_else(|| xml.clone(), |at| modelled(xml, &api, ShapeId(at)))
 }
 
+/// An operation's parameters, some of which were recorded as texts, in the types of the model.
+pub(super) fn typed(service_name: &str, operation: &str, params: &Value) -> Value {
+    let shape = |api: &Service| api.operation(operation)?.input;
+    let known = service(service_name).and_then(|api| shape(&api).map(|shape| (api, shape)));
+    known.map_or_else(|| params.clone(), |(api, shape)| in_types(params, &api, shape))
+}
+
+fn in_types(value: &Value, api: &Service, shape: ShapeId) -> Value {
+    let parsed = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| value.clone());
+    match (&api.shape(shape).kind, value) {
+        (
+            ShapeKind::Boolean | ShapeKind::Integer | ShapeKind::Long | ShapeKind::Float | ShapeKind::Double,
+            Value::String(text),
+        ) => parsed(text),
+        (ShapeKind::Structure { members, .. }, Value::Object(given)) => {
+            let member = |name: &String| members.iter().find(|member| member.name == *name);
+            let typed = |(name, value): (&String, &Value)| {
+                let value = member(name).map_or_else(|| value.clone(), |member| in_types(value, api, member.shape));
+                (name.clone(), value)
+            };
+            given.iter().map(typed).collect()
+        }
+        (ShapeKind::List { member, .. }, Value::Array(items)) => {
+            items.iter().map(|item| in_types(item, api, member.shape)).collect()
+        }
+        (ShapeKind::Map { value: member, .. }, Value::Object(given)) => {
+            given.iter().map(|(name, value)| (name.clone(), in_types(value, api, member.shape))).collect()
+        }
+        _ => value.clone(),
+    }
+}
+
 fn service(name: &str) -> Option<Arc<Service>> {
     Catalog::builtin().service(name).ok()
 }
@@ -105,5 +137,12 @@ mod tests {
         let wrapped = json!({"OptionalFields": {"Field": "Size"}});
         assert_eq!(structure("s3", "InventoryConfiguration", &wrapped), json!({"OptionalFields": ["Size"]}));
         assert_eq!(input(&json!({"service": "sqs", "operation": "CreateQueue", "params": {}})), None);
+    }
+
+    #[test]
+    fn what_was_recorded_as_a_text_gets_the_type_of_the_model() {
+        let recorded = json!({"Bucket": "1", "PublicAccessBlockConfiguration": {"BlockPublicAcls": "false"}});
+        let expected = json!({"Bucket": "1", "PublicAccessBlockConfiguration": {"BlockPublicAcls": false}});
+        assert_eq!(typed("s3", "PutPublicAccessBlock", &recorded), expected);
     }
 }

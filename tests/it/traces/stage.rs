@@ -401,7 +401,7 @@ fn is_behind(engine: &Machine, key: &ObjectKey) -> bool {
 }
 
 /// A JSON merge patch: null takes out.
-fn merge(target: &mut Value, patch: &Value) {
+pub(super) fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(members) = patch else {
         *target = patch.clone();
         return;

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::call::AwsCall;
 use super::failure::Failure;
 use crate::rule::{Condition, Matcher, Then, Turns};
@@ -98,6 +100,8 @@ impl Matcher for Match {
 
 type Hook = Arc<dyn Fn(&AwsCall) -> Then + Send + Sync>;
 
+type StandIn = Arc<dyn Fn(&AwsCall) -> Option<Result<Value, Failure>> + Send + Sync>;
+
 /// What is done to a call.
 #[derive(Clone)]
 pub enum Action {
@@ -125,6 +129,8 @@ pub enum Action {
     Before(Hook),
     /// Runs when the cloud has answered and the caller does not know yet: [`Action::after`].
     After(Hook),
+    /// Something else answers in the cloud's place: [`Action::answer`].
+    Answer(StandIn),
 }
 
 impl Action {
@@ -136,6 +142,12 @@ impl Action {
     /// Runs a hook when the cloud has carried the call out and before the caller learns of it.
     pub fn after(hook: impl Fn(&AwsCall) -> Then + Send + Sync + 'static) -> Self {
         Self::After(Arc::new(hook))
+    }
+
+    /// Answers calls of a JSON protocol in the cloud's place, with the members of the output or an error. What it has no
+    /// answer to goes on to the cloud.
+    pub fn answer(stand_in: impl Fn(&AwsCall) -> Option<Result<Value, Failure>> + Send + Sync + 'static) -> Self {
+        Self::Answer(Arc::new(stand_in))
     }
 }
 
@@ -153,6 +165,7 @@ impl fmt::Debug for Action {
             Self::Delay(time) => f.debug_tuple("Delay").field(time).finish(),
             Self::Before(_) => f.write_str("Before"),
             Self::After(_) => f.write_str("After"),
+            Self::Answer(_) => f.write_str("Answer"),
         }
     }
 }
