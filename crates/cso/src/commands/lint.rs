@@ -34,9 +34,31 @@ fn text(findings: &Findings, verbose: bool) -> String {
         lines.push(format!("{}: no field covers {} of {}", one.kind, one.members.join(", "), one.operation));
     }
     lines.push(if errors.is_empty() {
-        format!("{} ({}), no errors", count(kinds.len(), "kind"), kinds.join(", "))
+        format!("{} ({}), no errors", count(kinds.len(), "kind"), shortened(kinds))
     } else {
         count(errors.len(), "error")
     });
     lines.join("\n")
+}
+
+/// How many names a line has room for.
+const NAMED: usize = 8;
+
+fn shortened(names: &[String]) -> String {
+    match names.split_at_checked(NAMED) {
+        Some((named, more)) if !more.is_empty() => format!("{} and {} more", named.join(", "), more.len()),
+        _ => names.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_names_some_of_many_kinds() {
+        let names: Vec<String> = (0..10).map(|number| number.to_string()).collect();
+        assert_eq!(shortened(&names[..8]), "0, 1, 2, 3, 4, 5, 6, 7");
+        assert_eq!(shortened(&names), "0, 1, 2, 3, 4, 5, 6, 7 and 2 more");
+    }
 }
