@@ -76,7 +76,8 @@ impl Cluster {
         unretried.default_retry = false;
         let lease = Client::try_from(unretried).map_err(|error| connect(&error))?;
         let calls = client(&config, Use::Calls, time)?;
-        let watches = (0..WATCH_CONNECTIONS).map(|_| client(&config, Use::Watches, time)).collect::<Result<Vec<_>, _>>()?;
+        let watches =
+            (0..WATCH_CONNECTIONS).map(|_| client(&config, Use::Watches, time)).collect::<Result<Vec<_>, _>>()?;
         Ok(Self { calls, lease, watches: watches.into(), next: Arc::default(), namespace, server })
     }
 
