@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::digest::DigestKey;
 use crate::error::CallError;
+use crate::export::Exported;
 use crate::key::ObjectKey;
 use crate::record::Record;
 use crate::secret::SecretValue;
@@ -73,6 +74,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Writes changes as one atomic step. Once started it may take effect even if the caller stops waiting.
     fn commit(&self, changes: Vec<Change>) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Whether what was exported still is where it belongs. Always, where exports stand in their records; what cannot be
+    /// looked at counts as kept.
+    fn keeps(&self, _exported: &Exported) -> impl Future<Output = bool> + Send {
+        std::future::ready(true)
+    }
 }
 
 /// Facts that a store keeps from its birth.

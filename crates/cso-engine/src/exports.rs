@@ -7,7 +7,7 @@ use cso_core::{ErrorClass, Object, ObjectKey, Record, export};
 use serde_json::Value;
 
 use crate::object;
-use crate::resolve::is_synced;
+use crate::resolve::{hidden, is_synced};
 
 /// Why nothing can be exported now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub enum Unexported {
 pub struct Surroundings<'a> {
     /// The record of the source, if it has one.
     pub source: Option<&'a Record>,
+    /// Nobody can say whether there is a source.
+    pub hidden: bool,
     /// Another export that writes the same key.
     pub rival: Option<&'a ObjectKey>,
     /// Exports may lead into other namespaces.
@@ -42,6 +44,9 @@ pub fn exported(object: &Object, export: &Export, around: &Surroundings<'_>) -> 
         return refused(format!("{target} is written by {rival} already: give spec.to.key another name"));
     }
     let waits = |message| Err(Unexported::Waits { on: source.clone(), message });
+    if around.source.is_none() && around.hidden {
+        return waits(format!("waits for {}", hidden(source)));
+    }
     let Some(record) = around.source else { return waits(format!("waits for {source}, which is not there yet")) };
     if !is_synced(record) {
         return waits(format!("waits for {source} to be synced"));
@@ -174,13 +179,15 @@ mod tests {
     #[test]
     fn a_value_is_exported_once_its_source_is_synced_and_has_it() {
         let (synced, working) = (source(true), source(false));
-        let around = |source| Surroundings { source, rival: None, cross_namespace: false };
+        let around = |source| Surroundings { source, hidden: false, rival: None, cross_namespace: false };
         let to = json!({"kind": "configmap", "name": "app"});
         let from = |path: &str, source| decided(&export(path, &to), &around(source));
         assert_eq!(from(".status.queueURL", Some(&synced)), Ok("http://host/orders".to_owned()));
         assert_eq!(from(".spec.queueName", Some(&synced)), Ok("orders".to_owned()));
         assert_eq!(from(".metadata.name", Some(&synced)), Ok("orders".to_owned()));
         assert!(from(".status.queueURL", None).is_err_and(|why| why.contains("is not there yet")));
+        let unseen = Surroundings { hidden: true, ..around(None) };
+        assert!(decided(&export(".status.queueURL", &to), &unseen).is_err_and(|why| why.contains("cannot be read")));
         assert!(from(".status.queueURL", Some(&working)).is_err_and(|why| why.contains("to be synced")));
         assert!(from(".status.arn", Some(&synced)).is_err_and(|why| why.contains("to have status.arn")));
         assert!(from(".spec", Some(&synced)).is_err_and(|why| why.starts_with("refused: spec.from.path")));
@@ -191,7 +198,8 @@ mod tests {
         let source = source(true);
         let rival = ObjectKey::new(export::GROUP, export::KIND, "shop", "other");
         let elsewhere = export(".status.queueURL", &json!({"kind": "secret", "name": "app", "namespace": "payments"}));
-        let around = |rival, cross_namespace| Surroundings { source: Some(&source), rival, cross_namespace };
+        let around =
+            |rival, cross_namespace| Surroundings { source: Some(&source), hidden: false, rival, cross_namespace };
         assert!(decided(&elsewhere, &around(None, false)).is_err_and(|why| why.contains("--allow-cross-namespace")));
         assert!(decided(&elsewhere, &around(None, true)).is_ok());
         assert!(decided(&elsewhere, &around(Some(&rival), true)).is_err_and(|why| why.contains("written by")));

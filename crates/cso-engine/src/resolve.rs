@@ -37,6 +37,8 @@ pub trait Others {
     fn record(&self, key: &ObjectKey) -> Option<Arc<Record>>;
     /// The value that was exported to a key of a Secret.
     fn exported(&self, namespace: &str, name: &str, key: &str) -> Option<String>;
+    /// Whether nobody can say if that object exists: objects of its kind cannot be read.
+    fn is_hidden(&self, key: &ObjectKey) -> bool;
     /// The field export that is to write a key of a Secret.
     fn exporter(&self, namespace: &str, name: &str, key: &str) -> Option<ObjectKey>;
 }
@@ -162,6 +164,7 @@ impl Resolver<'_> {
             (None, Mode::Act) if others.record(target).is_some() => {
                 Err(waiting(format!("spec.{field} waits for {target} to be ready")))
             }
+            (None, _) if others.is_hidden(target) => Err(waiting(format!("spec.{field} refers to {}", hidden(target)))),
             (None, _) => Err(waiting(format!("spec.{field} refers to {target}, which does not exist"))),
         }
     }
@@ -186,6 +189,11 @@ impl Resolver<'_> {
             })?;
         Ok(Hole::Secret { digest: digest(value.reveal()), source: SecretSource::Secret(source) })
     }
+}
+
+/// Words for an object that may exist.
+pub(crate) fn hidden(target: &ObjectKey) -> String {
+    format!("{target}, and objects of that kind cannot be read: the controller's log and /debug/watches say why")
 }
 
 /// A secret value: what a manifest says, else what was exported.

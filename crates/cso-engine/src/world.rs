@@ -77,6 +77,8 @@ pub struct World {
     entries: BTreeMap<ObjectKey, Entry>,
     /// By target: the objects that refer to it.
     referrers: BTreeMap<ObjectKey, BTreeSet<ObjectKey>>,
+    /// Kinds, by group and name, whose objects cannot be read: everywhere (`None`), or in these namespaces.
+    hidden: BTreeMap<(String, String), BTreeSet<Option<String>>>,
     /// Packs what nobody works on; without it everything stays as it is.
     press: Option<Press>,
 }
@@ -275,6 +277,29 @@ impl World {
         self.entries.remove(key).and_then(|entry| entry.known(key).record)
     }
 
+    /// Objects of a kind cannot be read, everywhere or in a namespace: one that is not known may exist. Returns those that
+    /// refer to such objects.
+    pub fn hide(&mut self, group: &str, kind: &str, namespace: Option<&str>) -> Vec<ObjectKey> {
+        let places = self.hidden.entry((group.to_owned(), kind.to_owned())).or_default();
+        places.insert(namespace.map(str::to_owned));
+        self.referrers_of_kind(group, kind)
+    }
+
+    /// They can be read by now, and those that exist are known. Returns those that refer to such objects.
+    pub fn show(&mut self, group: &str, kind: &str, namespace: Option<&str>) -> Vec<ObjectKey> {
+        if let Some(places) = self.hidden.get_mut(&(group.to_owned(), kind.to_owned())) {
+            places.remove(&namespace.map(str::to_owned));
+        }
+        self.referrers_of_kind(group, kind)
+    }
+
+    fn referrers_of_kind(&self, group: &str, kind: &str) -> Vec<ObjectKey> {
+        let first = ObjectKey::new(group, kind, "", "");
+        let of_kind = self.referrers.range(first..).take_while(|(key, _)| key.group == group && key.kind == kind);
+        let all: BTreeSet<&ObjectKey> = of_kind.flat_map(|(_, referrers)| referrers).collect();
+        all.into_iter().cloned().collect()
+    }
+
     /// Objects that refer to this one; of a field export, those that read what it exports.
     pub fn referrers(&self, key: &ObjectKey) -> Vec<ObjectKey> {
         let record = if is_export(key) { self.record(key) } else { None };
@@ -348,6 +373,11 @@ impl Others for World {
 
     fn record(&self, key: &ObjectKey) -> Option<Arc<Record>> {
         self.record(key)
+    }
+
+    fn is_hidden(&self, key: &ObjectKey) -> bool {
+        let places = self.hidden.get(&(key.group.clone(), key.kind.clone()));
+        places.is_some_and(|places| places.contains(&None) || places.contains(&Some(key.namespace.clone())))
     }
 
     fn exported(&self, namespace: &str, name: &str, key: &str) -> Option<String> {
@@ -483,5 +513,21 @@ mod tests {
         same(&world, &later);
         assert_eq!(world.forget(key).as_deref(), Some(&later));
         assert_eq!(world.wished().count(), 0);
+    }
+
+    #[test]
+    fn what_cannot_be_read_may_exist_until_it_can_be() {
+        let mut world = World::default();
+        let [here, there] = ["shop", "billing"].map(|namespace| ObjectKey::new("g", "Key", namespace, "a"));
+        let queue = ObjectKey::new("g", "Queue", "shop", "q");
+        world.link(&queue, BTreeSet::from([here.clone(), ObjectKey::new("g", "Kettle", "shop", "a")]));
+        assert!(!world.is_hidden(&here));
+        assert_eq!(world.hide("g", "Key", Some("shop")), std::slice::from_ref(&queue));
+        assert!(world.is_hidden(&here) && !world.is_hidden(&there));
+        world.hide("g", "Key", None);
+        assert!(world.is_hidden(&there) && !world.is_hidden(&queue));
+        world.show("g", "Key", None);
+        assert_eq!(world.show("g", "Key", Some("shop")), [queue]);
+        assert!(!world.is_hidden(&here) && !world.is_hidden(&there));
     }
 }

@@ -19,9 +19,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::{self, Receiver, Sender, UnboundedSender};
 use tokio::task::{AbortHandle, JoinSet};
-use tracing::warn;
+use tokio::time::Instant;
+use tracing::{info, warn};
 
 use crate::connect::Cluster;
+use crate::error::status;
 use crate::identity::Keys;
 use crate::object::{self, Seen};
 use crate::resources::{Resource, Resources};
@@ -33,6 +35,12 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 /// News that may wait to be taken: more of it stays with the server, so that a hundred thousand objects are never all on
 /// their way at once.
 const UNTOLD: usize = 256;
+
+/// How long a kind that cannot be read may keep the others waiting. A refusal is an answer: nobody waits for another.
+const UNREAD_AFTER: Duration = Duration::from_secs(30);
+
+/// A watch that has failed and was begun anew says nothing while nothing happens: after this it works.
+const QUIET: Duration = Duration::from_secs(60);
 
 /// Kinds that are asked for at the same time.
 const LISTS: usize = 16;
@@ -47,7 +55,11 @@ pub enum News {
     Gone { key: ObjectKey, held: bool },
     /// The annotations of a namespace are others now.
     Namespace { name: String, annotations: BTreeMap<String, String> },
-    /// Every object that was there at the start has been told.
+    /// Objects of a kind cannot be read, everywhere or in a namespace: nobody knows which there are.
+    Hidden { resource: Arc<Resource>, namespace: Option<String> },
+    /// They could be read after all, and were told.
+    Shown { resource: Arc<Resource>, namespace: Option<String> },
+    /// Every object that was there at the start has been told, but for those that cannot be read.
     Complete,
 }
 
@@ -55,6 +67,9 @@ pub enum News {
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WatchState {
+    /// The kind, if it is one of ours.
+    #[serde(skip)]
+    pub resource: Option<Arc<Resource>>,
     /// Everything that exists has been told at least once.
     pub listed: bool,
     /// How often everything was told, because the server could not say what had changed.
@@ -167,8 +182,8 @@ async fn follow(shared: Arc<Shared>, resources: Resources) {
     let wanted: BTreeMap<String, Arc<Resource>> =
         resources.iter().map(|resource| (resource.crd_name(), Arc::clone(resource))).collect();
     let api: Api<PartialObjectMeta<CustomResourceDefinition>> = Api::all(shared.cluster.watches());
-    let mut watch = Watch::new("customresourcedefinitions", api, Arc::clone(&shared.watches));
-    let mut kinds = Served { shared, wanted, ready, running: BTreeMap::new(), missing: BTreeSet::new(), tasks };
+    let mut watch = Watch::new("customresourcedefinitions", None, api, Arc::clone(&shared.watches));
+    let mut kinds = Served { shared, wanted, ready, running: BTreeMap::new(), firsts: Firsts::default(), tasks };
     // Definitions that were told since all are told anew; and whether all were, while nobody knows it yet.
     let mut there: BTreeSet<String> = BTreeSet::new();
     let mut complete = false;
@@ -198,11 +213,9 @@ async fn follow(shared: Arc<Shared>, resources: Resources) {
                 }
                 Err(_) => {}
             },
-            Some(name) = is_ready.recv() => {
-                kinds.missing.remove(&name);
-            }
+            Some((name, first)) = is_ready.recv() => kinds.firsts.note(&name, first),
         }
-        if complete && kinds.missing.is_empty() {
+        if complete && kinds.firsts.are_enough() {
             complete = false;
             kinds.shared.tell(News::Complete).await;
         }
@@ -214,17 +227,46 @@ struct Served {
     shared: Arc<Shared>,
     /// The kinds of ours, by the name of their definition.
     wanted: BTreeMap<String, Arc<Resource>>,
-    ready: UnboundedSender<String>,
+    ready: UnboundedSender<(String, First)>,
     running: BTreeMap<String, AbortHandle>,
-    /// Whose objects are not told yet.
-    missing: BTreeSet<String>,
+    firsts: Firsts,
     tasks: JoinSet<()>,
+}
+
+/// How far a watch is with what was there when it began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum First {
+    /// Not told yet.
+    Awaited,
+    /// It cannot be read, for now.
+    Hidden,
+    Told,
+}
+
+/// The same of each watch, by its name.
+#[derive(Debug, Default)]
+struct Firsts(BTreeMap<String, First>);
+
+impl Firsts {
+    /// Takes in how far a watch is; of one that ended meanwhile it does not matter.
+    fn note(&mut self, name: &str, first: First) {
+        if let Some(known) = self.0.get_mut(name) {
+            *known = first;
+        }
+    }
+
+    /// Whether work can begin: nobody is waited for, and not everything is hidden, which is no view of anything.
+    fn are_enough(&self) -> bool {
+        let is = |wanted| self.0.values().any(|first| *first == wanted);
+        !is(First::Awaited) && (is(First::Told) || self.0.is_empty())
+    }
 }
 
 impl Served {
     fn begin(&mut self, name: &str) {
         if let Some(resource) = self.wanted.get(name).filter(|_| !self.running.contains_key(name)) {
-            self.missing.insert(name.to_owned());
+            let watches = places(&self.shared.namespaces).into_iter().map(|place| watch_name(resource, place));
+            self.firsts.0.extend(watches.map(|watch| (watch, First::Awaited)));
             let task = follow_kind(Arc::clone(&self.shared), Arc::clone(resource), self.ready.clone());
             self.running.insert(name.to_owned(), self.tasks.spawn(task));
         }
@@ -241,21 +283,24 @@ impl Served {
     async fn end(&mut self, name: &str) {
         let (Some(task), Some(resource)) = (self.running.remove(name), self.wanted.get(name)) else { return };
         task.abort();
-        self.missing.remove(name);
         self.shared.all_gone(resource, None, &BTreeSet::new()).await;
-        let mut watches = self.shared.watches.lock().unwrap_or_else(PoisonError::into_inner);
         for place in places(&self.shared.namespaces) {
-            watches.remove(&watch_name(resource, place));
+            let watch = watch_name(resource, place);
+            self.shared.watches.lock().unwrap_or_else(PoisonError::into_inner).remove(&watch);
+            if self.firsts.0.remove(&watch) == Some(First::Hidden) {
+                // There are none any more, which is known without looking.
+                self.shared.tell(News::Shown { resource: Arc::clone(resource), namespace: place.cloned() }).await;
+            }
         }
     }
 }
 
-async fn follow_namespaces(shared: Arc<Shared>, ready: UnboundedSender<String>) {
+async fn follow_namespaces(shared: Arc<Shared>, ready: UnboundedSender<(String, First)>) {
     let api: Api<PartialObjectMeta<Namespace>> = Api::all(shared.cluster.watches());
-    let mut watch = Watch::new("namespaces", api, Arc::clone(&shared.watches));
-    let done = |ready: &UnboundedSender<String>| {
+    let mut watch = Watch::new("namespaces", None, api, Arc::clone(&shared.watches));
+    let done = |ready: &UnboundedSender<_>| {
         // Nobody waits the second time.
-        let _ = ready.send("namespaces".to_owned());
+        let _ = ready.send(("namespaces".to_owned(), First::Told));
     };
     loop {
         match watch.next().await {
@@ -284,20 +329,13 @@ async fn follow_namespaces(shared: Arc<Shared>, ready: UnboundedSender<String>) 
     }
 }
 
-async fn follow_kind(shared: Arc<Shared>, resource: Arc<Resource>, ready: UnboundedSender<String>) {
-    let places = places(&shared.namespaces);
+async fn follow_kind(shared: Arc<Shared>, resource: Arc<Resource>, ready: UnboundedSender<(String, First)>) {
     let mut watches = JoinSet::new();
-    let (listed, mut is_listed) = mpsc::unbounded_channel();
-    let count = places.len();
-    for place in places {
+    for place in places(&shared.namespaces) {
         let api = objects(&shared.cluster, &resource, place);
-        let task = follow_objects(Arc::clone(&shared), Arc::clone(&resource), api, place.cloned(), listed.clone());
+        let task = follow_objects(Arc::clone(&shared), Arc::clone(&resource), api, place.cloned(), ready.clone());
         watches.spawn(task);
     }
-    for _ in 0..count {
-        is_listed.recv().await;
-    }
-    let _ = ready.send(resource.crd_name());
     while watches.join_next().await.is_some() {}
 }
 
@@ -332,11 +370,13 @@ async fn follow_objects(
     resource: Arc<Resource>,
     api: Api<DynamicObject>,
     place: Option<String>,
-    listed: UnboundedSender<()>,
+    ready: UnboundedSender<(String, First)>,
 ) {
     let name = watch_name(&resource, place.as_ref());
-    let mut watch = Watch::new(&name, api, Arc::clone(&shared.watches));
+    let mut watch = Watch::new(&name, Some(Arc::clone(&resource)), api, Arc::clone(&shared.watches));
     let mut there = BTreeSet::new();
+    let mut first = First::Awaited;
+    let began = Instant::now();
     let key = |raw: &DynamicObject| object::key(&resource, raw);
     loop {
         match watch.next().await {
@@ -348,12 +388,22 @@ async fn follow_objects(
             Ok(Event::InitDone) => {
                 shared.all_gone(&resource, place.as_ref(), &there).await;
                 there.clear();
-                // Nobody waits the second time.
-                let _ = listed.send(());
+                if first == First::Hidden {
+                    shared.tell(News::Shown { resource: Arc::clone(&resource), namespace: place.clone() }).await;
+                }
+                first = First::Told;
+                // Nobody listens while the process ends.
+                let _ = ready.send((name.clone(), first));
             }
             Ok(Event::Apply(raw)) => shared.seen(&resource, raw).await,
             Ok(Event::Delete(raw)) => {
                 shared.gone(key(&raw)).await;
+            }
+            Err(error) if first == First::Awaited && (is_refused(&error) || began.elapsed() >= UNREAD_AFTER) => {
+                warn!(target: "cso::kube", watch = %name, "working without it: what refers to its objects waits");
+                shared.tell(News::Hidden { resource: Arc::clone(&resource), namespace: place.clone() }).await;
+                first = First::Hidden;
+                let _ = ready.send((name.clone(), first));
             }
             Err(_) => {}
         }
@@ -406,18 +456,28 @@ impl Shared {
 }
 
 fn is_forbidden(error: &watcher::Error) -> bool {
+    answered(error) == Some(403)
+}
+
+/// Whether the server will say the same until somebody changes something: there is no right, or no such kind.
+fn is_refused(error: &watcher::Error) -> bool {
+    matches!(answered(error), Some(403 | 404))
+}
+
+/// The status that a watch was answered with.
+fn answered(error: &watcher::Error) -> Option<u16> {
     use watcher::Error::{InitialListFailed, WatchError, WatchStartFailed};
     match error {
-        InitialListFailed(kube::Error::Api(status))
-        | WatchStartFailed(kube::Error::Api(status))
-        | WatchError(status) => status.code == 403,
-        _ => false,
+        InitialListFailed(error) | WatchStartFailed(error) => status(error),
+        WatchError(status) => Some(status.code),
+        _ => None,
     }
 }
 
 /// A watch that tells how it goes, and pauses after an error.
 struct Watch<K> {
     name: String,
+    resource: Option<Arc<Resource>>,
     events: std::pin::Pin<Box<dyn futures::Stream<Item = watcher::Result<Event<K>>> + Send>>,
     states: Watches,
     pause: Duration,
@@ -429,9 +489,9 @@ where
     K: kube::Resource + Clone + DeserializeOwned + Debug + Send + 'static,
     K::DynamicType: Clone + Send + Sync,
 {
-    fn new(name: &str, api: Api<K>, states: Watches) -> Self {
+    fn new(name: &str, resource: Option<Arc<Resource>>, api: Api<K>, states: Watches) -> Self {
         let events = Box::pin(watcher(api, watcher::Config::default()));
-        Self { name: name.to_owned(), events, states, pause: PAUSES.0, failed: false }
+        Self { name: name.to_owned(), resource, events, states, pause: PAUSES.0, failed: false }
     }
 
     async fn next(&mut self) -> watcher::Result<Event<K>> {
@@ -439,34 +499,65 @@ where
             tokio::time::sleep(self.pause).await;
             self.pause = (self.pause * 2).min(PAUSES.1);
         }
-        // A watch never ends.
-        let event = match self.events.next().await {
-            Some(event) => event,
-            None => std::future::pending().await,
+        let event = loop {
+            tokio::select! {
+                // A watch never ends.
+                Some(event) = self.events.next() => break event,
+                () = tokio::time::sleep(QUIET), if self.fails() => self.note(|name, state| state.works(name)),
+            }
         };
+        self.take_note(&event);
+        event
+    }
+
+    /// Whether the last that was heard of it is a failure, after everything had been told once.
+    fn fails(&self) -> bool {
+        let states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        states.get(&self.name).is_some_and(|state| state.listed && state.error.is_some())
+    }
+
+    fn note(&self, change: impl FnOnce(&str, &mut WatchState)) {
         let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
         let state = states.entry(self.name.clone()).or_default();
-        match &event {
-            Ok(event) => {
-                self.pause = PAUSES.0;
-                state.error = None;
-                match event {
-                    Event::Init => state.lists += 1,
-                    Event::InitDone => state.listed = true,
-                    Event::InitApply(_) | Event::Apply(_) | Event::Delete(_) => state.events += 1,
-                }
+        state.resource.clone_from(&self.resource);
+        change(&self.name, state);
+    }
+
+    fn take_note(&mut self, event: &watcher::Result<Event<K>>) {
+        match event {
+            // It asks, which is no answer.
+            Ok(Event::Init) => {}
+            Ok(_) => self.pause = PAUSES.0,
+            Err(_) => self.failed = true,
+        }
+        self.note(|name, state| match event {
+            Ok(Event::Init) => {}
+            Ok(Event::InitDone) => {
+                state.works(name);
+                state.listed = true;
+                state.lists += 1;
+            }
+            Ok(_) => {
+                state.works(name);
+                state.events += 1;
             }
             Err(error) => {
-                self.failed = true;
                 state.errors += 1;
                 let message = error.to_string();
                 if state.error.as_ref() != Some(&message) {
-                    warn!(target: "cso::kube", watch = %self.name, error = %message, "a watch fails and is tried again");
+                    warn!(target: "cso::kube", watch = name, error = %message, "a watch fails and is tried again");
                 }
                 state.error = Some(message);
             }
+        });
+    }
+}
+
+impl WatchState {
+    fn works(&mut self, name: &str) {
+        if self.error.take().is_some() {
+            info!(target: "cso::kube", watch = name, "a watch works again");
         }
-        event
     }
 }
 

@@ -144,9 +144,31 @@ impl Store for KubeStore {
         }
         Ok(())
     }
+
+    async fn keeps(&self, exported: &Exported) -> bool {
+        let held = self.held(&exported.target).await;
+        held.map_or(true, |held| held.as_ref() == Some(&exported.value))
+    }
 }
 
 impl KubeStore {
+    /// What stands under the key of a target, if there is anything.
+    async fn held(&self, target: &Target) -> Result<Option<String>, kube::Error> {
+        let calls = self.shared.calls.clone();
+        Ok(match target.kind {
+            TargetKind::ConfigMap => {
+                let api: Api<ConfigMap> = Api::namespaced(calls, &target.namespace);
+                let data = api.get_opt(&target.name).await?.and_then(|map| map.data);
+                data.and_then(|mut data| data.remove(&target.key))
+            }
+            TargetKind::Secret => {
+                let api: Api<Secret> = Api::namespaced(calls, &target.namespace);
+                let data = api.get_opt(&target.name).await?.and_then(|secret| secret.data);
+                data.and_then(|mut data| data.remove(&target.key)).and_then(|value| String::from_utf8(value.0).ok())
+            }
+        })
+    }
+
     fn close_soon(&self, record: Arc<Record>) {
         self.shared.closed().insert(record.key.clone(), Arc::clone(&record));
         let shared = Arc::clone(&self.shared);

@@ -29,6 +29,7 @@ pub struct Metrics {
     objects: Family<ObjectLabels, Gauge>,
     queue: Family<StateLabels, Gauge>,
     watches: Family<StateLabels, Gauge>,
+    failing: Family<KindLabels, Gauge>,
     reloads: Family<ResultLabels, Counter>,
 }
 
@@ -42,6 +43,8 @@ pub struct Snapshot {
     pub queue: BTreeMap<&'static str, usize>,
     /// Watches by state: `listed`, `listing`, `failing`.
     pub watches: BTreeMap<&'static str, usize>,
+    /// Watches that fail, by group and kind.
+    pub failing: BTreeMap<(String, String), usize>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -70,6 +73,12 @@ struct AckErrorLabels {
     service: String,
     op_id: String,
     status_code: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabels {
+    group: String,
+    kind: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -103,6 +112,7 @@ impl Metrics {
             objects: Family::default(),
             queue: Family::default(),
             watches: Family::default(),
+            failing: Family::default(),
             reloads: Family::default(),
         };
         let registry = &mut metrics.registry;
@@ -123,6 +133,7 @@ impl Metrics {
         registry.register("cso_objects", "Objects, by whether they are as wished", metrics.objects.clone());
         registry.register("cso_queue_objects", "Objects that are worked on or will be", metrics.queue.clone());
         registry.register("cso_watches", "Watches of the API server", metrics.watches.clone());
+        registry.register("cso_failing_watches", "Watches that fail, by kind", metrics.failing.clone());
         registry.register("cso_config_reloads", "Times the file of settings was another", metrics.reloads.clone());
         metrics
     }
@@ -165,6 +176,11 @@ impl Metrics {
         for ((group, kind, synced), count) in &now.objects {
             let labels = ObjectLabels { group: group.clone(), kind: kind.clone(), synced };
             self.objects.get_or_create(&labels).set(number(*count));
+        }
+        self.failing.clear();
+        for ((group, kind), count) in &now.failing {
+            let labels = KindLabels { group: group.clone(), kind: kind.clone() };
+            self.failing.get_or_create(&labels).set(number(*count));
         }
         for (family, counts) in [(&self.queue, &now.queue), (&self.watches, &now.watches)] {
             family.clear();
@@ -267,6 +283,7 @@ mod tests {
             objects: [(("sqs.services.k8s.aws".to_owned(), "Queue".to_owned(), "true"), 7)].into(),
             queue: [("ready", 1), ("later", 6), ("in_flight", 0)].into(),
             watches: [("listed", 5)].into(),
+            failing: [(("kms.services.k8s.aws".to_owned(), "Key".to_owned()), 1)].into(),
         }
     }
 
@@ -342,7 +359,7 @@ mod tests {
         let text = used().await.text(&snapshot()).unwrap();
         let types: BTreeMap<&str, &str> =
             text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
-        assert_eq!(types.len(), 10, "{types:?}");
+        assert_eq!(types.len(), 11, "{types:?}");
         for (name, kind) in &types {
             let snake = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
             assert!(snake && (name.starts_with("cso_") || name.starts_with("ack_")), "{name}");

@@ -29,6 +29,9 @@ pub trait Subject: Send + Sync + 'static {
     /// Why it is not ready; `None` if it is.
     fn unready(&self) -> Option<String>;
 
+    /// What it works without although it is ready, a line each.
+    fn lacks(&self) -> Vec<String>;
+
     /// Counts what is counted when somebody asks.
     fn snapshot(&self) -> impl Future<Output = Snapshot> + Send;
 
@@ -112,7 +115,7 @@ async fn page<S: Subject>(
         match path {
             "/readyz" => match subject.unready() {
                 Some(why) => (StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{why}\n")),
-                None => (StatusCode::OK, TEXT, "ok\n".to_owned()),
+                None => (StatusCode::OK, TEXT, ready(&subject.lacks())),
             },
             "/metrics" => match metrics.text(&subject.snapshot().await) {
                 Ok(text) => (StatusCode::OK, OPEN_METRICS, text),
@@ -129,6 +132,11 @@ async fn page<S: Subject>(
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(form));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// What a process that is ready says, and what it works without.
+fn ready(lacks: &[String]) -> String {
+    lacks.iter().fold("ok\n".to_owned(), |page, line| page + line + "\n")
 }
 
 #[cfg(test)]
@@ -148,6 +156,10 @@ mod tests {
     impl Subject for Desk {
         fn unready(&self) -> Option<String> {
             (!self.0.load(Ordering::Relaxed)).then(|| "still reading".to_owned())
+        }
+
+        fn lacks(&self) -> Vec<String> {
+            vec!["without keys.kms: forbidden".to_owned()]
         }
 
         async fn snapshot(&self) -> Snapshot {
@@ -184,7 +196,7 @@ mod tests {
                 let ask = async |request: &str| ask(address, request).await;
                 for (path, probe, says) in [
                     ("/healthz", true, "ok"),
-                    ("/readyz", true, "ok"),
+                    ("/readyz", true, "ok\nwithout keys.kms: forbidden\n"),
                     ("/metrics", false, "cso_leading 1"),
                     ("/debug/queue", false, "readyCount"),
                     ("/debug/watches", false, "queues.sqs"),

@@ -16,6 +16,9 @@ use crate::args::LogFormat;
 /// Libraries of others that would tell too much: canonical requests hold session tokens, and the wire holds bodies.
 const SILENT: [&str; 4] = ["aws_sigv4", "hyper", "h2", "rustls"];
 
+/// What our own lines tell too, once and not at each try: failures of watches.
+const REPEATED: &str = "kube_runtime::watcher";
+
 /// What is let through, for [`set`].
 static FILTER: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
 
@@ -53,7 +56,8 @@ fn targets(verbose: u8) -> Targets {
         _ => (LevelFilter::TRACE, LevelFilter::DEBUG),
     };
     let silent = SILENT.map(|target| (target, LevelFilter::OFF));
-    Targets::new().with_default(others).with_target("cso", ours).with_targets(silent)
+    let repeated = if verbose < 3 { LevelFilter::OFF } else { others };
+    Targets::new().with_default(others).with_target("cso", ours).with_target(REPEATED, repeated).with_targets(silent)
 }
 
 /// Tells how often the state file was written. A run that found everything as wished writes nothing.

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use super::scene::{OPERATOR, Scene, condition};
 use crate::running::until;
 
+const REQUESTED: &str = "service-operator.cloud/reconcile-requested-at";
+
 fn names(calls: &[AwsCall]) -> Vec<&str> {
     calls.iter().map(|call| call.operation.as_str()).collect()
 }
@@ -172,6 +174,42 @@ fn an_export_fills_a_config_map_and_goes_with_its_wish() -> Result<()> {
         let map = scene.reader.get("v1", "ConfigMap", &scene.namespace, "app")?;
         Ok((map["data"] == json!({"mine": "stays", "url": url})).then_some(()))
     })?;
+
+    // Somebody changes it, or takes all of it away: seen at the next look, told, and done again.
+    let look = || -> Result<()> {
+        let mut asked = export.manifest(&json!({}));
+        asked["metadata"]["annotations"] = json!({REQUESTED: jiff::Timestamp::now().to_string()});
+        scene.reader.merge(&asked).map(drop).map_err(Into::into)
+    };
+    let exported = || {
+        until("the value is exported again", || {
+            let map = scene.reader.get("v1", "ConfigMap", &scene.namespace, "app")?;
+            Ok((map["data"]["url"] == url).then_some(()))
+        })
+    };
+    let mut theirs = target.clone();
+    theirs["data"]["url"] = "elsewhere".into();
+    scene.reader.merge(&theirs)?;
+    look()?;
+    exported()?;
+    scene.reader.delete("v1", "ConfigMap", &scene.namespace, "app")?;
+    look()?;
+    scene.shows(&export, "ACK.Recoverable", "True")?;
+    scene.reader.create(&target)?;
+    exported()?;
+    scene.synced(&export)?;
+    // The record is the last write: a look after it makes none.
+    until("it rests", || {
+        let mark = scene.cluster.audit_mark()?;
+        look()?;
+        until("it is looked at", || {
+            let mut seen = scene.cluster.audit_since(mark)?;
+            seen.retain(|it| it.target.resource == "configmaps" && it.target.namespace == scene.namespace);
+            Ok((!seen.is_empty()).then_some(()))
+        })?;
+        Ok(scene.writes(mark)?.is_empty().then_some(()))
+    })?;
+
     scene.delete(&export)?;
     let map = scene.reader.get("v1", "ConfigMap", &scene.namespace, "app")?;
     ensure!(map["data"] == json!({"mine": "stays"}), "after the delete there is {map}");

@@ -1,10 +1,13 @@
 //! The rights that `cso crds rbac` prints, held by a real API server.
 
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+
 use anyhow::{Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::scene::{Scene, Subject};
-use crate::running::Running;
+use crate::running::{Running, until};
 
 const NAMESPACE: &str = "cso-system";
 const ACCOUNT: &str = "system:serviceaccount:cso-system:cso-controller";
@@ -112,5 +115,76 @@ fn a_controller_of_one_namespace_has_rights_in_no_other_and_people_have_roles_of
     let config = kubeconfig(&scene)?;
     let install = ["crds", "install", "queue", "--kubeconfig", &config];
     scene.stage.cso(&install)?.ends(1)?.tells("needs get, create and patch of customresourcedefinitions")?;
+    Ok(())
+}
+
+/// A page of the controller, its head included.
+fn page(at: SocketAddr, path: &str) -> Result<String> {
+    let mut stream = TcpStream::connect(at)?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+/// The keys' group is not among the rights: everything else is worked on, what refers to a key waits, and once the right is given
+/// so are keys.
+#[test]
+fn a_kind_that_may_not_be_read_keeps_no_other_from_being_worked_on() -> Result<()> {
+    const GROUP: &str = "kms.services.k8s.aws";
+    const ROLE: [&str; 4] = ["rbac.authorization.k8s.io/v1", "ClusterRole", "", "cso-controller"];
+    let scene = Scene::open()?;
+    scene.reader.create(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}))?;
+    let rights = scene.stage.cso(&["crds", "rbac"])?.ends(0)?.stdout;
+    scene.stage.write("rbac.yaml", &rights)?;
+    scene.kubectl(&["apply", "-f", &scene.stage.path().join("rbac.yaml").display().to_string()])?;
+    let set_rules = |keep: &dyn Fn(&Value) -> bool, all: &Value| -> Result<()> {
+        let mut role = scene.reader.get(ROLE[0], ROLE[1], ROLE[2], ROLE[3])?;
+        role["rules"] = all.as_array().into_iter().flatten().filter(|rule| keep(rule)).cloned().collect();
+        scene.reader.replace(&role)?;
+        Ok(())
+    };
+    let all = scene.reader.get(ROLE[0], ROLE[1], ROLE[2], ROLE[3])?["rules"].clone();
+    set_rules(&|rule| !rule["apiGroups"].to_string().contains(GROUP), &all)?;
+
+    let pages = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+    let address = pages.to_string();
+    let flags = ["--system-namespace", NAMESPACE, "--metrics-addr", &address, "--healthz-addr", &address];
+    let mut command = scene.command(&flags)?;
+    let controller = Running::spawn(scene.logs(), command.env("KUBECONFIG", kubeconfig(&scene)?))?;
+    controller.tells("at work")?;
+    let key = Subject::new("kms.services.k8s.aws/v1alpha1", "Key", "theirs");
+    scene.declare(&key, &json!({"description": "theirs"}))?;
+    let plain = Subject::queue("plain");
+    scene.make(&plain, &json!({"queueName": "plain"}))?;
+    let secured = Subject::queue("secured");
+    scene.declare(&secured, &json!({"queueName": "secured", "kmsMasterKeyRef": {"from": {"name": "theirs"}}}))?;
+    let waits = scene.shows(&secured, "ACK.ReferencesResolved", "Unknown")?["status"].to_string();
+    ensure!(waits.contains("kms/Key default/theirs, and objects of that kind cannot be read"), "{waits}");
+    ensure!(scene.stage.everything()?.len() == 1, "there is {:?}", scene.stage.everything()?);
+
+    let series = "cso_failing_watches{group=\"kms.services.k8s.aws\",kind=\"Key\"} 1";
+    for (path, says) in [
+        ("/readyz", "without keys.kms.services.k8s.aws: "),
+        ("/readyz", "200 OK"),
+        ("/debug/watches", "forbidden"),
+        ("/metrics", series),
+    ] {
+        let page = page(pages, path)?;
+        ensure!(page.contains(says), "{path} does not say `{says}`: {page}");
+    }
+    // Once each, however often it was tried.
+    let told = controller.told()?;
+    let lines = told.lines().filter(|line| line.contains("keys.kms.services.k8s.aws")).count();
+    ensure!(lines == 2, "{lines} lines about keys: {told}");
+
+    set_rules(&|_| true, &all)?;
+    scene.synced(&key)?;
+    scene.synced(&secured)?;
+    controller.tells("a watch works again")?;
+    until("nothing fails", || Ok((!page(pages, "/metrics")?.contains("cso_failing_watches{")).then_some(())))?;
+    let ready = page(pages, "/readyz")?;
+    ensure!(!ready.contains("without"), "{ready}");
+    ensure!(scene.stage.everything()?.len() == 3, "there is {:?}", scene.stage.everything()?);
     Ok(())
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use cso_core::export::{Export, Target};
 use cso_core::port::{Clock, Cloud, EventKind, Reach, Secrets, Store, StoreError};
-use cso_core::{ErrorClass, Exported, Object, ObjectKey};
+use cso_core::{ErrorClass, Exported, Object, ObjectKey, Record};
 
 use super::{Engine, Preview, Progress};
 use crate::conditions::Standing;
 use crate::engine::Turn;
 use crate::exports::{self, Surroundings, Unexported};
+use crate::resolve::Others as _;
 
 impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
     /// Writes what a field export asks for, or takes it away with the export.
@@ -30,6 +31,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
                 return self.stand_with(&object, known, Turn::WaitsFor { on, standing }).await;
             }
         };
+        let known = self.kept(known, &exported).await?;
         let mut record = self.current_record(&object, known.clone(), Arc::clone(&object.spec));
         let is_new = record.exported.as_ref() != Some(&exported);
         let standing = Standing::Synced { notes: Vec::new(), late: false, references: true, rival: None };
@@ -51,6 +53,19 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         }
         self.tell(Progress::Standing { object: key.clone(), standing });
         Ok(Turn::Settled)
+    }
+
+    /// What is known of an export that is as it should be. If somebody took its value away, or put another there, it is not
+    /// exported: it will be, as for the first time.
+    async fn kept(&self, known: Option<Record>, exported: &Exported) -> Result<Option<Record>, StoreError> {
+        match known {
+            Some(record) if record.exported.as_ref() == Some(exported) && !self.ports.store.keeps(exported).await => {
+                let record = Record { exported: None, ..record };
+                self.save(record.clone(), None).await?;
+                Ok(Some(record))
+            }
+            known => Ok(known),
+        }
     }
 
     /// What a turn would write.
@@ -89,6 +104,7 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let source = world.record(&export.source);
         let around = Surroundings {
             source: source.as_deref(),
+            hidden: world.is_hidden(&export.source),
             rival: rival.as_ref(),
             cross_namespace: self.settings().cross_namespace,
         };

@@ -80,3 +80,60 @@ async fn a_version_is_told_once_it_or_a_later_one_was_taken_from_here() {
     feed.next().await;
     assert!(feed.has_told(&versions));
 }
+
+#[test]
+fn work_begins_when_nobody_is_waited_for_and_something_can_be_read() {
+    let mut firsts = Firsts::default();
+    assert!(firsts.are_enough(), "no kind is served");
+    firsts.0 =
+        [("keys", First::Awaited), ("queues", First::Awaited)].map(|(name, first)| (name.to_owned(), first)).into();
+    firsts.note("keys", First::Hidden);
+    assert!(!firsts.are_enough(), "queues are waited for");
+    firsts.note("queues", First::Hidden);
+    assert!(!firsts.are_enough(), "nothing can be read");
+    firsts.note("queues", First::Told);
+    assert!(firsts.are_enough(), "keys have told that they cannot be read");
+    firsts.note("topics", First::Awaited);
+    assert!(firsts.are_enough(), "its definition is gone");
+}
+
+/// A watch of these events, after which it is quiet.
+fn watch(events: Vec<watcher::Result<Event<DynamicObject>>>) -> (Watch<DynamicObject>, Watches) {
+    let states = Watches::default();
+    let events = Box::pin(futures::stream::iter(events).chain(futures::stream::pending()));
+    let name = "queues".to_owned();
+    (Watch { name, resource: None, events, states: Arc::clone(&states), pause: PAUSES.0, failed: false }, states)
+}
+
+fn forbidden() -> watcher::Error {
+    let status = kube::core::Status::failure("no", "Forbidden").with_code(403);
+    watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status)))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_fails_is_tried_less_and_less_often() {
+    let tries = 10;
+    let (mut watch, states) = watch((0..tries).flat_map(|_| [Ok(Event::Init), Err(forbidden())]).collect());
+    let began = Instant::now();
+    for _ in 0..2 * tries {
+        // What it says is in the states.
+        let _ = watch.next().await;
+    }
+    // 0.1 s, doubled up to 15 s: 0.1 + 0.2 + ... + 12.8 and the ninth.
+    assert_eq!(began.elapsed().as_millis(), 25_500 + 15_000);
+    let state = states.lock().unwrap().get("queues").cloned().unwrap();
+    assert_eq!((state.errors, state.lists, state.listed), (tries, 0, false));
+    assert!(state.error.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_is_quiet_after_a_failure_works() {
+    let error = |states: &Watches| states.lock().unwrap()["queues"].error.clone();
+    let (mut watch, states) = watch(vec![Ok(Event::InitDone), Err(forbidden())]);
+    for _ in 0..2 {
+        let _ = watch.next().await;
+    }
+    assert!(error(&states).is_some());
+    assert!(tokio::time::timeout(QUIET * 2, watch.next()).await.is_err(), "nothing happens");
+    assert_eq!(error(&states), None);
+}

@@ -102,12 +102,23 @@ impl Subject for Desk {
         }
     }
 
+    fn lacks(&self) -> Vec<String> {
+        let Some(states) = self.watch_states() else { return Vec::new() };
+        let states = states.lock().unwrap_or_else(PoisonError::into_inner);
+        let failing = states.iter().filter_map(|(name, state)| Some((name, state.error.as_ref()?)));
+        failing.map(|(name, error)| format!("without {name}: {error}")).collect()
+    }
+
     async fn snapshot(&self) -> Snapshot {
         let view = self.view().await.unwrap_or_default();
         let queue = [("ready", view.ready_count), ("later", view.later_count), ("in_flight", view.in_flight.len())];
+        let mut failing = BTreeMap::new();
         let mut watches: BTreeMap<_, _> = [("listed", 0), ("listing", 0), ("failing", 0)].into();
         if let Some(states) = self.watch_states() {
             for state in states.lock().unwrap_or_else(PoisonError::into_inner).values() {
+                if let (Some(_), Some(resource)) = (&state.error, &state.resource) {
+                    *failing.entry((resource.group.clone(), resource.kind.clone())).or_default() += 1;
+                }
                 let state = match (&state.error, state.listed) {
                     (Some(_), _) => "failing",
                     (None, true) => "listed",
@@ -116,7 +127,7 @@ impl Subject for Desk {
                 *watches.entry(state).or_default() += 1;
             }
         }
-        Snapshot { leading: self.fence.may_begin(), objects: self.objects(), queue: queue.into(), watches }
+        Snapshot { leading: self.fence.may_begin(), objects: self.objects(), queue: queue.into(), watches, failing }
     }
 
     async fn queue(&self) -> Value {

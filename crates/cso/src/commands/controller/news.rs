@@ -54,6 +54,12 @@ pub(super) fn take_in(engine: &Engine, news: News, part: Part, ours: &Ours) -> V
                 .filter(|wish| engine.set(Object { inherited: Some(annotations.clone()), ..Object::clone(wish) }));
             renewed.map(|wish| wish.key.clone()).collect()
         }
+        News::Hidden { resource, namespace } => {
+            engine.world().hide(&resource.group, &resource.kind, namespace.as_deref())
+        }
+        News::Shown { resource, namespace } => {
+            engine.world().show(&resource.group, &resource.kind, namespace.as_deref())
+        }
         News::Complete => Vec::new(),
     }
 }
