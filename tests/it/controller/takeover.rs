@@ -44,7 +44,7 @@ fn left_by_ack(scene: &Scene, queue: &Subject) -> Result<Value> {
 }
 
 /// Recorded scenarios that are played of each kind that has them. `TRACES=kms_Key/update` plays all that begin so instead.
-const CHOSEN: [&str; 3] = ["create-minimal", "create-full", "adopt-with-spec"];
+const CHOSEN: [&str; 4] = ["create-minimal", "create-full", "update-description-and-tag", "adopt-with-spec"];
 
 /// Of these the resource is deleted in the end.
 const DELETED: &str = "create-minimal";
@@ -186,7 +186,9 @@ fn what_nothing_of_ours_is_left_on_is_taken_over() -> Result<()> {
 fn taken_over_once_stripped(home: &mut InCluster, case: &Case) -> Result<()> {
     let kept = home.set(case)?;
     let others = home.stage().everything()?;
-    let alone = case.fields.iter().filter(|(_, field)| field.with.is_empty()).map(|(name, _)| name.as_str());
+    // What needs other fields beside it, and what would keep the resource, is left out.
+    let is_alone = |name: &&str| case.fields[*name].with.is_empty() && *name != "deletionProtectionEnabled";
+    let alone = case.fields.keys().map(String::as_str).filter(is_alone);
     case.declare(home.stage(), &kept, case.spec(&case.values(&alone.collect::<Vec<_>>(), 0)))?;
     home.settles(case)?;
     home.stops()?;
