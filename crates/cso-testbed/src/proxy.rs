@@ -14,8 +14,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use serde_json::Value;
-
 use crate::emulator::Endpoint;
 use crate::error::{Context as _, Error};
 use crate::http::{self, Head, Message};
@@ -215,7 +213,7 @@ impl Shared {
             Some(Action::Answer(stand_in)) => match stand_in(call) {
                 None => self.forward(call, request, || Then::GoOn),
                 Some(Err(failure)) => refused(&failure, call, request),
-                Some(Ok(output)) => (Reply::whole(answered(&output, request)), Outcome::Answered { status: 200 }),
+                Some(Ok(output)) => (Reply::whole(answered(output, request)), Outcome::Answered { status: 200 }),
             },
         }
     }
@@ -263,11 +261,11 @@ fn refused(failure: &Failure, call: &AwsCall, request: &Message) -> (Reply, Outc
     (Reply::whole(failure.answer(request, &call.service)), outcome)
 }
 
-/// An output in the format of a JSON protocol.
-fn answered(output: &Value, request: &Message) -> Message {
-    let content_type = request.head.header("content-type").unwrap_or("application/json");
-    let headers = vec![("content-type".to_owned(), content_type.to_owned())];
-    Message { head: Head { start: "HTTP/1.1 200 OK".to_owned(), headers }, body: output.to_string().into_bytes() }
+/// An output, in JSON to whoever speaks it.
+fn answered(output: String, request: &Message) -> Message {
+    let spoken = request.head.header("content-type").filter(|spoken| spoken.contains("json"));
+    let headers = vec![("content-type".to_owned(), spoken.unwrap_or("application/xml").to_owned())];
+    Message { head: Head { start: "HTTP/1.1 200 OK".to_owned(), headers }, body: output.into_bytes() }
 }
 
 /// What makes two requests the same: who is asked for what, not when and by whom.

@@ -16,7 +16,7 @@ use crate::play::first_that_plays;
 use crate::running::Running;
 use crate::stage::Tally;
 use crate::traces;
-use crate::traces::left::{Left, Library, Tale};
+use crate::traces::left::{Left, Library, REGION, Tale};
 
 /// A queue as ACK has made it, and the object as ACK has left it.
 fn left_by_ack(scene: &Scene, queue: &Subject) -> Result<Value> {
@@ -44,7 +44,7 @@ fn left_by_ack(scene: &Scene, queue: &Subject) -> Result<Value> {
 }
 
 /// Recorded scenarios that are played of each kind that has them. `TRACES=kms_Key/update` plays all that begin so instead.
-const CHOSEN: [&str; 3] = ["create-minimal", "create-full", "adopt-with-spec"];
+const CHOSEN: [&str; 4] = ["create-minimal", "create-full", "update-description-and-tag", "adopt-with-spec"];
 
 /// Of these the resource is deleted in the end.
 const DELETED: &str = "create-minimal";
@@ -61,7 +61,9 @@ fn what_ack_left_is_taken_over_and_handed_back() -> Result<()> {
     };
     let library = Library::read()?;
     let mut rounds = library.tales();
-    rounds.iter_mut().for_each(|tales| tales.retain(is_chosen));
+    for tales in &mut rounds {
+        tales.retain(is_chosen);
+    }
     ensure!(only.is_some() || rounds.iter().all(|tales| !tales.is_empty()), "a kind is missing");
     let (next, tally) = (AtomicUsize::new(0), Mutex::new(Tally::default()));
     thread::scope(|scope| {
@@ -131,19 +133,19 @@ fn left_as_it_was(scene: &Scene, left: &mut Left<'_>) -> Result<()> {
 /// The controller in the place of ACK's: of the service that that was of, in the same region.
 fn controller(scene: &Scene, left: &Left<'_>) -> Result<Running> {
     let kinds = format!("{}/*", left.service());
-    scene.controller(&["--region", left.region(), "--reconcile-resources", &kinds])
+    scene.controller(&["--region", REGION, "--reconcile-resources", &kinds])
 }
 
 /// Deletes the object, and insists that its resource is gone by one call, and nothing else is.
 fn goes_as_what_was_made(scene: &Scene, left: &Left<'_>) -> Result<()> {
-    let there = scene.stage.everything_in(left.region())?;
+    let there = scene.stage.everything_in(REGION)?;
     let held = left.resource(&scene.stage.cloud)?;
     let _controller = controller(scene, left)?;
     scene.delete(&Subject::of(&left.objects[0]))?;
     let calls = scene.stage.mutations();
     ensure!(calls.len() == 1, "the delete made {calls:?}");
     ensure!(left.resource(&scene.stage.cloud)? != held, "it is there");
-    let here = scene.stage.everything_in(left.region())?;
+    let here = scene.stage.everything_in(REGION)?;
     // What no emulator has and what it cannot list is not among them.
     ensure!(there.len() <= here.len() + 1 && here.iter().all(|one| there.contains(one)), "{there:?} became {here:?}");
     Ok(())
@@ -186,7 +188,9 @@ fn what_nothing_of_ours_is_left_on_is_taken_over() -> Result<()> {
 fn taken_over_once_stripped(home: &mut InCluster, case: &Case) -> Result<()> {
     let kept = home.set(case)?;
     let others = home.stage().everything()?;
-    let alone = case.fields.iter().filter(|(_, field)| field.with.is_empty()).map(|(name, _)| name.as_str());
+    // What needs other fields beside it, and what would keep the resource, is left out.
+    let is_alone = |name: &&str| case.fields[*name].with.is_empty() && *name != "deletionProtectionEnabled";
+    let alone = case.fields.keys().map(String::as_str).filter(is_alone);
     case.declare(home.stage(), &kept, case.spec(&case.values(&alone.collect::<Vec<_>>(), 0)))?;
     home.settles(case)?;
     home.stops()?;

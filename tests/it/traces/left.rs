@@ -16,8 +16,42 @@ use super::rest;
 use super::stage::{HOME, merge};
 use crate::controller::scene::condition;
 
+/// Where ACK's controllers were at home.
+pub(crate) const REGION: &str = HOME;
+
 /// When ACK did all that.
 const TIME: &str = "2026-08-01T00:00:00Z";
+
+/// Scenarios in which ACK shows as in sync what is not as the object says, and why it is not.
+const UNTRUE: [(&str, &str); 18] = [
+    ("*/adopt-then-gone", "the resource is gone"),
+    (
+        "ecr_PullThroughCacheRule/read-only",
+        "read-only from its birth, it is not ACK's: what is open is shown in its spec",
+    ),
+    (
+        "ecr_Repository/gone-then-resync",
+        "scanning that is off was sent as an empty structure, and the emulator keeps it so",
+    ),
+    ("ecr_Repository/immutable-name", "the same, of a second repository"),
+    ("ecr_Repository/immutable-registryID", "an edit of what cannot be changed was ignored"),
+    ("ecr_Repository/update-encryptionConfiguration", "the same"),
+    ("kms_Alias/ref-key-deleted-first", "what it refers to is gone"),
+    ("kms_Grant/read-only-set-later", "an edit of what cannot be changed was ignored"),
+    ("kms_Key/adopt-or-create-exists", "it was adopted with a description that cannot be changed any more"),
+    ("kms_Key/adopt-or-create-exists-no-fields", "which of two keys is meant is not recorded"),
+    ("kms_Key/adopt-with-spec", "it was adopted with a description that cannot be changed any more"),
+    ("kms_Key/deletion-window-3", "a deletion window that AWS does not take"),
+    ("kms_Key/deletion-window-bad", "the same"),
+    (
+        "kms_Key/drift-description",
+        "a description that was changed elsewhere was not noticed, and cannot be changed back",
+    ),
+    ("kms_Key/external", "a key without material is not ready for use"),
+    ("kms_Key/gone-then-resync", "the key is being deleted, which was not noticed"),
+    ("secretsmanager_Secret/adopt-with-spec", "the emulator loses the replicas that the create asks for"),
+    ("secretsmanager_Secret/create-full", "the same"),
+];
 
 /// Every recording of `tests/traces/`.
 pub(crate) struct Library(Vec<Recording>);
@@ -48,7 +82,7 @@ impl Library {
         Ok(Self(RECORDINGS.iter().map(|name| recording::read(name)).collect::<Result<_>>()?))
     }
 
-    /// The scenarios of each recording in which ACK had its object in sync.
+    /// The scenarios of each recording in which ACK had its object in sync, and said so rightly.
     pub(crate) fn tales(&self) -> Vec<Vec<Tale<'_>>> {
         self.0
             .iter()
@@ -73,9 +107,12 @@ fn last_in_sync(scenario: &Scenario) -> Option<&[Step]> {
 }
 
 impl<'a> Tale<'a> {
-    /// Not where ACK died in the middle of a call: what was answered then is not recorded.
+    /// Not of scenarios in which calls fail: what the cloud made of them is not recorded.
     fn of(recording: &'a Recording, scenario: &'a Scenario) -> Option<Self> {
-        if scenario.name.starts_with("crash-") {
+        let fails = |step: &Step| step.actions.iter().any(|action| matches!(action, Action::Faults(_)));
+        let name = format!("{}/{}", recording.name, scenario.name);
+        let is = |pattern: &str| pattern.strip_prefix('*').map_or(name == pattern, |end| name.ends_with(end));
+        if scenario.steps.iter().any(fails) || UNTRUE.iter().any(|(pattern, _)| is(pattern)) {
             return None;
         }
         let steps = last_in_sync(scenario)?;
@@ -209,7 +246,10 @@ impl<'a, 'b> Replay<'a, 'b> {
         let sources = Sources { reader: self.cloud, responder: &self.responder };
         let found = reading::read(self.recording, &sources, self.id.as_deref())?;
         let mut differences = Vec::new();
-        self.bindings.differences("cloud", &self.held, &found, &mut differences);
+        // The recordings show no grants of a key that ACK made.
+        if self.recording.kind != "Grant" || !self.held.is_null() {
+            self.bindings.differences("cloud", &self.held, &found, &mut differences);
+        }
         Ok(differences)
     }
 
@@ -229,7 +269,9 @@ impl<'a, 'b> Replay<'a, 'b> {
         }
         let is_other = |object: &Value| !object["apiVersion"].as_str().is_some_and(|api| api.starts_with(&group));
         let mut others: Vec<Value> = self.others.into_values().filter(is_other).collect();
-        others.iter_mut().for_each(|other| place(other, &self.recording.namespace));
+        for other in &mut others {
+            place(other, &self.recording.namespace);
+        }
         Ok(Left {
             recording: self.recording,
             objects,
@@ -257,7 +299,9 @@ impl<'a, 'b> Replay<'a, 'b> {
 fn place(object: &mut Value, namespace: &str) {
     object["metadata"]["namespace"] = namespace.into();
     let conditions = object.pointer_mut("/status/conditions").and_then(Value::as_array_mut);
-    conditions.into_iter().flatten().for_each(|condition| condition["lastTransitionTime"] = TIME.into());
+    for condition in conditions.into_iter().flatten() {
+        condition["lastTransitionTime"] = TIME.into();
+    }
 }
 
 impl Left<'_> {
@@ -270,17 +314,18 @@ impl Left<'_> {
         &self.recording.namespace
     }
 
-    /// The region that the controller was started for.
-    pub(crate) const fn region(&self) -> &'static str {
-        HOME
-    }
-
     /// What answers where no emulator does.
     pub(crate) fn stand_in(&self) -> OnCall {
         let (responder, account) = (self.responder.clone(), self.recording.account.clone());
         OnCall::answer(move |call| {
-            let answer = (call.service == "ecr").then(|| responder.answer(&account, &call.operation, &call.input))?;
-            Some(answer?.map_err(|(code, message)| Failure::new(code).message(message)))
+            let answer = match call.service.as_str() {
+                "ecr" => responder.answer(&account, &call.operation, &call.input)?.map(|answer| answer.to_string()),
+                "s3" => responder
+                    .answer(&account, &call.operation, &call.input)?
+                    .map(|answer| rest::output("s3", &call.operation, &answer)),
+                _ => return None,
+            };
+            Some(answer.map_err(|(code, message)| Failure::new(code).message(message)))
         })
     }
 
@@ -294,7 +339,9 @@ impl Left<'_> {
         let mut found = Vec::new();
         for (name, theirs) in self.recorded[which]["status"].as_object().into_iter().flatten() {
             if name == "conditions" {
-                let theirs = theirs.as_array().into_iter().flatten();
+                // ACK goes by nothing of what it says of late values, and we say it of those kinds only that have some.
+                let is_late = |condition: &&Value| condition["type"] == "ACK.LateInitialized";
+                let theirs = theirs.as_array().into_iter().flatten().filter(|theirs| !is_late(theirs));
                 let same = |theirs: &&Value| {
                     let mine = status["conditions"].as_array().into_iter().flatten();
                     mine.clone().any(|mine| mine["type"] == theirs["type"] && mine["status"] == theirs["status"])

@@ -70,6 +70,47 @@ fn in_types(value: &Value, api: &Service, shape: ShapeId) -> Value {
     }
 }
 
+/// An operation's output as XML.
+pub(super) fn output(service_name: &str, operation: &str, output: &Value) -> String {
+    let shape = |api: &Service| api.operation(operation)?.output;
+    let known = service(service_name).and_then(|api| shape(&api).map(|shape| (api, shape)));
+    let Some((api, shape)) = known else { return String::new() };
+    match &api.shape(shape).kind {
+        ShapeKind::Structure { members, payload: Some(payload), .. } => {
+            let member = members.iter().find(|member| member.name == *payload);
+            member.map_or_else(String::new, |member| element(payload, &output[payload], &api, member.shape))
+        }
+        _ => element(operation, output, &api, shape),
+    }
+}
+
+fn element(name: &str, value: &Value, api: &Service, shape: ShapeId) -> String {
+    let inner = match (&api.shape(shape).kind, value) {
+        (ShapeKind::Structure { members, .. }, Value::Object(given)) => {
+            let member = |member: &Member| {
+                let value = given.get(&member.name)?;
+                let name = member.wire_name.as_deref().unwrap_or(&member.name);
+                Some(match (&api.shape(member.shape).kind, value) {
+                    (ShapeKind::List { member: item, flattened }, Value::Array(items))
+                        if *flattened || member.flattened =>
+                    {
+                        items.iter().map(|one| element(name, one, api, item.shape)).collect()
+                    }
+                    _ => element(name, value, api, member.shape),
+                })
+            };
+            members.iter().filter_map(member).collect()
+        }
+        (ShapeKind::List { member, .. }, Value::Array(items)) => {
+            let name = member.wire_name.as_deref().unwrap_or("member");
+            items.iter().map(|one| element(name, one, api, member.shape)).collect()
+        }
+        (_, Value::String(text)) => text.replace('&', "&amp;").replace('<', "&lt;"),
+        (_, other) => other.to_string(),
+    };
+    format!("<{name}>{inner}</{name}>")
+}
+
 fn service(name: &str) -> Option<Arc<Service>> {
     Catalog::builtin().service(name).ok()
 }
@@ -137,6 +178,18 @@ mod tests {
         let wrapped = json!({"OptionalFields": {"Field": "Size"}});
         assert_eq!(structure("s3", "InventoryConfiguration", &wrapped), json!({"OptionalFields": ["Size"]}));
         assert_eq!(input(&json!({"service": "sqs", "operation": "CreateQueue", "params": {}})), None);
+    }
+
+    #[test]
+    fn an_output_is_written_in_the_names_of_the_wire() {
+        let tiers = json!([{"AccessTier": "ARCHIVE_ACCESS", "Days": 90}]);
+        let one = json!({"Id": "t", "Status": "Enabled", "Tierings": tiers});
+        let text = "<IntelligentTieringConfiguration><Id>t</Id><Status>Enabled</Status><Tiering><Days>90</Days>\
+                    <AccessTier>ARCHIVE_ACCESS</AccessTier></Tiering></IntelligentTieringConfiguration>";
+        let (get, all) = ("GetBucketIntelligentTieringConfiguration", "ListBucketIntelligentTieringConfigurations");
+        assert_eq!(output("s3", get, &json!({"IntelligentTieringConfiguration": one})), text);
+        let listed = output("s3", all, &json!({"IntelligentTieringConfigurationList": [one]}));
+        assert_eq!(listed, format!("<{all}>{text}</{all}>"));
     }
 
     #[test]

@@ -191,6 +191,45 @@ fn who_may_do_what() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
+/// The provider's choice is shown of what we made. Of what another controller has made it was shown, or taken out since.
+#[test]
+fn what_is_open_when_taken_over_stays_open() {
+    let kind = kind("Repository");
+    let key = ObjectKey::new(kind.group(), kind.name(), "default", "subject");
+    let digest_key = DigestKey::from_bytes([3; 32]);
+    let spec = Tree::from(json!({"name": "thing"}));
+    let tags = BTreeMap::from([(OWNER_TAG.to_owned(), Tree::text(OwnerMark::new(STATE, &key).to_string()))]);
+    let body = Tree::from(json!({"repositoryName": "thing", "imageTagMutability": "MUTABLE"}));
+    let observation =
+        Observation { body: Seen::Value(body), tags: Seen::Value(Tree::Object(tags)), ..Observation::nothing() };
+    let shown = |ownership: Ownership| {
+        let mut record = Record::new(key.clone(), "uid".to_owned(), digest_key.digest("spec", &spec.shown()));
+        record.ownership = ownership;
+        let decision = decide(&Input {
+            kind,
+            key: &key,
+            spec: &spec,
+            deleting: false,
+            policies: &Policies::default(),
+            options: &BTreeMap::new(),
+            surroundings: &Surroundings::default(),
+            observation: &observation,
+            record: &record,
+            mark: &OwnerMark::new(STATE, &key),
+            default_tags: &BTreeMap::new(),
+            digest_key: &digest_key,
+            consistency: None,
+            now: Timestamp::UNIX_EPOCH,
+        });
+        match decision {
+            Decision::Settle(settled) => settled.late.into_keys().collect(),
+            other => vec![format!("{other:?}")],
+        }
+    };
+    assert_eq!(shown(Ownership::Created), ["imageTagMutability"]);
+    assert!(shown(Ownership::TakenOver).is_empty());
+}
+
 /// Two resources that carry our mark: a person must choose, whatever is asked for.
 #[test]
 fn rivals_are_left_to_people() {

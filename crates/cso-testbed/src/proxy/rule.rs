@@ -4,8 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::call::AwsCall;
 use super::failure::Failure;
 use crate::rule::{Condition, Matcher, Then, Turns};
@@ -100,7 +98,7 @@ impl Matcher for Match {
 
 type Hook = Arc<dyn Fn(&AwsCall) -> Then + Send + Sync>;
 
-type StandIn = Arc<dyn Fn(&AwsCall) -> Option<Result<Value, Failure>> + Send + Sync>;
+type StandIn = Arc<dyn Fn(&AwsCall) -> Option<Result<String, Failure>> + Send + Sync>;
 
 /// What is done to a call.
 #[derive(Clone)]
@@ -144,9 +142,9 @@ impl Action {
         Self::After(Arc::new(hook))
     }
 
-    /// Answers calls of a JSON protocol in the cloud's place, with the members of the output or an error. What it has no
-    /// answer to goes on to the cloud.
-    pub fn answer(stand_in: impl Fn(&AwsCall) -> Option<Result<Value, Failure>> + Send + Sync + 'static) -> Self {
+    /// Answers calls in the cloud's place, with an output in the protocol's format or an error. What it has no answer to goes
+    /// on to the cloud.
+    pub fn answer(stand_in: impl Fn(&AwsCall) -> Option<Result<String, Failure>> + Send + Sync + 'static) -> Self {
         Self::Answer(Arc::new(stand_in))
     }
 }
