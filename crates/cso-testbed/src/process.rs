@@ -121,6 +121,8 @@ fn all_but_newest(keep: usize, mut files: Vec<(SystemTime, PathBuf)>) -> impl It
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead as _, BufReader};
+
     use super::*;
 
     #[test]
@@ -131,5 +133,26 @@ mod tests {
         };
         assert_eq!(old(2), [Path::new("b"), Path::new("a")]);
         assert!(old(4).is_empty());
+    }
+    /// What a terminal sends to all that run in it when somebody types Ctrl-C, and more: the leash holds until the pipe closes.
+    #[test]
+    fn a_leash_that_is_told_to_end_holds_until_its_parent_lets_go() {
+        let mut command = leashed("sh");
+        command.args(["-c", "echo $$ >&2; exec sleep 600"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut leash = command.spawn().expect("a leash");
+        let mut pid = String::new();
+        BufReader::new(leash.stderr.take().expect("a pipe")).read_line(&mut pid).expect("the server's id");
+        let server = PathBuf::from(format!("/proc/{}", pid.trim()));
+        let mut process = Process { name: "sleep", leash, log: PathBuf::new() };
+        process.order(b'c').expect("it holds");
+        for signal in ["-HUP", "-INT", "-TERM"] {
+            let told = Command::new("kill").args([signal, &process.leash.id().to_string()]).status();
+            assert!(told.is_ok_and(|status| status.success()));
+        }
+        process.order(b'c').expect("it still holds");
+        assert!(server.exists());
+        process.end();
+        assert!(!server.exists(), "the server outlives the leash");
     }
 }
