@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use super::scene::{Scene, Subject};
@@ -182,9 +182,11 @@ fn a_kind_that_may_not_be_read_keeps_no_other_from_being_worked_on() -> Result<(
     scene.synced(&key)?;
     scene.synced(&secured)?;
     controller.tells("a watch works again")?;
-    until("nothing fails", || Ok((!page(pages, "/metrics")?.contains("cso_failing_watches{")).then_some(())))?;
-    let ready = page(pages, "/readyz")?;
-    ensure!(!ready.contains("without"), "{ready}");
+    until("keys are not told as failing any more", || {
+        let [metrics, ready] = [page(pages, "/metrics")?, page(pages, "/readyz")?];
+        Ok((!metrics.contains(series) && !ready.contains("without keys")).then_some(()))
+    })
+    .with_context(|| page(pages, "/debug/watches").unwrap_or_default())?;
     ensure!(scene.stage.everything()?.len() == 3, "there is {:?}", scene.stage.everything()?);
     Ok(())
 }

@@ -109,7 +109,8 @@ fn a_write_that_is_never_answered_holds_up_its_own_object_alone() -> Result<()> 
     }
     // Both at this moment, before time passes with a closer look.
     let (calls, cloud) = (scene.proxy.calls(), scene.stage.proxy.mutating());
-    let out = calls.iter().filter(|call| call.outcome == Outcome::Pending && call.verb == "patch").count();
+    let is_held = |name: &str| [&intent.name, &status.name].iter().any(|held| *held == name);
+    let out = calls.iter().filter(|call| call.outcome == Outcome::Pending && is_held(&call.target.name)).count();
     ensure!(out == 2, "{out} writes have no answer after {:?}", began.elapsed());
     let begun = cloud.iter().filter(|call| call.operation == "CreateQueue").count();
     ensure!(begun == made, "{begun} calls for {made} queues that could be begun: {cloud:?}");
