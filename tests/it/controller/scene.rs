@@ -186,8 +186,10 @@ impl Scene {
     /// Lets an object go whatever holds it, so that the next can be looked at.
     pub(crate) fn abandon(&self, subject: &Subject) -> Result<()> {
         if self.read(subject)?.is_some() {
-            let mut bare = subject.manifest(&json!({}));
+            let mut bare = subject.manifest(&Value::Null);
             bare["metadata"]["finalizers"] = Value::Null;
+            // Not a word of its spec, which it may not have.
+            bare.as_object_mut().map(|members| members.remove("spec"));
             self.reader.merge(&bare)?;
             self.delete(subject)?;
         }

@@ -267,6 +267,7 @@ fn what_was_taken_over_goes_on() -> Result<()> {
     let left = left_by_ack(&scene, &queue)?;
     scene.stage.proxy.clear();
     let _controller = scene.controller(&[])?;
+    scene.synced(&queue)?;
     let mut spec = left["spec"].clone();
     spec["visibilityTimeout"] = "50".into();
     scene.declare(&queue, &spec)?;

@@ -23,7 +23,7 @@ pub(crate) const REGION: &str = HOME;
 const TIME: &str = "2026-08-01T00:00:00Z";
 
 /// Scenarios in which ACK shows as in sync what is not as the object says, and why it is not.
-const UNTRUE: [(&str, &str); 18] = [
+const UNTRUE: [(&str, &str); 29] = [
     ("*/adopt-then-gone", "the resource is gone"),
     (
         "ecr_PullThroughCacheRule/read-only",
@@ -51,6 +51,17 @@ const UNTRUE: [(&str, &str); 18] = [
     ("kms_Key/gone-then-resync", "the key is being deleted, which was not noticed"),
     ("secretsmanager_Secret/adopt-with-spec", "the emulator loses the replicas that the create asks for"),
     ("secretsmanager_Secret/create-full", "the same"),
+    ("sns_PlatformEndpoint/gone-then-resync", "the endpoint is gone, which was not noticed"),
+    ("sns_Subscription/adopt-or-create-exists-no-fields", "attributes were left as they were"),
+    ("sns_Subscription/immutable-protocol", "an edit of what cannot be changed was ignored"),
+    ("sns_Subscription/immutable-topicARN", "the same"),
+    ("sns_Subscription/protocol-http", "nobody has confirmed it"),
+    ("sns_Subscription/ref-topic-deleted-first", "what it refers to is gone"),
+    ("sns_Topic/adopt-or-create-exists", "attributes were left as they were"),
+    ("sns_Topic/adopt-or-create-exists-no-fields", "the same"),
+    ("sns_Topic/immutable-fifoTopic", "an edit of what cannot be changed was ignored"),
+    ("sns_Topic/update-dataProtectionPolicy", "the emulator cannot read it"),
+    ("*Feedback", "delivery feedback of a topic was sent in part or never"),
 ];
 
 /// Every recording of `tests/traces/`.
