@@ -23,7 +23,7 @@ pub(crate) const REGION: &str = HOME;
 const TIME: &str = "2026-08-01T00:00:00Z";
 
 /// Scenarios in which ACK shows as in sync what is not as the object says, and why it is not.
-const UNTRUE: [(&str, &str); 29] = [
+const UNTRUE: [(&str, &str); 33] = [
     ("*/adopt-then-gone", "the resource is gone"),
     (
         "ecr_PullThroughCacheRule/read-only",
@@ -49,8 +49,12 @@ const UNTRUE: [(&str, &str); 29] = [
     ),
     ("kms_Key/external", "a key without material is not ready for use"),
     ("kms_Key/gone-then-resync", "the key is being deleted, which was not noticed"),
+    ("secretsmanager_Secret/adopt-or-create-exists", "replicas are not made when they are asked for"),
+    ("secretsmanager_Secret/adopt-or-create-exists-no-fields", "the same"),
     ("secretsmanager_Secret/adopt-with-spec", "the emulator loses the replicas that the create asks for"),
     ("secretsmanager_Secret/create-full", "the same"),
+    ("secretsmanager_Secret/invalid-name", "a name that AWS refuses, whose ARN is not recorded"),
+    ("secretsmanager_Secret/invalid-secret-deleted-later", "the Secret with the value is gone, which was not noticed"),
     ("sns_PlatformEndpoint/gone-then-resync", "the endpoint is gone, which was not noticed"),
     ("sns_Subscription/adopt-or-create-exists-no-fields", "attributes were left as they were"),
     ("sns_Subscription/immutable-protocol", "an edit of what cannot be changed was ignored"),
