@@ -9,7 +9,7 @@ use cso_testbed::kube::ReadError;
 use serde_json::{Value, json};
 
 use crate::cases::Case;
-use crate::controller::scene::{ONLOOKER, Scene, condition, is_observed};
+use crate::controller::scene::{ONLOOKER, REQUESTED, Scene, condition, is_observed};
 use crate::running::{Running, until};
 use crate::stage::{APPLY, DELETE, Run, Stage};
 use crate::steps::Kept;
@@ -168,7 +168,7 @@ impl InCluster {
             let Ok(text) = fs::read_to_string(self.stage().path().join(format!("m/{name}.yaml"))) else { continue };
             let mut manifest: Value = serde_json::from_str(&text).unwrap_or_default();
             if manifest["kind"] == case.kind && manifest["apiVersion"] == case.api {
-                manifest["metadata"]["annotations"][LOOK] = Self::moment().into();
+                manifest["metadata"]["annotations"][REQUESTED] = Self::moment().into();
             }
             self.scene.apply(manifest)?;
         }
@@ -178,7 +178,7 @@ impl InCluster {
     /// Asks for a look at an object.
     fn look(&self, case: &Case) -> Result<()> {
         let mut wish = self.scene.subject(case).manifest(&json!({}));
-        wish["metadata"]["annotations"] = json!({LOOK: Self::moment()});
+        wish["metadata"]["annotations"] = json!({REQUESTED: Self::moment()});
         self.scene.reader.merge(&wish)?;
         Ok(())
     }
@@ -226,9 +226,6 @@ impl InCluster {
         format!("{}\n{}", object["status"], told.get(since..).unwrap_or_default())
     }
 }
-
-/// Each change of it makes an object looked at.
-const LOOK: &str = "service-operator.cloud/reconcile-requested-at";
 
 /// How a turn ends that did not bring the object to where it should be.
 const STUCK: [&str; 3] = ["failed", "looks again later", "waits for another object"];

@@ -3,10 +3,9 @@
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-use super::scene::{Scene, Subject, condition};
+use super::scene::{REQUESTED, Scene, Subject, condition};
 use crate::running::until;
 
-const REQUESTED: &str = "service-operator.cloud/reconcile-requested-at";
 const RECORD: &str = "service-operator.cloud/record";
 
 fn annotate(scene: &Scene, subject: &Subject, name: &str, value: &Value) -> Result<Value> {

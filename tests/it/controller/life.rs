@@ -5,10 +5,8 @@ use cso_testbed::kube::AuditEvent;
 use cso_testbed::{AwsCall, Kind};
 use serde_json::{Value, json};
 
-use super::scene::{OPERATOR, Scene, condition};
+use super::scene::{OPERATOR, REQUESTED, Scene, condition};
 use crate::running::until;
-
-const REQUESTED: &str = "service-operator.cloud/reconcile-requested-at";
 
 fn names(calls: &[AwsCall]) -> Vec<&str> {
     calls.iter().map(|call| call.operation.as_str()).collect()

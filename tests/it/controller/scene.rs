@@ -21,6 +21,9 @@ pub(crate) const OPERATOR: &str = "operator";
 /// Who may look at everything and change nothing.
 pub(crate) const ONLOOKER: &str = "onlooker";
 
+/// Each change of it makes an object looked at.
+pub(crate) const REQUESTED: &str = "service-operator.cloud/reconcile-requested-at";
+
 /// The namespace of stories that have a cluster to themselves.
 const DEFAULT: &str = "default";
 

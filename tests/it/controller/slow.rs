@@ -179,10 +179,9 @@ fn a_leader_that_renews_too_slowly_stops_before_another_acts() -> Result<()> {
     others.on(slow().0, slow().1);
     second.tells("stands by again")?;
     scene.declare_queues(&queues[4..])?;
+    let tried = |proxy: &Proxy| proxy.calls().iter().filter(|call| call.target.resource == "leases").count();
+    let before = [tried(&scene.proxy), tried(&others)];
     until("both have tried again", || {
-        let tried = |proxy: &Proxy| proxy.calls().iter().filter(|call| call.target.resource == "leases").count();
-        let before = [tried(&scene.proxy), tried(&others)];
-        std::thread::sleep(SLOW);
         Ok((tried(&scene.proxy) > before[0] && tried(&others) > before[1]).then_some(()))
     })?;
     are_made_once(&scene, 4)?;

@@ -81,6 +81,24 @@ async fn a_version_is_told_once_it_or_a_later_one_was_taken_from_here() {
     assert!(feed.has_told(&versions));
 }
 
+/// A write was answered before the events of what it was written over came: those are of no use any more.
+#[tokio::test]
+async fn what_is_older_than_the_answer_to_a_write_is_not_told() {
+    let (mut feed, sender) = feed(&[]);
+    let queues = resource("Queue", "queues");
+    let version = |version: &str| -> DynamicObject {
+        let metadata = json!({"name": "orders", "namespace": "shop", "uid": "u", "resourceVersion": version});
+        let api = "sqs.services.k8s.aws/v1alpha1";
+        serde_json::from_value(json!({"apiVersion": api, "kind": "Queue", "metadata": metadata})).unwrap()
+    };
+    feed.shared.rows.put(key(), object::row(&queues, &version("7")));
+    feed.shared.seen(&queues, version("6")).await;
+    sender.try_send(News::Complete).expect("nothing was told");
+    assert!(matches!(feed.next().await, News::Complete));
+    feed.shared.seen(&queues, version("8")).await;
+    assert!(matches!(feed.next().await, News::Seen { seen, .. } if seen.row.resource_version == "8"));
+}
+
 #[test]
 fn work_begins_when_nobody_is_waited_for_and_something_can_be_read() {
     let mut firsts = Firsts::default();

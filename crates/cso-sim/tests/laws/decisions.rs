@@ -191,6 +191,26 @@ fn who_may_do_what() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
+/// What is decided where nobody says more than the spec.
+fn plainly(kind: &Kind, spec: &Tree, deleting: bool, observation: &Observation, record: &Record) -> Decision {
+    decide(&Input {
+        kind,
+        key: &record.key,
+        spec,
+        deleting,
+        policies: &Policies::default(),
+        options: &BTreeMap::new(),
+        surroundings: &Surroundings::default(),
+        observation,
+        record,
+        mark: &OwnerMark::new(STATE, &record.key),
+        default_tags: &BTreeMap::new(),
+        digest_key: &DigestKey::from_bytes([3; 32]),
+        consistency: None,
+        now: Timestamp::UNIX_EPOCH,
+    })
+}
+
 /// The provider's choice is shown of what we made. Of what another controller has made it was shown, or taken out since.
 #[test]
 fn what_is_open_when_taken_over_stays_open() {
@@ -205,22 +225,7 @@ fn what_is_open_when_taken_over_stays_open() {
     let shown = |ownership: Ownership| {
         let mut record = Record::new(key.clone(), "uid".to_owned(), digest_key.digest("spec", &spec.shown()));
         record.ownership = ownership;
-        let decision = decide(&Input {
-            kind,
-            key: &key,
-            spec: &spec,
-            deleting: false,
-            policies: &Policies::default(),
-            options: &BTreeMap::new(),
-            surroundings: &Surroundings::default(),
-            observation: &observation,
-            record: &record,
-            mark: &OwnerMark::new(STATE, &key),
-            default_tags: &BTreeMap::new(),
-            digest_key: &digest_key,
-            consistency: None,
-            now: Timestamp::UNIX_EPOCH,
-        });
+        let decision = plainly(kind, &spec, false, &observation, &record);
         match decision {
             Decision::Settle(settled) => settled.late.into_keys().collect(),
             other => vec![format!("{other:?}")],
@@ -239,22 +244,7 @@ fn rivals_are_left_to_people() {
     let record = Record::new(key.clone(), "uid".to_owned(), digest_key.digest("spec", &json!({})));
     let observation = Observation { rivals: vec!["a".to_owned(), "b".to_owned()], ..Observation::absent() };
     for deleting in [false, true] {
-        let decision = decide(&Input {
-            kind,
-            key: &key,
-            spec: &Tree::object(),
-            deleting,
-            policies: &Policies::default(),
-            options: &BTreeMap::new(),
-            surroundings: &Surroundings::default(),
-            observation: &observation,
-            record: &record,
-            mark: &OwnerMark::new(STATE, &key),
-            default_tags: &BTreeMap::new(),
-            digest_key: &digest_key,
-            consistency: None,
-            now: Timestamp::UNIX_EPOCH,
-        });
+        let decision = plainly(kind, &Tree::object(), deleting, &observation, &record);
         assert!(matches!(decision, Decision::Blocked { class: ErrorClass::NotOurs, .. }), "{decision:?}");
     }
 }
