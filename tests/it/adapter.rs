@@ -9,12 +9,12 @@ use cso_testbed::kube::ReadError;
 use serde_json::{Value, json};
 
 use crate::cases::Case;
-use crate::controller::scene::{ONLOOKER, REQUESTED, Scene, condition, is_observed};
+use crate::controller::scene::{ONLOOKER, REQUESTED, Scene, Subject, condition, is_observed};
 use crate::running::{Running, until};
 use crate::stage::{APPLY, DELETE, Run, Stage};
 use crate::steps::Kept;
 
-/// Who keeps an object's wishes and its memory, and works on it when told to. The wishes are the manifests in `m`.
+/// Who keeps objects' wishes and their memory, and works on them when told to. The wishes are the manifests in `m`.
 pub(crate) trait Adapter {
     /// Where it is, for messages.
     fn place(&self) -> &'static str;
@@ -22,38 +22,53 @@ pub(crate) trait Adapter {
     /// The cloud and the manifests.
     fn stage(&self) -> &Stage;
 
+    /// An object by its name there.
+    fn named(&self, api: &str, kind: &str, name: &str) -> Subject;
+
     /// Forgets everything, and makes what the object of a case refers to.
     fn set(&mut self, case: &Case) -> Result<Kept>;
 
     /// Gives the objects' namespace these annotations, which are known before anything else happens.
     fn namespace_says(&mut self, annotations: &Value) -> Result<()>;
 
-    /// Hands the manifests over, and waits until the object is as they say.
-    fn settles(&self, case: &Case) -> Result<()>;
+    /// Goes on with these flags beside its own, in place of any that were given so before.
+    fn goes_on_with(&mut self, flags: &'static [&'static str]) -> Result<()>;
 
-    /// ... until the object stands otherwise, and tells each of these texts.
-    fn is_refused(&self, case: &Case, texts: &[&str]) -> Result<()>;
+    /// Hands the manifests over, and waits until an object is as it says.
+    fn settles(&self, object: &Subject) -> Result<()>;
 
-    /// Has the object looked at once more: nothing is called, nothing is written.
-    fn rests(&self, case: &Case) -> Result<()>;
+    /// Waits until objects that were not told anything themselves have followed one that was: until this is so, and they rest.
+    fn follow(&self, objects: &[Subject], is_so: &dyn Fn() -> Result<bool>) -> Result<()>;
 
-    /// Deletes the object, and waits until it is gone. What was told meanwhile.
-    fn lets_go(&self, case: &Case) -> Result<String>;
+    /// ... until an object stands otherwise than it says, and tells each of these texts.
+    fn is_refused(&self, object: &Subject, texts: &[&str]) -> Result<()>;
 
-    /// Deletes the object, and waits until it tells this text because that is refused.
-    fn keeps(&self, case: &Case, text: &str) -> Result<()>;
+    /// Has the objects looked at once more: nothing is called, nothing is written.
+    fn rests(&self, objects: &[Subject]) -> Result<()>;
+
+    /// Deletes all objects, and waits until they are gone. What was told meanwhile.
+    fn lets_go(&self, objects: &[Subject]) -> Result<String>;
+
+    /// Deletes one of the objects, whose manifest is gone.
+    fn drops(&self, object: &Subject) -> Result<()>;
+
+    /// Deletes an object, and waits until it tells this text because that is refused.
+    fn keeps(&self, object: &Subject, text: &str) -> Result<()>;
 
     /// `cso plan` of the manifests, as JSON.
     fn plan(&self) -> Result<Run>;
 
     /// The object, if there is one.
-    fn object(&self, case: &Case) -> Result<Option<Value>>;
+    fn object(&self, object: &Subject) -> Result<Option<Value>>;
+
+    /// Prepares a `ConfigMap` or Secret for exports.
+    fn has_target(&self, target: &Subject) -> Result<()>;
+
+    /// What a `ConfigMap` or Secret holds, if there is one.
+    fn data(&self, target: &Subject) -> Result<Option<Value>>;
 
     /// Loses everything that was remembered.
-    fn forgets(&mut self, case: &Case) -> Result<()>;
-
-    /// As [`Adapter::settles`], and takes back what carries the mark of a lost state.
-    fn takes_back(&mut self, case: &Case) -> Result<()>;
+    fn forgets(&mut self, object: &Subject) -> Result<()>;
 }
 
 const PLAN: [&str; 5] = ["plan", "-f", "m", "-o", "json"];
@@ -63,7 +78,16 @@ fn namespace(name: &str, annotations: &Value) -> Value {
 }
 
 /// Manifests and a state file in a directory, with a process for each step.
-pub(crate) struct Directory<'a>(pub(crate) &'a mut Stage);
+pub(crate) struct Directory<'a> {
+    stage: &'a mut Stage,
+    flags: &'static [&'static str],
+}
+
+impl<'a> Directory<'a> {
+    pub(crate) const fn of(stage: &'a mut Stage) -> Self {
+        Self { stage, flags: &[] }
+    }
+}
 
 impl Adapter for Directory<'_> {
     fn place(&self) -> &'static str {
@@ -71,59 +95,87 @@ impl Adapter for Directory<'_> {
     }
 
     fn stage(&self) -> &Stage {
-        self.0
+        self.stage
+    }
+
+    fn named(&self, api: &str, kind: &str, name: &str) -> Subject {
+        Subject::new(api, kind, name)
     }
 
     fn set(&mut self, case: &Case) -> Result<Kept> {
-        case.set(self.0)
+        case.set(self.stage)
     }
 
     fn namespace_says(&mut self, annotations: &Value) -> Result<()> {
-        self.0.write("m/namespace.yaml", &namespace("default", annotations).to_string())
+        self.stage.write("m/namespace.yaml", &namespace("default", annotations).to_string())
     }
 
-    fn settles(&self, _case: &Case) -> Result<()> {
-        self.0.cso(&APPLY)?.ends(0).map(drop)
+    fn goes_on_with(&mut self, flags: &'static [&'static str]) -> Result<()> {
+        self.flags = flags;
+        Ok(())
     }
 
-    fn is_refused(&self, _case: &Case, texts: &[&str]) -> Result<()> {
-        let run = self.0.cso(&APPLY)?.ends(1)?;
+    fn settles(&self, _object: &Subject) -> Result<()> {
+        self.stage.cso(&[&APPLY, self.flags].concat())?.ends(0).map(drop)
+    }
+
+    /// One apply works on all.
+    fn follow(&self, _objects: &[Subject], is_so: &dyn Fn() -> Result<bool>) -> Result<()> {
+        ensure!(is_so()?, "they did not follow");
+        Ok(())
+    }
+
+    fn is_refused(&self, _object: &Subject, texts: &[&str]) -> Result<()> {
+        let run = self.stage.cso(&[&APPLY, self.flags].concat())?.ends(1)?;
         texts.iter().try_fold(run, |run, text| run.tells(text)).map(drop)
     }
 
-    fn rests(&self, _case: &Case) -> Result<()> {
-        self.0.rests()
+    fn rests(&self, _objects: &[Subject]) -> Result<()> {
+        self.stage.rests()
     }
 
-    fn lets_go(&self, case: &Case) -> Result<String> {
-        let told = self.0.cso(&DELETE)?.ends(0)?;
-        ensure!(self.object(case)?.is_none(), "a deleted object is remembered");
+    fn lets_go(&self, objects: &[Subject]) -> Result<String> {
+        let told = self.stage.cso(&DELETE)?.ends(0)?;
+        for object in objects {
+            ensure!(self.object(object)?.is_none(), "{} is deleted and remembered", object.name);
+        }
         Ok(told.stdout + &told.stderr)
     }
 
-    fn keeps(&self, _case: &Case, text: &str) -> Result<()> {
+    fn drops(&self, object: &Subject) -> Result<()> {
+        self.stage.cso(&["delete", &object.full_kind(), &object.name])?.ends(0).map(drop)
+    }
+
+    fn keeps(&self, _object: &Subject, text: &str) -> Result<()> {
         // It would be tried again for ten minutes.
-        self.0.cso(&[&DELETE[..], &["--timeout", "1s"]].concat())?.ends(1)?.tells(text).map(drop)
+        self.stage.cso(&[&DELETE[..], &["--timeout", "1s"]].concat())?.ends(1)?.tells(text).map(drop)
     }
 
     fn plan(&self) -> Result<Run> {
-        self.0.cso(&PLAN)
+        self.stage.cso(&[&PLAN, self.flags].concat())
     }
 
-    fn object(&self, case: &Case) -> Result<Option<Value>> {
-        if !self.0.path().join(".cso/state.db").exists() {
+    fn object(&self, object: &Subject) -> Result<Option<Value>> {
+        if !self.stage.path().join(".cso/state.db").exists() {
             return Ok(None);
         }
-        let run = self.0.cso(&["get", &case.full_name(), "story", "-o", "json"])?;
+        let run = self.stage.cso(&["get", &object.full_kind(), &object.name, "-o", "json"])?;
         if run.code() == Some(1) { Ok(None) } else { run.ends(0)?.json().map(Some) }
     }
 
-    fn forgets(&mut self, _case: &Case) -> Result<()> {
-        Ok(fs::remove_dir_all(self.0.path().join(".cso"))?)
+    /// It comes to be in the state file with the first value.
+    fn has_target(&self, _target: &Subject) -> Result<()> {
+        Ok(())
     }
 
-    fn takes_back(&mut self, _case: &Case) -> Result<()> {
-        self.0.cso(&["apply", "-f", "m", "--wait", "--take-back"])?.ends(0).map(drop)
+    fn data(&self, target: &Subject) -> Result<Option<Value>> {
+        let place = ["get", &target.kind, &target.name, "--namespace", &target.namespace];
+        let run = self.stage.cso(&[&place[..], &["-o", "json", "--show-secrets"]].concat())?;
+        if run.code() == Some(1) { Ok(None) } else { Ok(Some(run.ends(0)?.json()?["data"].take())) }
+    }
+
+    fn forgets(&mut self, _object: &Subject) -> Result<()> {
+        Ok(fs::remove_dir_all(self.stage.path().join(".cso"))?)
     }
 }
 
@@ -131,6 +183,7 @@ impl Adapter for Directory<'_> {
 pub(crate) struct InCluster {
     pub(crate) scene: Scene,
     controller: Running,
+    flags: &'static [&'static str],
 }
 
 /// Nobody looks at an object of its own accord while a story does.
@@ -140,19 +193,12 @@ impl InCluster {
     pub(crate) fn open(emulator: Kind) -> Result<Self> {
         let scene = Scene::in_a_namespace(emulator)?;
         let controller = scene.controller(&CALM)?;
-        Ok(Self { scene, controller })
-    }
-
-    /// Another controller in place of this one.
-    fn restart(&mut self, flags: &[&str]) -> Result<()> {
-        self.stops()?;
-        self.controller = self.scene.controller(&[&CALM, flags].concat())?;
-        Ok(())
+        Ok(Self { scene, controller, flags: &[] })
     }
 
     /// A controller, once there is none.
     pub(crate) fn starts(&mut self) -> Result<()> {
-        self.controller = self.scene.controller(&CALM)?;
+        self.controller = self.scene.controller(&[&CALM, self.flags].concat())?;
         Ok(())
     }
 
@@ -162,12 +208,10 @@ impl InCluster {
         Ok(())
     }
 
-    /// Applies the manifests of the stage, and asks for a look in case they say nothing new.
-    fn apply(&self, case: &Case) -> Result<(), ReadError> {
-        for name in ["values", "object"] {
-            let Ok(text) = fs::read_to_string(self.stage().path().join(format!("m/{name}.yaml"))) else { continue };
-            let mut manifest: Value = serde_json::from_str(&text).unwrap_or_default();
-            if manifest["kind"] == case.kind && manifest["apiVersion"] == case.api {
+    /// Applies the manifests of the stage, and asks for a look at an object in case they say nothing new of it.
+    fn apply(&self, object: &Subject) -> Result<(), ReadError> {
+        for mut manifest in self.manifests() {
+            if manifest["kind"] == object.kind.as_str() && manifest["metadata"]["name"] == object.name.as_str() {
                 manifest["metadata"]["annotations"][REQUESTED] = Self::moment().into();
             }
             self.scene.apply(manifest)?;
@@ -175,12 +219,29 @@ impl InCluster {
         Ok(())
     }
 
+    /// The manifests of the stage, first those that others read.
+    fn manifests(&self) -> Vec<Value> {
+        let files = fs::read_dir(self.stage().path().join("m")).into_iter().flatten().flatten();
+        let texts = files.filter_map(|file| fs::read_to_string(file.path()).ok());
+        let mut manifests: Vec<Value> = texts.filter_map(|text| serde_json::from_str(&text).ok()).collect();
+        manifests
+            .sort_by_cached_key(|manifest| (manifest["apiVersion"] != "v1", manifest["metadata"]["name"].to_string()));
+        manifests
+    }
+
     /// Asks for a look at an object.
-    fn look(&self, case: &Case) -> Result<()> {
-        let mut wish = self.scene.subject(case).manifest(&json!({}));
+    fn look(&self, object: &Subject) -> Result<()> {
+        let mut wish = object.manifest(&json!({}));
         wish["metadata"]["annotations"] = json!({REQUESTED: Self::moment()});
         self.scene.reader.merge(&wish)?;
         Ok(())
+    }
+
+    /// Asks for a look at each object, and waits until all are found to be as they say.
+    fn looks(&self, objects: &[Subject]) -> Result<()> {
+        let since = self.mark()?;
+        objects.iter().try_for_each(|object| self.look(object))?;
+        objects.iter().try_for_each(|object| self.stands(object, since, &["settled"], is_synced))
     }
 
     /// A word that was never said before.
@@ -195,33 +256,35 @@ impl InCluster {
 
     /// How the last turn of an object ended since a mark, if one has. Nothing is on its way at a mark: each step waits for
     /// the end of the turn that it is about.
-    fn turn(&self, case: &Case, since: usize) -> Result<Option<String>> {
-        self.said(case, since, "ended")
+    fn turn(&self, object: &Subject, since: usize) -> Result<Option<String>> {
+        self.said(object, since, "ended")
     }
 
     /// What was last told under a name of turns of an object since a mark.
-    fn said(&self, case: &Case, since: usize, name: &str) -> Result<Option<String>> {
+    fn said(&self, object: &Subject, since: usize, what: &str) -> Result<Option<String>> {
         let told = self.controller.told()?;
         let lines = told.get(since..).unwrap_or_default().lines().rev();
-        let kind = format!("{}/{}", case.service(), case.kind);
+        let kind = format!("{}/{}", object.service(), object.kind);
         let turns = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let mut ours = turns.filter(|said| said["message"] == "turn" && said["kind"] == kind.as_str());
-        Ok(ours.find_map(|said| Some(said[name].as_str()?.to_owned())))
+        let mut ours = turns.filter(|said| {
+            said["message"] == "turn" && said["kind"] == kind.as_str() && said["name"] == object.name.as_str()
+        });
+        Ok(ours.find_map(|said| Some(said[what].as_str()?.to_owned())))
     }
 
     /// Waits until the last turn since a mark has ended in one of these ways, and the object is as it should be.
-    fn stands(&self, case: &Case, since: usize, ends: &[&str], is_so: impl Fn(&Value) -> bool) -> Result<()> {
-        let waited = until(&format!("the turn of {} is {}", case.id, ends.join(" or ")), || {
-            let Some(turn) = self.turn(case, since)? else { return Ok(None) };
-            let object = self.object(case)?.unwrap_or_default();
-            Ok((ends.contains(&turn.as_str()) && is_so(&object)).then_some(()))
+    fn stands(&self, object: &Subject, since: usize, ends: &[&str], is_so: impl Fn(&Value) -> bool) -> Result<()> {
+        let waited = until(&format!("the turn of {} {} is {}", object.kind, object.name, ends.join(" or ")), || {
+            let Some(turn) = self.turn(object, since)? else { return Ok(None) };
+            let seen = self.object(object)?.unwrap_or_default();
+            Ok((ends.contains(&turn.as_str()) && is_so(&seen)).then_some(()))
         });
-        waited.with_context(|| self.picture(case, since))
+        waited.with_context(|| self.picture(object, since))
     }
 
     /// What is known when a wait was in vain.
-    fn picture(&self, case: &Case, since: usize) -> String {
-        let object = self.object(case).ok().flatten().unwrap_or_default();
+    fn picture(&self, object: &Subject, since: usize) -> String {
+        let object = self.object(object).ok().flatten().unwrap_or_default();
         let told = self.controller.told().unwrap_or_default();
         format!("{}\n{}", object["status"], told.get(since..).unwrap_or_default())
     }
@@ -248,6 +311,10 @@ impl Adapter for InCluster {
         &self.scene.stage
     }
 
+    fn named(&self, api: &str, kind: &str, name: &str) -> Subject {
+        self.scene.named(api, kind, name)
+    }
+
     fn set(&mut self, case: &Case) -> Result<Kept> {
         self.scene.abandon(&self.scene.subject(case))?;
         case.set(&mut self.scene.stage)
@@ -259,16 +326,34 @@ impl Adapter for InCluster {
         self.starts()
     }
 
-    fn settles(&self, case: &Case) -> Result<()> {
-        let since = self.mark()?;
-        self.apply(case)?;
-        self.stands(case, since, &["settled"], is_synced)
+    /// Another controller in place of this one.
+    fn goes_on_with(&mut self, flags: &'static [&'static str]) -> Result<()> {
+        self.stops()?;
+        self.flags = flags;
+        self.starts()
     }
 
-    fn is_refused(&self, case: &Case, texts: &[&str]) -> Result<()> {
+    fn settles(&self, object: &Subject) -> Result<()> {
         let since = self.mark()?;
-        match self.apply(case) {
-            Ok(()) => self.stands(case, since, &STUCK, |object| !is_synced(object) && tells(object, texts)),
+        self.apply(object)?;
+        self.stands(object, since, &["settled"], is_synced)
+    }
+
+    fn follow(&self, objects: &[Subject], is_so: &dyn Fn() -> Result<bool>) -> Result<()> {
+        let synced = |object: &Subject| Ok(self.object(object)?.is_some_and(|object| is_synced(&object)));
+        let follows = || {
+            let all: Result<Vec<bool>> = objects.iter().map(synced).collect();
+            Ok((is_so()? && all?.iter().all(|synced| *synced)).then_some(()))
+        };
+        until("they followed", follows).with_context(|| self.controller.told().unwrap_or_default())?;
+        // What is still written of it is written before the end of another look.
+        self.looks(objects)
+    }
+
+    fn is_refused(&self, object: &Subject, texts: &[&str]) -> Result<()> {
+        let since = self.mark()?;
+        match self.apply(object) {
+            Ok(()) => self.stands(object, since, &STUCK, |object| !is_synced(object) && tells(object, texts)),
             // The definition has rules of its own.
             Err(ReadError::Refused { message, status: 422, .. }) => {
                 let silent = texts.iter().find(|text| !message.contains(**text));
@@ -278,46 +363,56 @@ impl Adapter for InCluster {
         }
     }
 
-    fn rests(&self, case: &Case) -> Result<()> {
-        let before = self.object(case)?;
-        let (since, audit) = (self.mark()?, self.scene.cluster.audit_mark()?);
+    fn rests(&self, objects: &[Subject]) -> Result<()> {
+        let seen = || -> Result<Vec<Option<[Value; 2]>>> {
+            let seen = |object| Ok(self.object(object)?.map(|it| [it["spec"].clone(), it["status"].clone()]));
+            objects.iter().map(seen).collect()
+        };
+        let (before, audit) = (seen()?, self.scene.cluster.audit_mark()?);
         self.stage().mutations();
-        self.look(case)?;
-        self.stands(case, since, &["settled"], is_synced)?;
+        self.looks(objects)?;
         let calls = self.stage().mutations();
         ensure!(calls.is_empty(), "at rest it made mutating calls: {calls:?}");
         let writes = self.scene.writes(audit)?;
         ensure!(writes.is_empty(), "at rest it wrote {writes:?}");
-        let after = self.object(case)?;
-        let seen = |object: &Option<Value>| object.as_ref().map(|it| [it["spec"].clone(), it["status"].clone()]);
-        ensure!(seen(&before) == seen(&after), "at rest {before:?} became {after:?}");
+        let after = seen()?;
+        ensure!(before == after, "at rest {before:?} became {after:?}");
         Ok(())
     }
 
-    fn lets_go(&self, case: &Case) -> Result<String> {
+    fn lets_go(&self, objects: &[Subject]) -> Result<String> {
         let since = self.mark()?;
-        let subject = self.scene.subject(case);
-        let metadata = self.object(case)?.unwrap_or_default()["metadata"].take();
-        if metadata["deletionTimestamp"].is_string() {
-            // Asked for already, and refused.
-            self.look(case)?;
-        } else {
-            self.scene.ask_to_delete(&subject)?;
+        let mut held = Vec::new();
+        for object in objects {
+            let metadata = self.object(object)?.unwrap_or_default()["metadata"].take();
+            if metadata["deletionTimestamp"].is_string() {
+                // Asked for already, and refused.
+                self.look(object)?;
+            } else {
+                self.scene.ask_to_delete(object)?;
+            }
+            held.extend(metadata["finalizers"].is_array().then_some(object));
         }
-        self.scene.gone(&subject).with_context(|| self.picture(case, since))?;
-        if metadata["finalizers"].is_array() {
+        for object in objects {
+            self.scene.gone(object).with_context(|| self.picture(object, since))?;
+        }
+        for object in held {
             // The last turn takes the finalizer off, and ends after that.
-            self.stands(case, since, &["forgotten"], Value::is_null)?;
+            self.stands(object, since, &["forgotten"], Value::is_null)?;
             // What became of it is told by another task than the end of the turn.
-            until("it is told what became of it", || Ok(self.said(case, since, "what")?.map(drop)))?;
+            until("it is told what became of it", || Ok(self.said(object, since, "what")?.map(drop)))?;
         }
         Ok(self.controller.told()?.get(since..).unwrap_or_default().to_owned())
     }
 
-    fn keeps(&self, case: &Case, text: &str) -> Result<()> {
+    fn drops(&self, object: &Subject) -> Result<()> {
+        self.lets_go(std::slice::from_ref(object)).map(drop)
+    }
+
+    fn keeps(&self, object: &Subject, text: &str) -> Result<()> {
         let since = self.mark()?;
-        self.scene.ask_to_delete(&self.scene.subject(case))?;
-        self.stands(case, since, &STUCK, |object| tells(object, &[text]))
+        self.scene.ask_to_delete(object)?;
+        self.stands(object, since, &STUCK, |object| tells(object, &[text]))
     }
 
     fn plan(&self) -> Result<Run> {
@@ -325,25 +420,30 @@ impl Adapter for InCluster {
         let namespace = self.scene.namespace.as_str();
         let place = ["--kubeconfig", &config, "--namespace", namespace, "--system-namespace", namespace];
         let audit = self.scene.cluster.audit_mark()?;
-        let run = self.stage().cso(&[&PLAN[..], &place].concat())?;
+        let run = self.stage().cso(&[&PLAN[..], &place, self.flags].concat())?;
         self.scene.only_looked(audit)?;
         Ok(run)
     }
 
-    fn object(&self, case: &Case) -> Result<Option<Value>> {
-        self.scene.read(&self.scene.subject(case))
+    fn object(&self, object: &Subject) -> Result<Option<Value>> {
+        self.scene.read(object)
     }
 
-    fn forgets(&mut self, case: &Case) -> Result<()> {
+    /// It must be there: nobody's application is to find one that its owner never made.
+    fn has_target(&self, target: &Subject) -> Result<()> {
+        self.scene.reader.apply(&namespace(&target.namespace, &json!({})))?;
+        self.scene.reader.create(&target.bare())?;
+        Ok(())
+    }
+
+    fn data(&self, target: &Subject) -> Result<Option<Value>> {
+        Ok(self.scene.read(target)?.map(|mut target| target["data"].take()).filter(|data| !data.is_null()))
+    }
+
+    fn forgets(&mut self, object: &Subject) -> Result<()> {
         self.stops()?;
-        self.scene.abandon(&self.scene.subject(case))?;
+        self.scene.abandon(object)?;
         self.scene.reader.delete("v1", "Secret", &self.scene.namespace, "cso-identity")?;
         self.starts()
-    }
-
-    fn takes_back(&mut self, case: &Case) -> Result<()> {
-        self.restart(&["--take-back"])?;
-        self.settles(case)?;
-        self.restart(&[])
     }
 }

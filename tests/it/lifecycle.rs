@@ -18,7 +18,7 @@ fn every_kind_lives_as_declared(emulator: Kind) -> Result<()> {
     let mut verdicts = Verdicts::on(emulator)?;
     for case in &cases::all_on(emulator)? {
         for (id, check) in checks(case) {
-            verdicts.hear(&id, play::told(case, &mut Directory(&mut stage), check));
+            verdicts.hear(&id, play::told(case, &mut Directory::of(&mut stage), check));
         }
     }
     let checks = verdicts.end()?;

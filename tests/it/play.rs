@@ -1,4 +1,4 @@
-//! A story of one object, played through an adapter: each act, the calls that it made, and how the object stood afterwards.
+//! A story of one object and what stands beside it, played through an adapter: each act, the calls that it made, and how the object stood afterwards.
 
 use std::cmp::Reverse;
 
@@ -8,14 +8,17 @@ use serde_json::{Map, Value, json};
 
 use crate::adapter::{Adapter, Directory, InCluster};
 use crate::cases::{self, Case};
+use crate::controller::scene::Subject;
 use crate::stage::{Run, Stage};
 use crate::steps::{self, Kept, Step};
 
-/// One object of one kind, and everything that was seen of it.
+/// One object of one kind and what stands beside it, and everything that was seen of them.
 pub(crate) struct Play<'a> {
     pub(crate) case: &'a Case,
     adapter: &'a mut dyn Adapter,
     kept: Kept,
+    /// The object of the case, then what stands beside it.
+    cast: Vec<Subject>,
     /// Mutating calls of the last act, and how many it made in all.
     calls: Vec<AwsCall>,
     traffic: usize,
@@ -34,7 +37,8 @@ impl<'a> Play<'a> {
     /// An empty cloud, but for what the object refers to.
     pub(crate) fn set(case: &'a Case, adapter: &'a mut dyn Adapter) -> Result<Self> {
         let kept = adapter.set(case)?;
-        Ok(Self { case, adapter, kept, calls: Vec::new(), traffic: 0, acts: Vec::new(), names: Names::default() })
+        let cast = vec![adapter.named(&case.api, &case.kind, "story")];
+        Ok(Self { case, adapter, kept, cast, calls: Vec::new(), traffic: 0, acts: Vec::new(), names: Names::default() })
     }
 
     fn stage(&self) -> &Stage {
@@ -56,24 +60,53 @@ impl<'a> Play<'a> {
         self.case.declare_with(self.stage(), &self.kept, self.case.spec(more), annotations)
     }
 
+    /// Puts another object beside it, or has it say something else.
+    pub(crate) fn beside(&mut self, manifest: &Value) -> Result<Subject> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let [api, kind, name] = [&manifest["apiVersion"], &manifest["kind"], &manifest["metadata"]["name"]].map(text);
+        self.stage().write(&format!("m/{name}.yaml"), &manifest.to_string())?;
+        let object = self.adapter.named(&api, &kind, &name);
+        if !self.cast.contains(&object) {
+            self.cast.push(object.clone());
+        }
+        Ok(object)
+    }
+
+    /// The object of the case.
+    fn hero(&self) -> &Subject {
+        &self.cast[0]
+    }
+
     /// Runs an act, and notes what came of it.
-    fn act<T>(&mut self, what: &'static str, run: impl FnOnce(&mut dyn Adapter, &Case) -> Result<T>) -> Result<T> {
+    fn act<T>(&mut self, what: &'static str, run: impl FnOnce(&mut dyn Adapter, &[Subject]) -> Result<T>) -> Result<T> {
         self.stage().mutations();
-        let done = run(self.adapter, self.case).context(what)?;
+        let done = run(self.adapter, &self.cast).context(what)?;
         // Who we are is asked once by each process.
         self.traffic = self.stage().proxy.calls().iter().filter(|call| call.service != "sts").count();
         self.calls = self.stage().mutations();
-        let object = self.adapter.object(self.case)?.unwrap_or_default();
-        self.names.learn(&object["status"], "status");
-        let calls = self.calls.iter().map(|call| json!([call.service, call.operation, self.plain(&call.input)]));
+        let objects = self.cast.iter().map(|object| Ok(self.adapter.object(object)?.unwrap_or_default()));
+        let objects: Vec<Value> = objects.collect::<Result<_>>()?;
+        for (subject, object) in self.cast.iter().zip(&objects) {
+            self.names.learn(&object["status"], &format!("{}.status", subject.name));
+        }
+        // Objects are worked on side by side.
+        let mut calls: Vec<&AwsCall> = self.calls.iter().collect();
+        calls.sort_by_key(|call| &call.service);
+        let calls = calls.iter().map(|call| json!([call.service, call.operation, self.plain(&call.input)]));
+        let conditions = objects.iter().map(|object| self.conditions(object));
+        let seen = json!({"calls": calls.collect::<Value>(), "conditions": conditions.collect::<Value>()});
+        self.acts.push(Act { what, seen });
+        Ok(done)
+    }
+
+    /// How an object stands.
+    fn conditions(&self, object: &Value) -> Value {
         let conditions = object.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
         let conditions = conditions.map(|condition| {
             let told = [&condition["type"], &condition["status"], &condition["reason"], &condition["message"]];
             self.plain(&json!(told))
         });
-        let seen = json!({"calls": calls.collect::<Value>(), "conditions": conditions.collect::<Value>()});
-        self.acts.push(Act { what, seen });
-        Ok(done)
+        conditions.collect()
     }
 
     /// A value without what differs between two plays of the same story.
@@ -86,41 +119,71 @@ impl<'a> Play<'a> {
         self.act("the namespace speaks", |adapter, _| adapter.namespace_says(annotations))
     }
 
+    /// Whoever works on the objects goes on with these flags.
+    pub(crate) fn goes_on_with(&mut self, flags: &'static [&'static str]) -> Result<()> {
+        self.adapter.goes_on_with(flags)
+    }
+
     /// The object becomes as it is declared.
     pub(crate) fn settles(&mut self) -> Result<()> {
-        self.act("settles", |adapter, case| adapter.settles(case))
+        self.act("settles", |adapter, cast| adapter.settles(&cast[0]))
+    }
+
+    /// The object becomes as it is declared, and what stands beside it follows of its own accord, until this is so.
+    pub(crate) fn settles_until(&mut self, is_so: impl Fn(&dyn Adapter) -> Result<bool>) -> Result<()> {
+        self.act("settles, and others follow", |adapter, cast| {
+            adapter.settles(&cast[0])?;
+            adapter.follow(&cast[1..], &|| is_so(adapter))
+        })
     }
 
     /// The object does not, and tells each of these texts; nothing is called.
     pub(crate) fn is_refused(&mut self, texts: &[&str]) -> Result<()> {
-        self.act("is refused", |adapter, case| adapter.is_refused(case, texts))?;
+        self.refuses(&self.hero().clone(), texts)
+    }
+
+    /// An object does not become as it is declared, and tells each of these texts; nothing is called.
+    pub(crate) fn refuses(&mut self, object: &Subject, texts: &[&str]) -> Result<()> {
+        self.act("is refused", |adapter, _| adapter.is_refused(object, texts))?;
         ensure!(self.calls.is_empty(), "what was refused made calls: {:?}", self.operations());
         Ok(())
     }
 
-    /// A change of a field that cannot be changed is refused by its path; nothing is called. In a cluster the definition may
-    /// refuse it, and then the object goes on as it was.
-    pub(crate) fn is_refused_a_change(&mut self, path: &str) -> Result<()> {
+    /// What cannot be is refused with this text; nothing is called. Manifests of a directory are checked before anything
+    /// is done, and in a cluster the definition may have a rule of its own: then the object goes on as it was.
+    pub(crate) fn refuses_to_begin(&mut self, object: &Subject, text: &str) -> Result<()> {
         self.stage().mutations();
-        self.adapter.is_refused(self.case, &[path])?;
+        self.adapter.is_refused(object, &[text])?;
         let calls = self.stage().mutations();
         ensure!(calls.is_empty(), "a refused change made calls: {calls:?}");
         Ok(())
     }
 
-    /// There is nothing to do, and nothing is done.
-    pub(crate) fn rests(&mut self) -> Result<()> {
-        self.act("rests", |adapter, case| adapter.rests(case))
+    /// A change of a field that cannot be changed is refused by its path.
+    pub(crate) fn is_refused_a_change(&mut self, path: &str) -> Result<()> {
+        self.refuses_to_begin(&self.hero().clone(), path)
     }
 
-    /// The object is deleted. What was told meanwhile.
+    /// There is nothing to do, and nothing is done.
+    pub(crate) fn rests(&mut self) -> Result<()> {
+        self.act("rests", |adapter, cast| adapter.rests(cast))
+    }
+
+    /// Everything is deleted. What was told meanwhile.
     pub(crate) fn goes(&mut self) -> Result<String> {
-        self.act("goes", |adapter, case| adapter.lets_go(case))
+        self.act("goes", |adapter, cast| adapter.lets_go(cast))
+    }
+
+    /// One object that stands beside is deleted.
+    pub(crate) fn drops(&mut self, object: &Subject) -> Result<()> {
+        self.stage().remove(&format!("m/{}.yaml", object.name))?;
+        self.cast.retain(|other| other != object);
+        self.act("one goes", |adapter, _| adapter.drops(object))
     }
 
     /// The object is to be deleted, which is refused and told. How often it is tried is a matter of time.
     pub(crate) fn stays(&mut self, text: &str) -> Result<()> {
-        self.act("stays", |adapter, case| adapter.keeps(case, text))?;
+        self.act("stays", |adapter, cast| adapter.keeps(&cast[0], text))?;
         if let Some(calls) = self.acts.last_mut().and_then(|act| act.seen["calls"].as_array_mut()) {
             calls.dedup();
         }
@@ -129,12 +192,29 @@ impl<'a> Play<'a> {
 
     /// Whoever keeps the object loses everything that was remembered.
     pub(crate) fn is_forgotten(&mut self) -> Result<()> {
-        self.act("is forgotten", |adapter, case| adapter.forgets(case))
+        self.act("is forgotten", |adapter, cast| adapter.forgets(&cast[0]))
     }
 
     /// The object becomes as it is declared, by taking back what carries the mark of a lost state.
     pub(crate) fn is_taken_back(&mut self) -> Result<()> {
-        self.act("is taken back", |adapter, case| adapter.takes_back(case))
+        self.goes_on_with(&["--take-back"])?;
+        self.act("is taken back", |adapter, cast| adapter.settles(&cast[0]))?;
+        self.goes_on_with(&[])
+    }
+
+    /// An object by its name, wherever the story is played.
+    pub(crate) fn named(&self, api: &str, kind: &str, name: &str) -> Subject {
+        self.adapter.named(api, kind, name)
+    }
+
+    /// A `ConfigMap` or Secret is ready to be exported to.
+    pub(crate) fn has_target(&self, target: &Subject) -> Result<()> {
+        self.adapter.has_target(target)
+    }
+
+    /// What a `ConfigMap` or Secret holds.
+    pub(crate) fn data(&self, target: &Subject) -> Result<Option<Value>> {
+        self.adapter.data(target)
     }
 
     /// What would be done; nothing is.
@@ -165,7 +245,7 @@ impl<'a> Play<'a> {
 
     /// The object, if there is one.
     pub(crate) fn object(&self) -> Result<Option<Value>> {
-        self.adapter.object(self.case)
+        self.adapter.object(self.hero())
     }
 
     /// Calls of the independent client behind our back.
@@ -285,7 +365,7 @@ fn played(case: &Case, adapter: &mut dyn Adapter, story: impl Fn(&mut Play<'_>) 
 
 /// Plays a story from a directory, then in a cluster: the same plans, the same calls, the same conditions.
 pub(crate) fn alike(case: &Case, home: &mut InCluster, story: impl Fn(&mut Play<'_>) -> Result<()>) -> Result<()> {
-    let there = played(case, &mut Directory(&mut home.scene.stage), &story)?;
+    let there = played(case, &mut Directory::of(&mut home.scene.stage), &story)?;
     let here = played(case, home, &story)?;
     ensure!(there.len() == here.len(), "{} acts from a directory, {} in a cluster", there.len(), here.len());
     for (number, (there, here)) in there.iter().zip(&here).enumerate() {
@@ -305,7 +385,7 @@ pub(crate) fn of_each_kind(emulator: Kind, story: impl Fn(&mut Play<'_>) -> Resu
         let result = if emulator == first_that_plays(case) {
             alike(case, &mut home, &story)
         } else {
-            told(case, &mut Directory(&mut home.scene.stage), &story)
+            told(case, &mut Directory::of(&mut home.scene.stage), &story)
         };
         wrong.extend(result.err().map(|error| format!("{}: {error:#}", case.id)));
     }

@@ -40,7 +40,7 @@ pub(crate) struct Scene {
 }
 
 /// An object that a story is about.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct Subject {
     pub(crate) api: String,
     pub(crate) kind: String,
@@ -189,10 +189,9 @@ impl Scene {
     /// Lets an object go whatever holds it, so that the next can be looked at.
     pub(crate) fn abandon(&self, subject: &Subject) -> Result<()> {
         if self.read(subject)?.is_some() {
-            let mut bare = subject.manifest(&Value::Null);
-            bare["metadata"]["finalizers"] = Value::Null;
             // Not a word of its spec, which it may not have.
-            bare.as_object_mut().map(|members| members.remove("spec"));
+            let mut bare = subject.bare();
+            bare["metadata"]["finalizers"] = Value::Null;
             self.reader.merge(&bare)?;
             self.delete(subject)?;
         }
@@ -278,12 +277,25 @@ impl Subject {
 
     /// The object as somebody would declare it.
     pub(crate) fn manifest(&self, spec: &Value) -> Value {
-        json!({
-            "apiVersion": self.api,
-            "kind": self.kind,
-            "metadata": {"name": self.name, "namespace": self.namespace},
-            "spec": spec,
-        })
+        let mut manifest = self.bare();
+        manifest["spec"] = spec.clone();
+        manifest
+    }
+
+    /// Nothing but its name.
+    pub(crate) fn bare(&self) -> Value {
+        let metadata = json!({"name": self.name, "namespace": self.namespace});
+        json!({"apiVersion": self.api, "kind": self.kind, "metadata": metadata})
+    }
+
+    /// The service that the kind is of.
+    pub(crate) fn service(&self) -> &str {
+        self.api.split_once(".services.k8s.aws").or(self.api.split_once('/')).map_or("", |(service, _)| service)
+    }
+
+    /// The kind as a command line names it beyond doubt.
+    pub(crate) fn full_kind(&self) -> String {
+        format!("{}.{}", self.kind, self.service())
     }
 }
 

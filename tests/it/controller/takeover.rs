@@ -192,9 +192,9 @@ fn taken_over_once_stripped(home: &mut InCluster, case: &Case) -> Result<()> {
     let is_alone = |name: &&str| case.fields[*name].with.is_empty() && *name != "deletionProtectionEnabled";
     let alone = case.fields.keys().map(String::as_str).filter(is_alone);
     case.declare(home.stage(), &kept, case.spec(&case.values(&alone.collect::<Vec<_>>(), 0)))?;
-    home.settles(case)?;
-    home.stops()?;
     let subject = home.scene.subject(case);
+    home.settles(&subject)?;
+    home.stops()?;
     let before = stripped(&home.scene, &subject)?;
     let portrait = case.portrait(home.stage(), &kept);
     ensure!(!portrait.to_string().contains(OWNER), "our mark is on it: {portrait}");
@@ -214,7 +214,7 @@ fn taken_over_once_stripped(home: &mut InCluster, case: &Case) -> Result<()> {
     let writes = home.scene.writes(audit)?;
     ensure!(writes.len() <= 2, "taking over made writes: {writes:?}");
     home.starts()?;
-    home.lets_go(case)?;
+    home.lets_go(&[subject])?;
     ensure!(home.stage().everything()? == others, "left: {:?}", home.stage().everything()?);
     Ok(())
 }
