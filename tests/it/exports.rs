@@ -154,6 +154,24 @@ fn what_may_not_be_exported_is_refused() -> Result<()> {
     })
 }
 
+/// What can never be exported is not waited for.
+#[test]
+fn a_path_that_leads_to_no_value_is_refused() -> Result<()> {
+    exported_of("Queue", |play| {
+        play.declares(&Map::new())?;
+        play.settles()?;
+        for (path, told) in [
+            (".status.queueUrl", "there is nothing at `.status.queueUrl`"),
+            (".status.ackResourceMetadata", "`.status.ackResourceMetadata` is an object"),
+            (".status.queueURL | length", "pipes and functions are not supported"),
+        ] {
+            let bad = play.beside(&export(play, "bad", path, &json!({"kind": "configmap", "name": "app"})))?;
+            play.refuses_to_begin(&bad, told)?;
+        }
+        Ok(())
+    })
+}
+
 /// While its source is not as it should be, an export waits and says so.
 #[test]
 fn an_export_waits_for_its_source() -> Result<()> {

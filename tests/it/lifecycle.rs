@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use cso_testbed::Kind;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use crate::adapter::{Directory, InCluster};
+use crate::adapter::{Adapter, Directory, InCluster};
 use crate::cases::{self, Case, Field, holds};
 use crate::gaps::Verdicts;
 use crate::play::{self, Play};
@@ -183,6 +183,32 @@ fn drifts(play: &mut Play<'_>, drift: &cases::Drift) -> Result<()> {
     ensure!(play.calls().len() == 1, "the repair made {:?}", play.operations());
     play.shows(&drift.at, ours.as_ref())?;
     play.rests()
+}
+
+/// What refers to an object is made after it, and let go before it.
+#[test]
+fn references_are_filled_and_let_go_in_order() -> Result<()> {
+    let cases = cases::one_of_each_kind_on(Kind::Ministack)?;
+    let topic = cases.iter().find(|case| case.kind == "Topic").context("there is a topic")?;
+    play::alike(topic, &mut InCluster::open(Kind::Ministack)?, |play| {
+        let others = play.everything()?;
+        play.declares(&Map::new())?;
+        let topic = json!({"from": {"name": "story"}});
+        play.beside(&json!({
+            "apiVersion": play.case.api, "kind": "Subscription", "metadata": {"name": "subscription"},
+            "spec": {"protocol": "sqs", "endpoint": "arn:aws:sqs:eu-west-1:000000000000:in", "topicRef": topic},
+        }))?;
+        play.plan()?.ends(2)?;
+        let made = |adapter: &dyn Adapter| Ok(adapter.stage().everything()?.len() == others.len() + 2);
+        play.settles_until(made)?;
+        ensure!(play.operations() == ["CreateTopic", "Subscribe"], "they were made by {:?}", play.operations());
+        play.rests()?;
+        play.plan()?.ends(0)?;
+        play.goes()?;
+        ensure!(play.operations() == ["Unsubscribe", "DeleteTopic"], "they were let go by {:?}", play.operations());
+        ensure!(play.everything()? == others, "left: {:?}", play.everything()?);
+        Ok(())
+    })
 }
 
 /// A field that somebody adds to a kind must be in the table, or say why not.

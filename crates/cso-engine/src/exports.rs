@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use cso_core::export::{Export, Exported, Target, TargetKind, is_export};
+use cso_core::path::{FieldPath, Segment};
 use cso_core::{ErrorClass, Object, ObjectKey, Record, export};
+use cso_facts::surface::{Schema, SchemaType, Surface};
+use cso_schema::names::nearest;
 use serde_json::Value;
 
 use crate::object;
@@ -55,6 +58,49 @@ pub fn exported(object: &Object, export: &Export, around: &Surroundings<'_>) -> 
         Ok(Some(value)) => Ok(Exported { target: target.clone(), value }),
         Ok(None) => waits(format!("waits for {source} to have {path}")),
         Err(message) => refused(format!("spec.from.path: {source}: {message}")),
+    }
+}
+
+/// Whether a path leads to a single value of a kind. Nothing else can be waited for.
+///
+/// # Errors
+/// What is wrong, and what helps if that is known.
+pub fn leads_to_value(surface: &Surface, path: &FieldPath) -> Result<(), (String, Option<String>)> {
+    let Some((root, below)) = path.split_first() else { return Err(("an object has no elements".to_owned(), None)) };
+    let mut here: &Schema = match root {
+        "spec" => &surface.spec,
+        "status" => &surface.status,
+        // What every object has.
+        "metadata" | "kind" | "apiVersion" => return Ok(()),
+        other => {
+            let help = nearest(other, ["spec", "status", "metadata"]).map(|near| format!("did you mean `.{near}`?"));
+            return Err((format!("has no `.{other}`"), help));
+        }
+    };
+    for segment in below.segments() {
+        let next = match segment {
+            Segment::Name(name) => here.properties.get(name).or(here.additional.as_deref()),
+            Segment::Index(_) | Segment::Each => here.items.as_deref(),
+        };
+        here = match next {
+            Some(next) => next,
+            None if here.preserve_unknown => return Ok(()),
+            None => {
+                let known = here.properties.keys().map(String::as_str);
+                let help = match segment {
+                    Segment::Name(name) => nearest(name, known).map(|near| format!("did you mean `{near}`?")),
+                    Segment::Index(_) | Segment::Each => None,
+                };
+                return Err((format!("there is nothing at `.{path}`"), help));
+            }
+        };
+    }
+    match here.schema_type {
+        SchemaType::Array => Err((format!("`.{path}` is a list"), Some("export one of its elements".to_owned()))),
+        SchemaType::Object if !here.preserve_unknown => {
+            Err((format!("`.{path}` is an object"), Some("export one of its members".to_owned())))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -203,6 +249,34 @@ mod tests {
         assert!(decided(&elsewhere, &around(None, false)).is_err_and(|why| why.contains("--allow-cross-namespace")));
         assert!(decided(&elsewhere, &around(None, true)).is_ok());
         assert!(decided(&elsewhere, &around(Some(&rival), true)).is_err_and(|why| why.contains("written by")));
+    }
+
+    #[test]
+    fn only_what_the_kind_has_one_value_at_is_waited_for() {
+        let of_type = |schema_type| Schema { schema_type, ..Schema::default() };
+        let text = || of_type(SchemaType::String);
+        let object = |name: &str, schema| Schema {
+            properties: BTreeMap::from([(name.to_owned(), schema)]),
+            ..Schema::default()
+        };
+        let list = Schema { items: Some(Box::new(text())), ..of_type(SchemaType::Array) };
+        let tags = Schema { additional: Some(Box::new(text())), ..Schema::default() };
+        let mut status = object("queueURL", text());
+        status.properties.insert("all".to_owned(), list);
+        let surface = Surface { spec: object("tags", tags), status, ..Surface::default() };
+        let wrong = |path: &str| leads_to_value(&surface, &export::parse(path).expect(path)).err();
+        for path in [".status.queueURL", ".status.all[0]", ".spec.tags.team", ".metadata.name"] {
+            assert_eq!(wrong(path), None, "{path}");
+        }
+        for (path, told, help) in [
+            (".status.queueUrl", "there is nothing at `.status.queueUrl`", Some("did you mean `queueURL`?")),
+            (".stats.queueURL", "has no `.stats`", Some("did you mean `.status`?")),
+            (".status.all", "`.status.all` is a list", Some("export one of its elements")),
+            (".spec.tags", "`.spec.tags` is an object", Some("export one of its members")),
+            (".status.queueURL[0]", "there is nothing at `.status.queueURL[0]`", None),
+        ] {
+            assert_eq!(wrong(path), Some((told.to_owned(), help.map(ToOwned::to_owned))), "{path}");
+        }
     }
 
     #[test]

@@ -94,11 +94,15 @@ impl<C: Cloud, S: Store, P: Secrets, K: Clock> Engine<C, S, P, K> {
         let refused = |class, message| Unexported::Refused { class, message };
         let export =
             Export::read(&object.key, &object.spec).map_err(|error| refused(ErrorClass::Invalid, error.to_string()))?;
-        if self.kinds.of(&export.source).is_none() {
+        let Some(kind) = self.kinds.of(&export.source) else {
             let message =
                 format!("spec.from.resource: there is no kind {}/{}", export.source.group, export.source.kind);
             return Err(refused(ErrorClass::Invalid, message));
-        }
+        };
+        exports::leads_to_value(&kind.surface, &export.path).map_err(|(message, help)| {
+            let help = help.map_or_else(String::new, |help| format!("; {help}"));
+            refused(ErrorClass::Invalid, format!("spec.from.path: {}: {message}{help}", kind.name()))
+        })?;
         let world = self.world();
         let rival = world.rival(&object.key, &export.target);
         let source = world.record(&export.source);

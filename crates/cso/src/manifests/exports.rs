@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use cso_core::export::{BadExport, Export, Target, is_export};
-use cso_core::path::Segment;
 use cso_core::{FieldPath, ObjectKey, Record};
+use cso_engine::exports::leads_to_value;
 use cso_engine::world::Kinds;
-use cso_facts::surface::{Schema, SchemaType, Surface};
 use cso_local::manifest::{self, Manifest, ManifestSet, Problem};
 use cso_schema::names::nearest;
 
@@ -112,44 +111,4 @@ pub(super) fn collisions(set: &ManifestSet, writers: &Writers) -> Vec<Problem> {
         Some(problem(manifest, FieldPath::root().child("metadata").child("name"), message, Some(help)))
     };
     set.manifests.iter().filter_map(collide).collect()
-}
-
-/// Whether a path leads to a single value of a kind; what is wrong and what helps otherwise.
-fn leads_to_value(surface: &Surface, path: &FieldPath) -> Result<(), (String, Option<String>)> {
-    let Some((root, below)) = path.split_first() else { return Err(("an object has no elements".to_owned(), None)) };
-    let mut here: &Schema = match root {
-        "spec" => &surface.spec,
-        "status" => &surface.status,
-        // What every object has.
-        "metadata" | "kind" | "apiVersion" => return Ok(()),
-        other => {
-            let help = nearest(other, ["spec", "status", "metadata"]).map(|near| format!("did you mean `.{near}`?"));
-            return Err((format!("has no `.{other}`"), help));
-        }
-    };
-    for segment in below.segments() {
-        let next = match segment {
-            Segment::Name(name) => here.properties.get(name).or(here.additional.as_deref()),
-            Segment::Index(_) | Segment::Each => here.items.as_deref(),
-        };
-        here = match next {
-            Some(next) => next,
-            None if here.preserve_unknown => return Ok(()),
-            None => {
-                let known = here.properties.keys().map(String::as_str);
-                let help = match segment {
-                    Segment::Name(name) => nearest(name, known).map(|near| format!("did you mean `{near}`?")),
-                    Segment::Index(_) | Segment::Each => None,
-                };
-                return Err((format!("there is nothing at `.{path}`"), help));
-            }
-        };
-    }
-    match here.schema_type {
-        SchemaType::Array => Err((format!("`.{path}` is a list"), Some("export one of its elements".to_owned()))),
-        SchemaType::Object if !here.preserve_unknown => {
-            Err((format!("`.{path}` is an object"), Some("export one of its members".to_owned())))
-        }
-        _ => Ok(()),
-    }
 }
