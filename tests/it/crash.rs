@@ -61,6 +61,9 @@ pub(crate) fn fields(case: &Case) -> &'static [&'static str] {
         "ServiceLinkedRole" => &["description"],
         "Bucket" => &["policy", "lifecycle", "cors", "tagging"],
         "Table" => &["streamSpecification", "timeToLive", "tags"],
+        "GlobalTable" => &["replicationGroup"],
+        "PullThroughCacheRule" => &["credentialARN", "customRoleARN"],
+        "RepositoryCreationTemplate" => &["description", "lifecyclePolicy"],
         "User" => &["permissionsBoundary", "policies", "inlinePolicies", "tags"],
         _ => &[],
     }
@@ -151,6 +154,8 @@ crash!(
     topic: "Topic",
     subscription: "Subscription",
     repository: "Repository",
+    pull_through_cache_rule: "PullThroughCacheRule",
+    repository_creation_template: "RepositoryCreationTemplate",
     key: "Key",
     alias: "Alias",
     secret: "Secret",
@@ -163,6 +168,7 @@ crash!(
     bucket: "Bucket",
     table: "Table",
     backup: "Backup",
+    global_table: "GlobalTable",
 );
 
 /// Ten objects of every kind, some of which refer to others.

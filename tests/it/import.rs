@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::{Result, ensure};
-use cso_testbed::{Action, Failure, Kind, Match};
+use cso_testbed::Kind;
 use serde_json::{Value, json};
 
 use crate::stage::{APPLY, Stage};
@@ -13,10 +13,6 @@ const SECRET: &str = "correct-horse-battery-staple";
 /// One of each kind, as somebody made them by hand.
 fn furnish(stage: &Stage) -> Result<()> {
     let cloud = &stage.cloud;
-    // No emulator knows these lists. AWS answers with none, which is what nothing amounts to.
-    for list in ["ListGlobalTables", "DescribeRepositoryCreationTemplates"] {
-        stage.proxy.on(Match::operation(list).always(), Action::Fail(Failure::new("Nothing").status(200)));
-    }
     let attributes = json!({"VisibilityTimeout": "45"});
     let queue = cloud.call(
         "sqs",
@@ -38,6 +34,7 @@ fn furnish(stage: &Stage) -> Result<()> {
     cloud.call("kms", "EnableKeyRotation", json!({"KeyId": key}))?;
     cloud.call("kms", "CreateAlias", json!({"AliasName": "alias/orders", "TargetKeyId": key}))?;
     cloud.call("ecr", "CreateRepository", json!({"repositoryName": "team/app", "imageTagMutability": "IMMUTABLE"}))?;
+    cloud.call("ecr", "CreateRepositoryCreationTemplate", json!({"prefix": "team", "appliedFor": ["REPLICATION"]}))?;
     cloud.call(
         "secretsmanager",
         "CreateSecret",

@@ -32,6 +32,7 @@ mod running;
 mod s3;
 mod scene;
 mod stage;
+mod stand_in;
 mod steps;
 mod structure;
 mod terminal;

@@ -75,18 +75,6 @@ fn adopted_or_created(emulator: Kind) -> Result<()> {
     })
 }
 
-/// Kinds whose resources have no place for a mark.
-const UNMARKED: [&str; 8] = [
-    "Alias",
-    "Backup",
-    "Grant",
-    "Group",
-    "PlatformApplication",
-    "PlatformEndpoint",
-    "ServiceLinkedRole",
-    "Subscription",
-];
-
 fn a_lost_state_is_no_disaster(emulator: Kind) -> Result<()> {
     of_each_kind(emulator, |play| {
         let case = play.case;
@@ -94,7 +82,7 @@ fn a_lost_state_is_no_disaster(emulator: Kind) -> Result<()> {
         play.settles()?;
         let there = play.everything()?;
         play.is_forgotten()?;
-        let remedy = if UNMARKED.contains(&case.kind.as_str()) { "adopt" } else { "--take-back" };
+        let remedy = if case.carries_mark() { "--take-back" } else { "adopt" };
         play.is_refused(&[remedy])?;
         ensure!(play.everything()? == there, "a second clone made a second one");
         play.is_taken_back()?;

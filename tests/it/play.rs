@@ -395,7 +395,6 @@ pub(crate) fn of_each_kind(emulator: Kind, story: impl Fn(&mut Play<'_>) -> Resu
 
 /// The emulator before which a case is played in a cluster.
 pub(crate) fn first_that_plays(case: &Case) -> Kind {
-    let plays =
-        |emulator: &Kind| !case.missing.contains_key(emulator.name()) && !case.lacks.contains_key(emulator.name());
-    [Kind::Ministack, Kind::Moto].into_iter().find(plays).unwrap_or(Kind::Moto)
+    let plays = |emulator: &Kind| case.plays_on(*emulator) && !case.lacks.contains_key(emulator.name());
+    Kind::OPINIONS.into_iter().find(plays).unwrap_or(Kind::Moto)
 }

@@ -1,4 +1,4 @@
-//! The stage of a story: an emulated cloud behind the proxy, boto3, a directory, and the real binary.
+//! The stage of a story: an emulated cloud, and what it lacks, behind the proxy; boto3, a directory, and the real binary.
 
 use std::ffi::OsStr;
 use std::fmt::Display;
@@ -12,6 +12,8 @@ use cso_testbed::{AwsCall, Emulator, Kind, Proxy, REGION, Reader, Victim};
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::stand_in::StandIn;
 
 /// The binary under test, built once.
 static CSO: LazyLock<Result<PathBuf, String>> =
@@ -71,6 +73,7 @@ impl Tally {
 /// Everything a story needs.
 pub(crate) struct Stage {
     emulator: Emulator,
+    stand_in: StandIn,
     pub(crate) proxy: Proxy,
     pub(crate) cloud: Reader,
     directory: TempDir,
@@ -89,9 +92,10 @@ impl Stage {
     /// A stage with an emulator of its own.
     pub(crate) fn open(kind: Kind) -> Result<Self> {
         let emulator = Emulator::start(kind)?;
-        let proxy = Proxy::before(emulator.endpoint())?;
-        let cloud = Reader::connect(emulator.endpoint())?;
-        Ok(Self { emulator, proxy, cloud, directory: TempDir::new()? })
+        let stand_in = StandIn::before(emulator.endpoint())?;
+        let proxy = Proxy::before(stand_in.endpoint())?;
+        let cloud = Reader::connect(stand_in.endpoint())?;
+        Ok(Self { emulator, stand_in, proxy, cloud, directory: TempDir::new()? })
     }
 
     /// A stage with one manifest, before the emulator that answers at once.
@@ -105,6 +109,7 @@ impl Stage {
     pub(crate) fn clear(&mut self) -> Result<()> {
         self.proxy.behave();
         self.emulator.reset()?;
+        self.stand_in.clear();
         self.proxy.clear();
         self.directory = TempDir::new()?;
         Ok(())
@@ -116,7 +121,7 @@ impl Stage {
 
     /// Where the cloud itself is.
     pub(crate) fn cloud_address(&self) -> String {
-        self.emulator.endpoint().address.to_string()
+        self.stand_in.endpoint().address.to_string()
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -205,6 +210,8 @@ impl Stage {
             ("topic", "sns", "ListTopics", "Topics", "TopicArn"),
             ("subscription", "sns", "ListSubscriptions", "Subscriptions", "SubscriptionArn"),
             ("repository", "ecr", "DescribeRepositories", "repositories", "repositoryName"),
+            ("rule", "ecr", "DescribePullThroughCacheRules", "pullThroughCacheRules", "ecrRepositoryPrefix"),
+            ("template", "ecr", "DescribeRepositoryCreationTemplates", "repositoryCreationTemplates", "prefix"),
             ("alias", "kms", "ListAliases", "Aliases", "AliasName"),
             ("group", "iam", "ListGroups", "Groups", "GroupName"),
             ("instance profile", "iam", "ListInstanceProfiles", "InstanceProfiles", "InstanceProfileName"),
@@ -215,6 +222,7 @@ impl Stage {
             ("bucket", "s3", "ListBuckets", "Buckets", "Name"),
             ("table", "dynamodb", "ListTables", "TableNames", ""),
             ("backup", "dynamodb", "ListBackups", "BackupSummaries", "BackupArn"),
+            ("global table", "dynamodb", "ListGlobalTables", "GlobalTables", "GlobalTableName"),
         ];
         for (what, service, operation, list, member) in listings {
             // The provider's own policies are hundreds.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
-use cso_testbed::{ReadError, Reader};
+use cso_testbed::{REGION, ReadError, Reader};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -13,6 +13,8 @@ use serde_json::{Map, Value};
 pub(crate) struct Step {
     /// `service.Operation`
     pub(crate) call: String,
+    /// Another region than that of most stories.
+    region: Option<String>,
     #[serde(default)]
     input: Map<String, Value>,
     /// Name and JSON pointer of what later steps need.
@@ -34,7 +36,8 @@ pub(crate) type Kept = BTreeMap<String, String>;
 impl Step {
     pub(crate) fn call(&self, reader: &Reader, kept: &Kept) -> Result<Value, ReadError> {
         let (service, operation) = self.call.split_once('.').unwrap_or((&self.call, ""));
-        reader.call(service, operation, filled(&Value::Object(self.input.clone()), kept))
+        let region = self.region.as_deref().unwrap_or(REGION);
+        reader.call_in(region, service, operation, filled(&Value::Object(self.input.clone()), kept))
     }
 
     /// Takes what later steps need out of the result.

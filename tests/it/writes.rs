@@ -184,10 +184,6 @@ every_write!(
     bucket: "Bucket",
 );
 
-/// Kinds whose resources carry no tags, so no mark.
-const UNMARKED: [&str; 7] =
-    ["Alias", "Backup", "Grant", "Group", "PlatformApplication", "ServiceLinkedRole", "Subscription"];
-
 /// Where in a log the last write begins: behind the last frame but one that ends a write. The numbers are of its format: a head
 /// of 32 bytes with the page's size at 8, and before each page 24 bytes, with the size of the file at 4 if it ends a write.
 fn last_write(log: &[u8]) -> Option<usize> {
@@ -223,7 +219,7 @@ fn recovers_without_its_intent(case: &Case, stage: &mut Stage, place: usize) -> 
     let begin = last_write(&log).context("there is no log")?;
     let length = [begin, begin + 1, usize::midpoint(begin, log.len()), log.len() - 1][place];
     fs::write(&path, &log[..length])?;
-    if UNMARKED.contains(&case.kind.as_str()) {
+    if !case.carries_mark() {
         let run = scene.stage.cso(&APPLY)?.ends(1)?.tells("adoption-policy: adopt")?;
         ensure!(scene.ours()?.len() == 1, "{run:?}");
         scene.declare_with(0, &json!({"services.k8s.aws/adoption-policy": "adopt"}))?;

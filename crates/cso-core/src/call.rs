@@ -38,8 +38,10 @@ pub struct Step {
 }
 
 /// All steps that lead from what was seen to what is wanted, in order. The driver makes the first and asks again.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Plan {
+    /// What becomes of the resource in the end: one that is to go may have to be emptied first, or ends by being empty.
+    pub verb: Verb,
     pub steps: Vec<Step>,
     /// What the plan will not do, and why: fields kept as they are, values that cannot be read.
     #[serde(skip_serializing_if = "Vec::is_empty")]

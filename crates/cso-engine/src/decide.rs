@@ -105,6 +105,7 @@ impl Input<'_> {
         Subject {
             kind: self.kind,
             spec: self.spec,
+            chosen: &self.record.late,
             status,
             surroundings: self.surroundings,
             options: self.options,
@@ -401,7 +402,7 @@ fn create_plan(input: &Input<'_>, _status: &Tree) -> Result<Plan, Unfilled> {
             steps.extend(differ::part_steps(&wish, position)?.writes);
         }
     }
-    Ok(Plan { steps, notes: Vec::new() })
+    Ok(Plan { verb: Verb::Create, steps, notes: Vec::new() })
 }
 
 fn decide_present(input: &Input<'_>, body: &Tree, status: &Tree) -> Decision {
@@ -458,7 +459,7 @@ fn decide_present(input: &Input<'_>, body: &Tree, status: &Tree) -> Decision {
     match guarded(input, found.steps, &mut notes, &mut stuck) {
         Err(wait) => wait,
         Ok(steps) if steps.is_empty() => settled(input, notes, stuck),
-        Ok(steps) => Decision::Act(Plan { steps, notes }),
+        Ok(steps) => Decision::Act(Plan { verb: Verb::Update, steps, notes }),
     }
 }
 
@@ -639,7 +640,10 @@ fn decide_delete(input: &Input<'_>, body: Option<&Tree>, status: &Tree) -> Decis
         Ok(mut steps) => {
             steps.extend(delete);
             // What is gone once it is empty, and is not gone yet.
-            if steps.is_empty() { wait_until_gone(BUSY_PAUSE) } else { Decision::Act(Plan { steps, notes }) }
+            if steps.is_empty() {
+                return wait_until_gone(BUSY_PAUSE);
+            }
+            Decision::Act(Plan { verb: Verb::Delete, steps, notes })
         }
     }
 }

@@ -43,8 +43,8 @@ pub(crate) fn keep(kind: &Kind, record: Option<&Record>, spec: &Arc<Value>) -> N
     for field in fields {
         let (from, to) = (value_of(before, &field), value_of(spec, &field));
         let is_place = kind.identity.within.iter().any(|path| path.to_string() == field);
-        if from.is_null() && !is_place {
-            // An adopted resource may have its name from an annotation.
+        if from.is_null() && (!is_place || record.is_some_and(|record| record.late.get(&field) == Some(to))) {
+            // An adopted resource may have its name from an annotation; and where the provider put it may be said later.
             continue;
         }
         if spelt(kind, &field, from) != spelt(kind, &field, to) && named.renamed.is_none() {
@@ -90,5 +90,34 @@ fn put(members: &mut Map<String, Value>, field: &str, value: &Value) {
         members.remove(field);
     } else {
         members.insert(field.to_owned(), value.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cso_core::{DigestKey, ObjectKey, Ownership};
+    use cso_facts::Catalog;
+    use serde_json::json;
+
+    use super::*;
+
+    /// A rule that was made without a word of the registry is in that of the account. Who says so later says nothing new.
+    #[test]
+    fn a_place_that_the_provider_chose_may_be_said_later() {
+        let kinds = cso_schema::catalog::service_kinds(Catalog::builtin(), "ecr").expect("it compiles");
+        let rule = kinds.iter().find(|kind| kind.name() == "PullThroughCacheRule").expect("a built-in kind");
+        let digest = DigestKey::from_bytes([1; 32]).digest("spec", &Value::Null);
+        let mut record =
+            Record::new(ObjectKey::new("ecr.services.k8s.aws", "PullThroughCacheRule", "n", "a"), "u".into(), digest);
+        record.ownership = Ownership::Created;
+        record.wish.spec = Arc::new(json!({"ecrRepositoryPrefix": "quay"}));
+        record.late = json!({"registryID": "111122223333"}).as_object().cloned().expect("members");
+        let said = |registry: &str| {
+            let spec = Arc::new(json!({"ecrRepositoryPrefix": "quay", "registryID": registry}));
+            let named = keep(rule, Some(&record), &spec);
+            (named.renamed.is_some(), named.spec == spec)
+        };
+        assert_eq!(said("111122223333"), (false, true));
+        assert_eq!(said("444455556666"), (true, false), "it is not in that one");
     }
 }

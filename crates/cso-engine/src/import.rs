@@ -1,6 +1,7 @@
 //! From resources that exist to wishes for them. Only reads.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use cso_core::port::{Cloud, Effect, Purpose, Request};
 use cso_core::{CallError, Digest, DigestKey, ErrorClass, FieldPath, ObjectKey, OwnerMark, Record, Tree};
@@ -264,8 +265,9 @@ impl<C: Cloud> Importer<'_, C> {
 
     fn subject<'s>(&'s self, spec: &'s Tree, status: &'s Tree) -> Subject<'s> {
         static NO_OPTIONS: BTreeMap<String, Value> = BTreeMap::new();
-        let (kind, surroundings) = (self.kind, self.surroundings);
-        Subject { kind, spec, status, surroundings, options: &NO_OPTIONS, made_by: None, token: None }
+        static NOTHING_CHOSEN: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
+        let (kind, surroundings, chosen) = (self.kind, self.surroundings, &*NOTHING_CHOSEN);
+        Subject { kind, spec, chosen, status, surroundings, options: &NO_OPTIONS, made_by: None, token: None }
     }
 
     /// The annotations that lead an object back to this resource.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cso_core::{Call, FieldPath, Hole, Tree};
 use cso_facts::api::{ShapeId, ShapeKind};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::convert::{as_text, shape_at, tag_tree, to_api};
 use crate::kind::{Arn, CallTemplate, Context, Field, Kind, Pattern, PatternPart, Place, Role, Source};
@@ -23,6 +23,9 @@ pub struct Subject<'a> {
     pub kind: &'a Kind,
     /// The wish, references resolved or as holes.
     pub spec: &'a Tree,
+    /// What the provider chose for fields that the wish leaves open. Calls go by it where it says in which place the
+    /// resource is: one that shows it in the spec makes the same calls.
+    pub chosen: &'a Map<String, Value>,
     /// Identifiers and observed values, below `status`.
     pub status: &'a Tree,
     pub surroundings: &'a Surroundings,
@@ -98,9 +101,13 @@ impl Subject<'_> {
 
     /// A value of the wish, in the provider's spelling.
     fn spec_value(&self, path: &FieldPath) -> Option<Tree> {
-        let value = self.spec.at(path)?;
+        let chosen = || {
+            let field = path.split_first().filter(|_| self.kind.identity.within.contains(path))?.0;
+            self.chosen.get(field).map(Tree::from)
+        };
+        let value = self.spec.at(path).cloned().or_else(chosen)?;
         let lens = path.split_first().and_then(|(first, rest)| rest.is_root().then(|| self.kind.fields.get(first))?);
-        Some(lens.map_or_else(|| value.clone(), |field| field.lens.put(value)))
+        Some(lens.map_or_else(|| value.clone(), |field| field.lens.put(&value)))
     }
 
     fn context(&self, context: Context) -> &str {

@@ -7,6 +7,8 @@ use cso_schema::kind::{
     Arn, CallTemplate, Context, Kind, Pattern, PatternPart, PickTest, Recovery, Scope, Shape, Source,
 };
 
+use crate::spelling::default_of;
+
 /// One resource of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resource {
@@ -163,7 +165,11 @@ impl Resource {
         match source {
             Source::Spec(path) => match path.split_first() {
                 Some((field, rest)) => {
-                    self.values.get(field).and_then(|value| value.at(&rest)).cloned().into_iter().collect()
+                    let set = self.values.get(field).and_then(|value| value.at(&rest)).cloned();
+                    // Of a place that nobody chose, reads tell which it is.
+                    let is_place = kind.identity.within.contains(path);
+                    let chosen = || Some(default_of(kind.fields.get(field).filter(|_| is_place)?, &kind.api, None));
+                    set.or_else(chosen).into_iter().collect()
                 }
                 None => Vec::new(),
             },

@@ -26,14 +26,18 @@ fn kubeconfig(scene: &Scene) -> Result<String> {
     Ok(scene.stage.path().join("kubeconfig").display().to_string())
 }
 
+/// Applies the rights that are printed, and makes the namespace that the service account is in.
+fn grant(scene: &Scene, flags: &[&str]) -> Result<()> {
+    scene.reader.create(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}))?;
+    scene.stage.write("rbac.yaml", &scene.stage.cso(&[&["crds", "rbac"], flags].concat())?.ends(0)?.stdout)?;
+    scene.kubectl(&["apply", "-f", &scene.stage.path().join("rbac.yaml").display().to_string()])?;
+    Ok(())
+}
+
 #[test]
 fn the_rights_that_are_printed_are_enough_and_no_more() -> Result<()> {
     let scene = Scene::open()?;
-    scene.reader.create(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}))?;
-    let rights = scene.stage.cso(&["crds", "rbac"])?.ends(0)?.stdout;
-    scene.stage.write("rbac.yaml", &rights)?;
-    let path = scene.stage.path().join("rbac.yaml").display().to_string();
-    scene.kubectl(&["apply", "-f", &path])?;
+    grant(&scene, &[])?;
 
     let mark = scene.cluster.audit_mark()?;
     let mut command = scene.command(&["--system-namespace", NAMESPACE])?;
@@ -78,13 +82,8 @@ fn a_controller_of_one_namespace_has_rights_in_no_other_and_people_have_roles_of
     const QUEUES: &str = "queues.sqs.services.k8s.aws";
     const JANE: &str = "jane@example.com";
     let scene = Scene::open()?;
-    for name in [NAMESPACE, "shop"] {
-        scene.reader.create(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}))?;
-    }
-    let rights = scene.stage.cso(&["crds", "rbac", "--watch-namespace", "shop"])?.ends(0)?.stdout;
-    scene.stage.write("rbac.yaml", &rights)?;
-    let path = scene.stage.path().join("rbac.yaml").display().to_string();
-    scene.kubectl(&["apply", "-f", &path])?;
+    scene.reader.create(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}))?;
+    grant(&scene, &["--watch-namespace", "shop"])?;
 
     let mark = scene.cluster.audit_mark()?;
     let mut command = scene.command(&["--system-namespace", NAMESPACE, "--watch-namespace", "shop"])?;
@@ -118,6 +117,30 @@ fn a_controller_of_one_namespace_has_rights_in_no_other_and_people_have_roles_of
     Ok(())
 }
 
+/// Who has the roles that every cluster has needs no other for our objects, once Kubernetes' controller has added ours to them.
+#[test]
+fn those_who_may_view_and_edit_a_namespace_may_view_and_edit_its_resources() -> Result<()> {
+    const QUEUES: &str = "queues.sqs.services.k8s.aws";
+    const ROLES: [(&str, &str, bool); 3] = [("view", "ann", false), ("edit", "ben", true), ("admin", "cyd", true)];
+    let scene = Scene::governed()?;
+    for (role, who, _) in ROLES {
+        let bind = ["create", "rolebinding", who, "--clusterrole", role, "--user", who, "--namespace", "default"];
+        scene.kubectl(&bind)?;
+        ensure!(!may(&scene, who, "get", QUEUES, "default")?, "{who} may look at queues before we say so");
+    }
+    grant(&scene, &[])?;
+    for (role, who, edits) in ROLES {
+        let verb = if edits { "create" } else { "get" };
+        until(&format!("{role} allows to {verb}"), || Ok(may(&scene, who, verb, QUEUES, "default")?.then_some(())))?;
+        ensure!(may(&scene, who, "list", QUEUES, "default")?, "{who} may not look at queues");
+        ensure!(may(&scene, who, "delete", QUEUES, "default")? == edits, "{who} may delete queues: {}", !edits);
+        ensure!(!may(&scene, who, "get", QUEUES, "kube-system")?, "{who} may look at queues elsewhere");
+    }
+    // The roles of all have been filled by now.
+    ensure!(!may(&scene, "ann", "create", QUEUES, "default")?, "a viewer may create queues");
+    Ok(())
+}
+
 /// A page of the controller, its head included.
 fn page(at: SocketAddr, path: &str) -> Result<String> {
     let mut stream = TcpStream::connect(at)?;
@@ -134,10 +157,7 @@ fn a_kind_that_may_not_be_read_keeps_no_other_from_being_worked_on() -> Result<(
     const GROUP: &str = "kms.services.k8s.aws";
     const ROLE: [&str; 4] = ["rbac.authorization.k8s.io/v1", "ClusterRole", "", "cso-controller"];
     let scene = Scene::open()?;
-    scene.reader.create(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}))?;
-    let rights = scene.stage.cso(&["crds", "rbac"])?.ends(0)?.stdout;
-    scene.stage.write("rbac.yaml", &rights)?;
-    scene.kubectl(&["apply", "-f", &scene.stage.path().join("rbac.yaml").display().to_string()])?;
+    grant(&scene, &[])?;
     let set_rules = |keep: &dyn Fn(&Value) -> bool, all: &Value| -> Result<()> {
         let mut role = scene.reader.get(ROLE[0], ROLE[1], ROLE[2], ROLE[3])?;
         role["rules"] = all.as_array().into_iter().flatten().filter(|rule| keep(rule)).cloned().collect();

@@ -52,7 +52,14 @@ impl Scene {
     /// An empty cluster that serves every kind, before an empty cloud.
     pub(crate) fn open() -> Result<Self> {
         let stage = Stage::open(Kind::Ministack)?;
-        let cluster = Arc::new(serving(&stage)?);
+        let cluster = Arc::new(serving(&stage, ClusterOptions::new())?);
+        Self::of(stage, cluster, DEFAULT.to_owned())
+    }
+
+    /// The same in a cluster that has Kubernetes' own controllers.
+    pub(crate) fn governed() -> Result<Self> {
+        let stage = Stage::open(Kind::Ministack)?;
+        let cluster = Arc::new(serving(&stage, ClusterOptions::new().controller_manager())?);
         Self::of(stage, cluster, DEFAULT.to_owned())
     }
 
@@ -62,7 +69,8 @@ impl Scene {
         static SHARED: OnceLock<Result<Arc<Cluster>, String>> = OnceLock::new();
         static TAKEN: AtomicUsize = AtomicUsize::new(0);
         let stage = Stage::open(emulator)?;
-        let shared = SHARED.get_or_init(|| serving(&stage).map(Arc::new).map_err(|error| format!("{error:#}")));
+        let shared = SHARED
+            .get_or_init(|| serving(&stage, ClusterOptions::new()).map(Arc::new).map_err(|error| format!("{error:#}")));
         let cluster = Arc::clone(shared.as_ref().map_err(|why| anyhow!("{why}"))?);
         let scene = Self::of(stage, cluster, format!("room-{}", TAKEN.fetch_add(1, Ordering::Relaxed)))?;
         scene
@@ -300,8 +308,8 @@ impl Subject {
 }
 
 /// A cluster that serves every kind, and knows who may look at it.
-fn serving(stage: &Stage) -> Result<Cluster> {
-    let cluster = Cluster::start(&ClusterOptions::new().user(OPERATOR, &["system:masters"]).user(ONLOOKER, &[]))?;
+fn serving(stage: &Stage, options: ClusterOptions) -> Result<Cluster> {
+    let cluster = Cluster::start(&options.user(OPERATOR, &["system:masters"]).user(ONLOOKER, &[]))?;
     stage.write("crds.yaml", &stage.cso(&["crds"])?.ends(0)?.stdout)?;
     kubectl(&cluster, &["apply", "--server-side", "-f", &stage.path().join("crds.yaml").display().to_string()])?;
     kubectl(&cluster, &["wait", "--for", "condition=established", "--timeout=30s", "crd", "--all"])?;

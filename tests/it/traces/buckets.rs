@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::responder::Refusal;
 use super::rest;
+use crate::stand_in::Refusal;
 
 /// What was put: by bucket, setting and identifier.
 pub(super) type Kept = BTreeMap<(String, &'static str, String), Value>;

@@ -33,6 +33,7 @@ impl Prepared {
             let subject = Subject {
                 kind: &self.kind,
                 spec: &self.spec,
+                chosen: &self.record.late,
                 status: &status,
                 surroundings,
                 options: &self.options,

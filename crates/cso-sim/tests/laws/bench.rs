@@ -20,6 +20,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 pub(crate) const REGION: &str = "eu-central-1";
 pub(crate) const NAMESPACE: &str = "default";
+/// Calls in flight.
+pub(crate) const CONCURRENCY: usize = 4;
 /// What every generated secret reference leads to.
 pub(crate) const SECRET: &str = "Tr0ub4dor-&3-never-to-be-seen";
 
@@ -86,7 +88,7 @@ impl Bench {
         let settings = Settings {
             packs: true,
             region: REGION.to_owned(),
-            concurrency: 4,
+            concurrency: CONCURRENCY,
             take_back: self.take_back,
             cross_namespace: false,
             consistency: None,

@@ -1,9 +1,14 @@
 //! Laws of getting there, and of staying there.
 
-use cso_engine::engine::Preview;
-use proptest::prelude::*;
+use std::collections::BTreeSet;
 
-use crate::bench::{Bench, ensure, for_all, paused};
+use cso_core::Object;
+use cso_engine::conditions::Standing;
+use cso_engine::engine::{Preview, Progress};
+use proptest::prelude::*;
+use serde_json::json;
+
+use crate::bench::{Bench, CONCURRENCY, ensure, for_all, kind, object, paused};
 use crate::wishes::{behaviour, edited, unfulfilled, wish};
 
 /// Law 1, Rest: what converged stays as it is: no call changes anything, no commit is made.
@@ -64,4 +69,27 @@ fn progress() {
             })
         },
     );
+}
+
+/// However many objects wait, no more are begun than turns go on at once; the others wait until one is settled.
+#[test]
+fn begun_is_finished() {
+    const OBJECTS: usize = 100;
+    let kind = kind("Queue");
+    let queues: Vec<Object> = (0..OBJECTS)
+        .map(|number| object(kind, &format!("q{number}"), json!({"queueName": format!("q{number}")})))
+        .collect();
+    let ran = paused(async { Bench::new().run(&queues).await });
+    ran.all_settled().expect("each is as wished");
+    let (mut begun, mut most) = (BTreeSet::new(), 0);
+    for progress in &ran.progress {
+        match progress {
+            Progress::Calling { object, .. } => begun.insert(object),
+            Progress::Standing { object, standing: Standing::Synced { .. } } => begun.remove(object),
+            _ => continue,
+        };
+        most = most.max(begun.len());
+    }
+    assert!(begun.is_empty(), "called for and never settled: {begun:?}");
+    assert!((1..=4 * CONCURRENCY).contains(&most), "{most} of {OBJECTS} were begun and not finished");
 }

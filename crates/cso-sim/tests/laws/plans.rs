@@ -14,7 +14,7 @@ use crate::wishes::{Wish, edited, edited_once, is_mutable, maximal, part_applies
 async fn plan_of(bench: &Bench, wish: &Wish) -> Result<Plan, String> {
     match bench.preview(&wish.all(), &wish.object.key).await {
         Preview::Steps(plan) => Ok(plan),
-        Preview::Nothing { notes } => Ok(Plan { steps: Vec::new(), notes }),
+        Preview::Nothing { notes } => Ok(Plan { verb: Verb::Update, steps: Vec::new(), notes }),
         other => Err(format!("no plan: {other:?}")),
     }
 }

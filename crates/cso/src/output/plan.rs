@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use cso_core::{Difference, DifferenceKind, ObjectKey, Plan, Step, Tree, Verb};
+use cso_core::{Difference, DifferenceKind, ObjectKey, Step, Tree, Verb};
 use cso_engine::engine::Preview;
 use serde::Serialize;
 use serde_json::Value;
@@ -56,7 +56,7 @@ impl Report {
             let counter = match &planned.preview {
                 Preview::Steps(plan) => {
                     summary.calls += plan.steps.len();
-                    match verb(plan) {
+                    match plan.verb {
                         Verb::Create => &mut summary.create,
                         Verb::Update => &mut summary.change,
                         Verb::Delete => &mut summary.delete,
@@ -131,11 +131,6 @@ impl Summary {
     }
 }
 
-/// What a plan is about: its first step tells.
-fn verb(plan: &Plan) -> Verb {
-    plan.steps.first().map_or(Verb::Update, |step| step.verb)
-}
-
 fn line(text: &mut String, line: &str) {
     text.push_str(line);
     text.push('\n');
@@ -146,7 +141,7 @@ fn describe(text: &mut String, object: &ObjectKey, preview: &Preview) {
     let notes = match preview {
         Preview::Steps(plan) => {
             let calls = count(plan.steps.len(), "call");
-            let how = match verb(plan) {
+            let how = match plan.verb {
                 Verb::Create => styled(GOOD, "create"),
                 Verb::Update => styled(CHANGE, "in place"),
                 Verb::Delete => styled(BAD, "delete"),
@@ -250,7 +245,7 @@ fn plain(value: &Tree) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use cso_core::{Call, ErrorClass, Hole};
+    use cso_core::{Call, ErrorClass, Hole, Plan};
     use serde_json::json;
 
     use super::*;
@@ -295,7 +290,7 @@ mod tests {
         );
         let mut delete = step(Verb::Delete, "DeleteQueue", json!({"QueueUrl": "http://host/old"}), vec![]);
         delete.note = Some("deleted after 7 days".into());
-        let plan = |steps, notes| Preview::Steps(Plan { steps, notes });
+        let plan = |steps: Vec<Step>, notes| Preview::Steps(Plan { verb: steps[0].verb, steps, notes });
         let blocked = Preview::Blocked { class: ErrorClass::NotOurs, message: "the resource exists already".into() };
         let previews = BTreeMap::from([
             ("fresh", plan(vec![create], vec![])),
