@@ -191,8 +191,13 @@ impl World {
     }
 
     /// Takes a wish in; says whether it is another than before.
-    pub fn set(&mut self, mut object: Object, kinds: &Kinds) -> bool {
+    pub fn set(&mut self, object: Object, kinds: &Kinds) -> bool {
         let mut known = self.known(&object.key);
+        // News that was on its way while the provider's choices were written is of a version without them.
+        let mut object = match &known.record {
+            Some(record) => Arc::unwrap_or_clone(with_late(Arc::new(object), record)),
+            None => object,
+        };
         if known.wish.as_deref() == Some(&object) {
             return false;
         }
@@ -482,6 +487,8 @@ mod tests {
         record.observed = 2;
         world.remember(record.clone());
         let written = Object { life: life(2), spec: Arc::new(json!({"delay": "0", "queueName": "orders"})), ..asked };
+        assert_eq!(world.wish(&written.key).as_deref(), Some(&written));
+        assert!(!world.set(older.clone(), &Kinds::default()), "it was on its way meanwhile");
         assert_eq!(world.wish(&written.key).as_deref(), Some(&written));
 
         // What is taken out after that is.

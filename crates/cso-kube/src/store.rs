@@ -265,7 +265,7 @@ impl Shared {
             debug!(target: "cso::kube", object = %record.key, "status");
             let api = resource.in_namespace(self.calls.clone(), &record.key.namespace);
             let patch = Patch::Merge(json!({"status": patch}));
-            let answer = api.patch_status(&record.key.name, &PatchParams::apply(FIELD_MANAGER), &patch).await?;
+            let answer = api.patch_status(&record.key.name, &params(), &patch).await?;
             row = self.take_in(resource, answer, &row);
         }
         self.patch_main(resource, record, row, patches.main).await?;
@@ -287,14 +287,14 @@ impl Shared {
         }
         debug!(target: "cso::kube", object = %key, intent = record.intent.is_some(), "record");
         let api = resource.in_namespace(self.calls.clone(), &key.namespace);
-        let answer = api.patch(&key.name, &PatchParams::apply(FIELD_MANAGER), &Patch::Merge(patch)).await?;
+        let answer = api.patch(&key.name, &params(), &Patch::Merge(patch)).await?;
         Ok(self.take_in(resource, answer, &row))
     }
 
     /// Puts a value under a key of a `ConfigMap` or Secret that exists; takes the key away with no value. `dry`: only sees
     /// whether the server would.
     async fn export(&self, target: &Target, value: Option<&str>, dry: bool) -> Result<(), kube::Error> {
-        let params = PatchParams { dry_run: dry, ..PatchParams::apply(FIELD_MANAGER) };
+        let params = PatchParams { dry_run: dry, ..params() };
         let entry = json!({target.key.as_str(): value});
         match target.kind {
             TargetKind::ConfigMap => {
@@ -326,8 +326,7 @@ impl Shared {
                     }
                 }
                 let api = resource.in_namespace(self.calls.clone(), &key.namespace);
-                let params = PatchParams::apply(FIELD_MANAGER);
-                let answer = api.patch(&key.name, &params, &Patch::Merge(patch)).await?;
+                let answer = api.patch(&key.name, &params(), &Patch::Merge(patch)).await?;
                 self.take_in(resource, answer, &row);
                 Ok(())
             };
@@ -378,6 +377,12 @@ impl Shared {
         let resource = self.resources.of(key).map(Arc::as_ref);
         resource.ok_or_else(|| not_taken(format!("{key} is of no kind that this process manages")))
     }
+}
+
+/// How everything is written: as ours, and of the form that the definitions say, so that the server need not look for what it
+/// would only warn of. That is a twentieth of its work.
+fn params() -> PatchParams {
+    PatchParams::apply(FIELD_MANAGER).validation_ignore()
 }
 
 /// What did not take a write.

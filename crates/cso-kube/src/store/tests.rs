@@ -143,7 +143,10 @@ async fn where_a_value_goes_stands_on_the_object_before_the_value_is_there() {
     assert_eq!(put(&store, exporting(TargetKind::Secret)).await, Ok(()));
     let (object, target) =
         ("/apis/sqs.services.k8s.aws/v1alpha1/namespaces/shop/queues/orders", "/api/v1/namespaces/shop/secrets/app");
-    assert_eq!(asked(&served), [&format!("{target}?&dryRun=All&fieldManager=cso"), object, target, object]);
+    assert_eq!(
+        asked(&served),
+        [&format!("{target}?&dryRun=All&fieldManager=cso&fieldValidation=Ignore"), object, target, object]
+    );
 }
 
 #[tokio::test]
@@ -152,6 +155,9 @@ async fn a_missing_target_of_an_export_is_told_before_anything_is_written_and_th
     let error = store.commit(vec![Change::Put(Arc::new(exporting(TargetKind::ConfigMap)))]).await.unwrap_err();
     assert_eq!(error.reach, Reach::Export);
     assert_eq!(error.message, "ConfigMap shop/app does not exist: the value is exported once it does");
-    assert_eq!(asked(&served), ["/api/v1/namespaces/shop/configmaps/app?&dryRun=All&fieldManager=cso"]);
+    assert_eq!(
+        asked(&served),
+        ["/api/v1/namespaces/shop/configmaps/app?&dryRun=All&fieldManager=cso&fieldValidation=Ignore"]
+    );
     assert_eq!(put(&store, record()).await, Ok(()));
 }
