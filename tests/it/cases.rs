@@ -161,11 +161,6 @@ impl Case {
         self.api.split('.').next().unwrap_or_default()
     }
 
-    /// The kind as a command line names it beyond doubt.
-    pub(crate) fn full_name(&self) -> String {
-        format!("{}.{}", self.kind, self.service())
-    }
-
     /// A stage that is empty but for what the object refers to.
     pub(crate) fn set(&self, stage: &mut Stage) -> Result<Kept> {
         stage.clear()?;

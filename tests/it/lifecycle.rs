@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::adapter::{Adapter, Directory, InCluster};
 use crate::cases::{self, Case, Field, holds};
+use crate::controller::scene::Subject;
 use crate::gaps::Verdicts;
 use crate::play::{self, Play};
 use crate::stage::{self, Stage, Tally};
@@ -216,7 +217,8 @@ fn references_are_filled_and_let_go_in_order() -> Result<()> {
 fn the_table_has_every_field() -> Result<()> {
     let stage = Stage::open(Kind::Roto)?;
     for case in cases::one_of_each_kind()? {
-        let explained = stage.cso(&["explain", &case.full_name(), "-o", "json"])?.ends(0)?.json()?;
+        let kind = Subject::new(&case.api, &case.kind, "any").full_kind();
+        let explained = stage.cso(&["explain", &kind, "-o", "json"])?.ends(0)?.json()?;
         let fields = explained["fields"].as_array().map_or(&[][..], Vec::as_slice);
         let mut known: BTreeSet<&str> = case.fields.keys().map(String::as_str).collect();
         known.extend(case.immutable.keys().map(String::as_str));
