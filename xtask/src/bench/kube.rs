@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use cso_testbed::kube::{AuditEvent, AuditMark, Cluster, ClusterOptions};
-use cso_testbed::{Endpoint, Proxy};
+use cso_testbed::{Emulator, Endpoint, Kind, Proxy};
 use serde_json::{Value, json};
 
 use super::memory::Usage;
@@ -31,26 +31,48 @@ const SETTLED_WITHIN: Duration = Duration::from_mins(10);
 
 pub(super) fn run(stage: &mut Stage) -> Result<Vec<Row>> {
     let mut rows = thousand(stage)?;
+    rows.push(as_ack_was_measured(stage)?);
     rows.push(applied(stage)?);
     rows.extend(at_rest(stage, 10_000)?);
     rows.extend(crowd::run(stage)?);
     Ok(rows)
 }
 
-/// 1,000 new queues that wait for a controller, and the controller that comes after it.
-fn thousand(stage: &mut Stage) -> Result<Vec<Row>> {
-    const OBJECTS: usize = 1000;
-    let bench = Bench::set(stage, "kube")?;
+/// How many new queues wait for a controller.
+const OBJECTS: usize = 1000;
+
+/// How long a controller takes, from its start, until all queues that waited for it are as they say; and its writes of them.
+fn until_synced(bench: &Bench, stage: &Stage, cloud: &Endpoint) -> Result<(Duration, usize)> {
     bench.make(0..OBJECTS)?;
     let mark = bench.cluster.audit_mark()?;
     let start = Instant::now();
-    let controller = bench.controller(stage, stage.cloud.endpoint())?;
+    let _controller = bench.controller(stage, cloud)?;
     bench.wait_settled(OBJECTS)?;
     let settled = start.elapsed();
     bench.all_are_synced(OBJECTS)?;
     // The controller's own identity is one more.
     let writes = bench.writes(mark)?.iter().filter(|event| event.target.resource == "queues").count();
-    drop(controller);
+    Ok((settled, writes))
+}
+
+/// Before the emulator that ACK was measured with, which needs more of the two cores for a call.
+fn as_ack_was_measured(stage: &mut Stage) -> Result<Row> {
+    let cloud = Emulator::start(Kind::Ministack)?;
+    let bench = Bench::set(stage, "kube-ack")?;
+    let (settled, _) = until_synced(&bench, stage, cloud.endpoint())?;
+    Ok(Row::held(
+        "`cso controller`, 1,000 queues before `ministack`, as ACK: from the start of the controller to all synced, seconds"
+            .to_owned(),
+        "at most 6.8, a third of ACK's 20.4",
+        format!("{:.1}", settled.as_secs_f64()),
+        settled.as_secs_f64() <= 6.8,
+    ))
+}
+
+/// 1,000 new queues that wait for a controller, and the controller that comes after it.
+fn thousand(stage: &mut Stage) -> Result<Vec<Row>> {
+    let bench = Bench::set(stage, "kube")?;
+    let (settled, writes) = until_synced(&bench, stage, stage.cloud.endpoint())?;
 
     let mark = bench.cluster.audit_mark()?;
     let start = Instant::now();
@@ -60,11 +82,9 @@ fn thousand(stage: &mut Stage) -> Result<Vec<Row>> {
     let rewritten = bench.writes(mark)?.len();
     let what = |what: &str| format!("`cso controller`, 1,000 queues: {what}");
     Ok(vec![
-        Row::held(
+        Row::told(
             what("from the start of the controller to all synced, seconds"),
-            "at most 6.8, a third of ACK's 20.4",
             format!("{:.1}", settled.as_secs_f64()),
-            settled.as_secs_f64() <= 6.8,
         ),
         Row::held(
             what("writes to the API server for each"),
@@ -84,7 +104,6 @@ fn thousand(stage: &mut Stage) -> Result<Vec<Row>> {
 
 /// 1,000 queues that somebody applies while a controller is there.
 fn applied(stage: &mut Stage) -> Result<Row> {
-    const OBJECTS: usize = 1000;
     let bench = Bench::set(stage, "kube-applied")?;
     let _controller = bench.controller(stage, stage.cloud.endpoint())?;
     let items: Vec<Value> = (0..OBJECTS).map(queue).collect();
