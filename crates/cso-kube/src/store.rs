@@ -380,7 +380,7 @@ impl Shared {
 }
 
 /// How everything is written: as ours, and of the form that the definitions say, so that the server need not look for what it
-/// would only warn of. That is a twentieth of its work.
+/// would only warn of: a few hundredths of its work.
 fn params() -> PatchParams {
     PatchParams::apply(FIELD_MANAGER).validation_ignore()
 }
