@@ -1,4 +1,5 @@
-//! A story of one object and what stands beside it, played through an adapter: each act, the calls that it made, and how the object stood afterwards.
+//! A story of one object and what stands beside it, played through an adapter: each act, the calls that it made, and how the
+//! objects stood afterwards.
 
 use std::cmp::Reverse;
 
@@ -89,9 +90,11 @@ impl<'a> Play<'a> {
         for (subject, object) in self.cast.iter().zip(&objects) {
             self.names.learn(&object["status"], &format!("{}.status", subject.name));
         }
-        // Objects are worked on side by side.
         let mut calls: Vec<&AwsCall> = self.calls.iter().collect();
-        calls.sort_by_key(|call| &call.service);
+        if self.cast.len() > 1 {
+            // They are worked on side by side.
+            calls.sort_by_key(|call| &call.service);
+        }
         let calls = calls.iter().map(|call| json!([call.service, call.operation, self.plain(&call.input)]));
         let conditions = objects.iter().map(|object| self.conditions(object));
         let seen = json!({"calls": calls.collect::<Value>(), "conditions": conditions.collect::<Value>()});
@@ -197,9 +200,12 @@ impl<'a> Play<'a> {
 
     /// The object becomes as it is declared, by taking back what carries the mark of a lost state.
     pub(crate) fn is_taken_back(&mut self) -> Result<()> {
-        self.goes_on_with(&["--take-back"])?;
-        self.act("is taken back", |adapter, cast| adapter.settles(&cast[0]))?;
-        self.goes_on_with(&[])
+        // What is done from the first moment on counts.
+        self.act("is taken back", |adapter, cast| {
+            adapter.goes_on_with(&["--take-back"])?;
+            adapter.settles(&cast[0])?;
+            adapter.goes_on_with(&[])
+        })
     }
 
     /// An object by its name, wherever the story is played.
